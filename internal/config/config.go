@@ -1,0 +1,125 @@
+// Package config turns one YAML file into a Config: strict at every depth, all mistakes at once, each with its
+// file:line:column and a remedy. Modules decode their own sections with Section.Decode.
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"time"
+)
+
+// MaxSize is the largest configuration file that is read, in bytes.
+const MaxSize = 1 << 20
+
+// Config is the whole file. Inputs and outputs stay undecoded Sections until their registry has the type.
+type Config struct {
+	Inputs  Map[Section] `yaml:"inputs"`
+	Outputs Map[Section] `yaml:"outputs"`
+	Queue   Queue        `yaml:"queue"`
+	Rules   []Rule       `yaml:"rules"`
+	Log     Log          `yaml:"log"`
+	Control Control      `yaml:"control"`
+	// Host names this machine in event sources and identity keys; default: the host name.
+	Host string `yaml:"host"`
+}
+
+// Queue is the section `queue`.
+type Queue struct {
+	Path    string   `yaml:"path"`
+	MaxSize Size     `yaml:"max_size"` // pending events and index; when full, sources wait
+	Retain  Duration `yaml:"retain"`   // how long identity keys and the ledger are remembered
+}
+
+// Log is the section `log`.
+type Log struct {
+	Level  Level  `yaml:"level"`  // debug | info | warn | error
+	Format Format `yaml:"format"` // text | json
+}
+
+// Control is the section `control`.
+type Control struct {
+	Socket string `yaml:"socket"` // the unix socket of `bouncefeed status` and friends
+}
+
+// Rule is an admin's own classification rule; it comes before the built-in ones. Every given condition must hold.
+type Rule struct {
+	Name   string   `yaml:"name"`
+	Code   string   `yaml:"code"`   // "550", "5xx"
+	Status string   `yaml:"status"` // "5.7.1", "5.7.*"
+	Text   []string `yaml:"text"`   // any of these phrases, case ignored, * matches anything
+	Remote []string `yaml:"remote"` // any of these host name patterns, "*.example.com"
+	Reason string   `yaml:"reason"`
+	Type   string   `yaml:"type"` // overrides the reason's type
+}
+
+// Env is what the agent hands to every module.
+type Env struct {
+	Name    string // the admin's name of the module; keys its checkpoint
+	Host    string // this machine
+	Version string
+	Log     *slog.Logger
+}
+
+// Default is the configuration before any file is read.
+func Default() *Config {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return &Config{
+		Queue:   Queue{Path: "/var/lib/bouncefeed/queue.db", MaxSize: 1 << 30, Retain: Duration(15 * 24 * time.Hour)},
+		Log:     Log{Level: "info", Format: "text"},
+		Control: Control{Socket: "/run/bouncefeed/control.sock"},
+		Host:    host,
+	}
+}
+
+// Load reads and checks the file at path. The error is an Errors with every mistake found outside the modules'
+// own sections.
+func Load(path string) (*Config, error) {
+	data, err := readCapped(path, MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+// moduleName is what an admin may call an input or output: it keys checkpoints, metrics and log lines.
+var moduleName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)
+
+// Parse checks data, the contents of the file called name.
+func Parse(name string, data []byte) (*Config, error) {
+	root, err := document(name, data)
+	if err != nil {
+		return nil, err
+	}
+	c := Default()
+	d := &decoder{file: name}
+	d.decode(root, "", valueOf(c))
+	for _, m := range []Map[Section]{c.Inputs, c.Outputs} {
+		for _, n := range m {
+			if !moduleName.MatchString(n.Name) {
+				d.fail(n.Value.node, "%q is no usable name: letters, digits, '_', '-' and '.' only, at most 64", n.Name)
+			}
+		}
+	}
+	if len(d.errs) > 0 {
+		return nil, d.errs.sorted()
+	}
+	return c, nil
+}
+
+func readCapped(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := readAllCapped(f, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	return data, nil
+}

@@ -1,0 +1,62 @@
+package config
+
+import (
+	"fmt"
+	"sort"
+)
+
+// Registry knows the kinds of one sort of module; T is what a module's build gives the agent.
+type Registry[T any] struct{ kinds map[string]kind[T] }
+
+type kind[T any] struct {
+	defaults func() any
+	build    func(Env, Section) (T, error)
+}
+
+// Register makes a kind known. build gets its section decoded over defaults; it does no I/O, and its mistakes are
+// section.Errorf, so that they carry a place.
+func Register[T, C any](r *Registry[T], name string, defaults C, build func(Env, Section, *C) (T, error)) {
+	if r.kinds == nil {
+		r.kinds = map[string]kind[T]{}
+	}
+	r.kinds[name] = kind[T]{
+		defaults: func() any { c := defaults; return &c },
+		build: func(env Env, section Section) (T, error) {
+			c := defaults
+			if err := section.Decode(&c); err != nil {
+				var none T
+				return none, err
+			}
+			return build(env, section, &c)
+		},
+	}
+}
+
+// Build makes the module of a section. The error is an Errors.
+func (r *Registry[T]) Build(env Env, section Section) (T, error) {
+	k, ok := r.kinds[section.Type]
+	if !ok {
+		var none T
+		return none, section.unknownType(r.Kinds())
+	}
+	return k.build(env, section)
+}
+
+// Kinds lists the registered types.
+func (r *Registry[T]) Kinds() []string {
+	names := make([]string, 0, len(r.kinds))
+	for name := range r.kinds {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Defaults is a pointer to the default configuration of a kind, for the example's test and the schema.
+func (r *Registry[T]) Defaults(name string) any {
+	k, ok := r.kinds[name]
+	if !ok {
+		panic(fmt.Sprintf("no module of type %q", name))
+	}
+	return k.defaults()
+}

@@ -1,0 +1,144 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Duration is written with a unit: "250ms", "10s", "5m", "2h", "15d".
+type Duration time.Duration
+
+// UnmarshalText reads a duration. A bare number is refused: nobody knows its unit.
+func (d *Duration) UnmarshalText(text []byte) error {
+	s := string(text)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return fmt.Errorf("%q is no duration: write 250ms, 10s, 5m, 2h or 15d", s)
+		}
+		*d = Duration(time.Duration(n) * 24 * time.Hour)
+		return nil
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q is no duration: write 250ms, 10s, 5m, 2h or 15d", s)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Std is d as the standard library has it.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// Size is a number of bytes, written with a unit: "64KiB", "10MB", "1GiB".
+type Size int64
+
+var sizeUnits = []struct {
+	unit  string
+	bytes float64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}}
+
+// UnmarshalText reads a size. A bare number is refused: nobody knows its unit.
+func (s *Size) UnmarshalText(text []byte) error {
+	for _, u := range sizeUnits {
+		number, ok := strings.CutSuffix(string(text), u.unit)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if err != nil || !(n >= 0) || n*u.bytes > 1<<60 {
+			break
+		}
+		*s = Size(n * u.bytes)
+		return nil
+	}
+	return fmt.Errorf("%q is no size: write 64KiB, 10MB or 1GiB", text)
+}
+
+// Level is a slog level by name.
+type Level string
+
+// UnmarshalText accepts debug, info, warn and error.
+func (l *Level) UnmarshalText(text []byte) error {
+	return oneOf((*string)(l), string(text), "debug", "info", "warn", "error")
+}
+
+// Slog is l as slog has it.
+func (l Level) Slog() slog.Level {
+	var level slog.Level
+	if level.UnmarshalText([]byte(l)) != nil {
+		return slog.LevelInfo
+	}
+	return level
+}
+
+// Format is how log lines are written.
+type Format string
+
+// UnmarshalText accepts text and json.
+func (f *Format) UnmarshalText(text []byte) error {
+	return oneOf((*string)(f), string(text), "text", "json")
+}
+
+func oneOf(to *string, s string, words ...string) error {
+	for _, w := range words {
+		if s == w {
+			*to = s
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is none of %s", s, strings.Join(words, ", "))
+}
+
+// Secret is a password, token or key. The file names only where it is kept: KEY_file, KEY_env or KEY_credential (a
+// systemd credential). It never prints itself.
+type Secret struct{ how, where string }
+
+// Set says whether the configuration names a secret at all.
+func (s Secret) Set() bool { return s.how != "" }
+
+// String tells where the secret is kept, not what it is.
+func (s Secret) String() string { return s.how + ":" + s.where }
+
+const maxSecret = 64 << 10
+
+// Read fetches the secret, without the line end an editor leaves behind it. It is read anew every time, so that a
+// rotated one is found without a restart. Errors name the place, never the contents.
+func (s Secret) Read() (string, error) {
+	path := s.where
+	switch s.how {
+	case "":
+		return "", nil
+	case "env":
+		v, ok := os.LookupEnv(s.where)
+		if !ok {
+			return "", fmt.Errorf("read secret: environment variable %s is not set", s.where)
+		}
+		return v, nil
+	case "credential":
+		dir := os.Getenv("CREDENTIALS_DIRECTORY")
+		if dir == "" {
+			return "", fmt.Errorf("read secret: no systemd credentials here: add LoadCredential=%s:PATH to the unit", s.where)
+		}
+		path = filepath.Join(dir, filepath.Base(s.where))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	defer f.Close()
+	data, err := readAllCapped(f, maxSecret)
+	if err != nil {
+		return "", fmt.Errorf("read secret %s: %w", path, err)
+	}
+	v := strings.TrimRight(string(data), "\r\n")
+	if v == "" {
+		return "", fmt.Errorf("read secret: %s is empty", path)
+	}
+	return v, nil
+}

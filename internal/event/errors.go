@@ -1,0 +1,43 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrRefused marks a record that looked like ours and made no sense, or had two readings. It is counted under its
+// reason, kept aside, and reading goes on. See Refuse.
+var ErrRefused = errors.New("refused")
+
+// A RefusedError is what Refuse returns; errors.Is(err, ErrRefused) holds.
+type RefusedError struct {
+	Why    string // counter word: "two_readings", "unopened_queue_id", "malformed" …
+	Detail string // for a human, without addresses
+}
+
+func (e *RefusedError) Error() string { return "refused (" + e.Why + "): " + e.Detail }
+
+// Unwrap makes errors.Is(err, ErrRefused) hold.
+func (e *RefusedError) Unwrap() error { return ErrRefused }
+
+// Refuse says that a record is not believed. why is a stable lower-case counter word.
+func Refuse(why, format string, args ...any) error {
+	return &RefusedError{Why: why, Detail: fmt.Sprintf(format, args...)}
+}
+
+// PermanentError says that a receiver will never take an event.
+type PermanentError struct{ Err error }
+
+func (e *PermanentError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the answer behind the mark.
+func (e *PermanentError) Unwrap() error { return e.Err }
+
+// Permanent marks err, an output's answer: the receiver will never take this event. Unmarked errors are temporary.
+func Permanent(err error) error { return &PermanentError{Err: err} }
+
+// IsPermanent reports whether err carries the mark of Permanent.
+func IsPermanent(err error) bool {
+	var p *PermanentError
+	return errors.As(err, &p)
+}

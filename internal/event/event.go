@@ -1,0 +1,74 @@
+// Package event holds the words every other package speaks: the raw Record an input read, the Event a parser found in
+// it, and the types, reasons and faults of a bounce. It imports the standard library only.
+package event
+
+import "time"
+
+// Record is one raw thing read: a log line, a message, a webhook request.
+type Record struct {
+	Format string            // parser to use; empty: the input's only parser
+	Time   time.Time         // when it was read or, if the source knows, when it happened
+	Meta   map[string]string // journal fields, HTTP headers, path …; nil for a log line
+	Body   []byte            // valid until Commit returns
+}
+
+// Type is what an event says of the delivery. Hard, Soft and Complaint may reach an output; the others are counted only.
+type Type string
+
+// The three types that are reported (RFC 3464 "failed", RFC 5965), and the words under which the rest is counted.
+const (
+	Hard      Type = "hard"
+	Soft      Type = "soft"
+	Complaint Type = "complaint"
+
+	Delivered         Type = "delivered"           // status=sent, "=>": also enters the ledger
+	Delayed           Type = "delayed"             // a deferral or a delay notice
+	Autoreply         Type = "autoreply"           // vacation, out of office (RFC 3834)
+	Challenge         Type = "challenge"           // challenge-response
+	MDN               Type = "mdn"                 // read receipt (RFC 8098)
+	AuthFailureReport Type = "auth_failure_report" // RFC 6591
+	NotSpamReport     Type = "not_spam_report"     // RFC 5965 not-spam
+	Ordinary          Type = "ordinary"            // any other mail
+)
+
+// Reported says whether events of type t may reach an output.
+func (t Type) Reported() bool { return t == Hard || t == Soft || t == Complaint }
+
+// Event is one recipient's outcome. Its JSON form is the public schema; fields tagged "-" serve between parser, agent
+// and queue and never leave the process.
+//
+// A parser fills in what the source says and leaves ID, Input, Type, Reason, Fault and Rule of a failure to the agent,
+// which asks internal/classify. It sets Type itself only for what is not a failed delivery (Complaint, Delivered, …).
+type Event struct {
+	ID                string    `json:"id"`
+	Time              time.Time `json:"time"` // when it happened, UTC
+	Input             string    `json:"input,omitempty"`
+	Type              Type      `json:"type"`
+	Reason            Reason    `json:"reason,omitempty"`
+	Fault             Fault     `json:"fault,omitempty"`
+	Recipient         string    `json:"recipient,omitempty"`          // the address the sender knows, as written by the source
+	OriginalRecipient string    `json:"original_recipient,omitempty"` // the other one, where an alias or redirect made two
+	SubscriberUUID    string    `json:"subscriber_uuid,omitempty"`
+	CampaignUUID      string    `json:"campaign_uuid,omitempty"`
+	MessageID         string    `json:"message_id,omitempty"` // of the original message, without angle brackets
+	QueueID           string    `json:"queue_id,omitempty"`
+	Sender            string    `json:"sender,omitempty"`     // envelope sender (RFC 5321 reverse-path)
+	RemoteMTA         string    `json:"remote_mta,omitempty"` // host name or address that answered
+	Code              int       `json:"code,omitempty"`       // SMTP reply code, 0 unknown
+	Status            string    `json:"status,omitempty"`     // enhanced status code (RFC 3463)
+	Diagnostic        string    `json:"diagnostic,omitempty"` // the reply or the MTA's own words
+	Rule              string    `json:"rule,omitempty"`       // the classification rule that decided
+
+	// Host is the reporting MTA (syslog host name, Reporting-MTA): with QueueID and Recipient an identity key.
+	Host string `json:"-"`
+	// Aliases are further addresses or queue ids under which the same failure may be told again.
+	OtherQueueIDs []string `json:"-"`
+	// ProviderID is a provider's own event id, prefixed by the provider's name ("ses:…"): an identity key.
+	ProviderID string `json:"-"`
+	// Expired: given up after deferrals; whatever the last diagnostic says, the type is soft.
+	Expired bool `json:"-"`
+	// Hint is what a provider's own category suggests; used when code, status and text tell nothing.
+	Hint Reason `json:"-"`
+	// Evidence names what in the source itself proves that the message was ours ("uuid", "verp"); see trust: proof.
+	Evidence string `json:"-"`
+}

@@ -1,0 +1,87 @@
+package event
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+)
+
+// Key is a hash under which the same failure might be told again.
+type Key [16]byte
+
+// Keys are e's identity keys, strongest first: recipient with the original Message-ID, recipient with MTA host and
+// queue id, the provider's own event id. An event is a repeat if one of its keys was seen before. Where an alias made
+// two addresses, both count: a DSN may name the one and the log the other.
+func (e *Event) Keys() []Key {
+	var keys []Key
+	recipients := e.recipients()
+	if e.MessageID != "" {
+		for _, r := range recipients {
+			keys = append(keys, key("m", r, e.MessageID))
+		}
+	}
+	for _, id := range append([]string{e.QueueID}, e.OtherQueueIDs...) {
+		if id == "" {
+			continue
+		}
+		for _, r := range recipients {
+			keys = append(keys, key("q", r, shortHost(e.Host), id))
+		}
+	}
+	if e.ProviderID != "" {
+		keys = append(keys, key("p", e.ProviderID))
+	}
+	if len(keys) == 0 {
+		keys = append(keys, key("t", strings.Join(recipients, "\x00"), e.Time.UTC().Format(time.RFC3339), e.Diagnostic))
+	}
+	if e.Type == Complaint { // a complaint about a message is another event than its bounce
+		for i := range keys {
+			keys[i] = key("complaint", string(keys[i][:]))
+		}
+	}
+	return keys
+}
+
+// MakeID is the event's public id: its strongest key, so that the same bounce read twice, or after a reinstall, has
+// the same id.
+func (e *Event) MakeID() string {
+	keys := e.Keys()
+	return hex.EncodeToString(keys[0][:])
+}
+
+// Sent is the ledger's entry for e: a keyed 8-byte hash of Message-ID with recipient. secret is the installation's own.
+func Sent(secret []byte, messageID, recipient string) [8]byte {
+	k := key("sent", string(secret), foldAddress(recipient), messageID)
+	return [8]byte(k[:8])
+}
+
+func (e *Event) recipients() []string {
+	first := foldAddress(e.Recipient)
+	if second := foldAddress(e.OriginalRecipient); second != "" && second != first {
+		return []string{first, second}
+	}
+	return []string{first}
+}
+
+// key hashes its parts with their lengths in between, so that no two lists of parts give the same bytes.
+func key(parts ...string) Key {
+	var b []byte
+	for _, p := range parts {
+		b = append(b, byte(len(p)>>24), byte(len(p)>>16), byte(len(p)>>8), byte(len(p)))
+		b = append(b, p...)
+	}
+	sum := sha256.Sum256(b)
+	return Key(sum[:16])
+}
+
+// foldAddress makes the spellings of one address alike: receivers compare without regard to case.
+func foldAddress(a string) string {
+	return strings.ToLower(strings.TrimSuffix(strings.TrimSpace(a), "."))
+}
+
+// shortHost keeps the first label: syslog writes "mx1" where the Reporting-MTA says "mx1.example.org".
+func shortHost(h string) string {
+	h, _, _ = strings.Cut(strings.ToLower(h), ".")
+	return h
+}

@@ -1,0 +1,84 @@
+// Package outputs ships events: one file is one kind of receiver. An output makes one attempt and tells what came of
+// it; waiting, repeating and giving up are the agent's.
+package outputs
+
+import (
+	"context"
+	"slices"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+)
+
+// Output is one receiver. The agent calls it from one goroutine.
+type Output interface {
+	// Send makes one attempt. nil: the receiver has it. An error marked event.Permanent: it never will.
+	// Anything else: later. No retry loop, sleep or log inside.
+	Send(ctx context.Context, batch []event.Event) error
+}
+
+// Probe is an output that can ask its receiver whether it would take events, without giving it one: `check --online`
+// does. The error names the remedy.
+type Probe interface {
+	Probe(ctx context.Context) error
+}
+
+// Settings are the keys that every output takes; a module's configuration embeds them and its defaults set them.
+type Settings struct {
+	// Send: which events go out: hard, soft, complaint; sender_fault adds the soft ones whose fault is ours.
+	Send []string `yaml:"send"`
+	// MaxRate is how many events go out per second at most; 0: as many as the receiver takes.
+	MaxRate float64 `yaml:"max_rate"`
+	// Batch is how many events one Send may carry; a module that posts one at a time says 1 and does not offer it.
+	Batch int
+}
+
+// Common gives the agent the settings of any module.
+func (s *Settings) Common() *Settings { return s }
+
+// DefaultSend is what an output sends unless told otherwise.
+var DefaultSend = []string{"hard", "soft", "complaint"}
+
+// Wants says whether e goes out under s.
+func (s *Settings) Wants(e *event.Event) bool {
+	if e.Type == event.Soft && e.Fault == event.FaultSender {
+		return slices.Contains(s.Send, "sender_fault")
+	}
+	return slices.Contains(s.Send, string(e.Type))
+}
+
+// Built is an output with what the agent needs to know about it.
+type Built struct {
+	Output   Output
+	Settings *Settings
+}
+
+// Modules holds every kind of output; each file adds its own from init.
+var Modules config.Registry[Built]
+
+// register makes a kind of output known. build does no I/O; its mistakes are section.Errorf, so that they carry a place.
+func register[C any, P interface {
+	*C
+	Common() *Settings
+}](kind string, defaults C, build func(config.Env, config.Section, *C) (Output, error)) {
+	config.Register(&Modules, kind, defaults, func(env config.Env, section config.Section, c *C) (Built, error) {
+		s := P(c).Common()
+		if err := s.check(section); err != nil {
+			return Built{}, err
+		}
+		out, err := build(env, section, c)
+		return Built{Output: out, Settings: s}, err
+	})
+}
+
+func (s *Settings) check(section config.Section) error {
+	for _, w := range s.Send {
+		if w != "sender_fault" && !event.Type(w).Reported() {
+			return section.Errorf("send", "%q is none of hard, soft, complaint, sender_fault", w)
+		}
+	}
+	if s.MaxRate < 0 {
+		return section.Errorf("max_rate", "must not be negative")
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+// Package parsers says what a raw record means: one file is one format. A parser reads left to right what its MTA or
+// provider wrote, believes nothing that a stranger could have put there, and leaves the verdict to internal/classify.
+package parsers
+
+import (
+	"context"
+	"iter"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+)
+
+// Parser knows one format. It need not be safe for concurrent use.
+type Parser interface {
+	// Parse emits what rec says, in order; it keeps nothing of rec.Body. Nothing emitted and nil: not of interest.
+	// An error: it looked like ours and made no sense, or had two readings (event.Refuse); it is counted, kept aside,
+	// and reading goes on.
+	Parse(rec event.Record, emit func(event.Event)) error
+}
+
+// A Stateful parser remembers between records (who sent queue id X). Its changes are stored in the same transaction
+// as the events; after a failed Commit the agent drops the parser and loads a new one from what is stored.
+type Stateful interface {
+	Load(state iter.Seq2[string, []byte]) error
+	Changes() map[string][]byte // since the last call; nil value = forget
+}
+
+// Verifier checks a webhook's signature over the raw bytes, before Parse.
+type Verifier interface {
+	Verify(ctx context.Context, rec event.Record) error
+}
+
+// Counter words for records that are not believed. A parser may add its own.
+const (
+	WhyTwoReadings  = "two_readings"      // the line can be read in two ways
+	WhyUnopened     = "unopened_queue_id" // no cleanup or qmgr line ever opened this queue id
+	WhyControlChars = "control_characters"
+	WhyMalformed    = "malformed"
+	WhyTooLong      = "too_long"
+	WhyNotTheMTA    = "not_the_mta" // journal provenance: some other process wrote it
+)
+
+// Modules holds every format; each file adds its own from init.
+var Modules config.Registry[Parser]
+
+// register makes a format known. build does no I/O; its mistakes are section.Errorf, so that they carry a place.
+func register[C any](kind string, defaults C, build func(config.Env, config.Section, *C) (Parser, error)) {
+	config.Register(&Modules, kind, defaults, build)
+}
