@@ -1,0 +1,37 @@
+# make test    all that CI checks: vet, staticcheck, unit tests with -race, fuzz seeds, import rules, end-to-end
+# make build   dist/bouncefeed
+# make deb     the Debian package, in dist/
+# make bench   the benchmarks behind the figures of the README
+# make soak    the kill test at length: 200 kills
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TOOL     = go tool -modfile=tools/go.mod
+E2E      = ./internal/e2e
+UNIT     = $$(go list ./... | grep -v /internal/e2e)
+
+.PHONY: test deps unit e2e build deb bench soak
+.NOTPARALLEL:
+test: deps unit e2e
+
+deps:
+	packaging/test-deps.sh
+
+unit:
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	go test -race $(UNIT)
+
+e2e: deps
+	go test -count=1 -timeout=15m -v $(E2E)
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o dist/bouncefeed ./cmd/bouncefeed
+
+deb: build
+	packaging/build-deb.sh
+
+bench:
+	go test -run '^$$' -bench . -benchmem $(UNIT)
+
+soak: deps
+	BOUNCEFEED_E2E_KILLS=200 go test -count=1 -timeout=60m -v -run TestKills $(E2E)

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Install what the end-to-end tests run: real servers, from the distribution. Safe to repeat; does nothing once
+# everything is there. The tests start the servers themselves, with configurations and namespaces of their own: no
+# service is started here, and nothing under /etc is edited.
+#
+# Debian 12 and 13, as root or with a sudo that asks for no password. Elsewhere it says what to install and ends with 0,
+# or with 1 when CI is set: there a missing server is a failure.
+set -eu
+
+# A file of the package, and the package.
+wanted='
+/usr/sbin/postfix               postfix
+/usr/sbin/rsyslogd              rsyslog
+/usr/sbin/logrotate             logrotate
+/usr/sbin/dnsmasq               dnsmasq-base
+/usr/sbin/ip                    iproute2
+/usr/share/zoneinfo/Asia/Tokyo  tzdata
+'
+
+missing=$(echo "$wanted" | while read -r file package; do
+	[ -z "$file" ] || [ -e "$file" ] || printf '%s ' "$package"
+done)
+[ -n "$missing" ] || exit 0
+
+as_root=
+if [ "$(id -u)" != 0 ]; then as_root='sudo -n'; fi
+if ! command -v apt-get >/dev/null || ! $as_root true 2>/dev/null; then
+	echo "The end-to-end tests need these Debian packages, and this is no root shell with apt: $missing" >&2
+	echo "Install them, or go on: those tests are skipped." >&2
+	[ -z "${CI:-}" ] || exit 1
+	exit 0
+fi
+
+# Package scripts ask policy-rc.d whether a service may start: 101 is no. An admin's own policy stays as it is.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap '$as_root rm -f $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+	$as_root chmod 755 $policy
+fi
+
+apt() {
+	# shellcheck disable=SC2086 # a list of words
+	$as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 --no-install-recommends "$@"
+}
+echo "Installing for the end-to-end tests: $missing"
+echo 'postfix postfix/main_mailer_type select No configuration' | $as_root debconf-set-selections
+# shellcheck disable=SC2086
+apt install $missing || { apt update && apt install $missing; }
