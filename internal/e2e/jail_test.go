@@ -1,0 +1,151 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Who is who on the jail's loopback device (RFC 5737 addresses).
+const (
+	nameServer  = "198.51.100.53"
+	sinkAddr    = "198.51.100.25" // the MX of every test domain
+	nobodyAddr  = "198.51.100.99" // an address where nothing listens
+	hostName    = "mx1"
+	domain      = "sender.test"
+	timeZone    = "/usr/share/zoneinfo/Asia/Kolkata" // not UTC, half an hour off: mistakes show
+	daemonUID   = 790                                // the daemon runs as a system user that can read mail.log by group only
+	daemonGroup = "adm"
+)
+
+// jailMissing says what this machine lacks for a jail with servers in it.
+func jailMissing() error {
+	if os.Geteuid() != 0 {
+		return errors.New("not root: no namespaces, no servers")
+	}
+	var missing []string
+	for _, file := range []string{"/usr/sbin/postfix", "/usr/sbin/rsyslogd", "/usr/sbin/logrotate", "/usr/sbin/dnsmasq", "/usr/sbin/ip", timeZone} {
+		if _, err := os.Stat(file); err != nil {
+			missing = append(missing, file)
+		}
+	}
+	if missing != nil {
+		return fmt.Errorf("%s missing: run packaging/test-deps.sh", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// privateDirs start out empty, except /etc, which is a copy.
+var privateDirs = []string{"/etc", "/run", "/var/log", "/var/lib", "/var/spool", "/var/mail"}
+
+// enterJail makes this process's new namespaces habitable: private directories on the disk of work (so that inodes are
+// reused as on a real machine, which tmpfs does not do), a /dev whose log socket is ours, loopback addresses.
+func enterJail(work string) error {
+	if os.Getpid() != 1 {
+		return errors.New("not process 1 of a namespace: " + workEnv + " is the test's own variable")
+	}
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	for _, dir := range privateDirs {
+		own := filepath.Join(work, dir)
+		if err := os.MkdirAll(own, 0o755); err != nil {
+			return err
+		}
+		if dir == "/etc" {
+			if err := command("cp", "-a", "/etc/.", own); err != nil {
+				return err
+			}
+		}
+		if err := syscall.Mount(own, dir, "", syscall.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount private %s: %w", dir, err)
+		}
+	}
+	for _, step := range []func() error{func() error { return privateDev(filepath.Join(work, "dev")) }, identity, loopback} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// privateDev mounts a /dev with the devices programs expect and room for a log socket.
+func privateDev(own string) error {
+	if err := os.Mkdir(own, 0o755); err != nil {
+		return err
+	}
+	if err := syscall.Mount("tmpfs", own, "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount a new /dev: %w", err)
+	}
+	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
+		node := filepath.Join(own, name)
+		if err := os.WriteFile(node, nil, 0o666); err != nil {
+			return err
+		}
+		if err := syscall.Mount("/dev/"+name, node, "", syscall.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount /dev/%s: %w", name, err)
+		}
+	}
+	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"} {
+		if err := os.Symlink(target, filepath.Join(own, name)); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(filepath.Join(own, "shm"), 0o1777); err != nil {
+		return err
+	}
+	if err := syscall.Mount(own, "/dev", "", syscall.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move the new /dev in place: %w", err)
+	}
+	return nil
+}
+
+// identity makes the machine mx1.sender.test, in India, with our name server.
+func identity() error {
+	if err := syscall.Sethostname([]byte(hostName)); err != nil {
+		return err
+	}
+	for file, text := range map[string]string{
+		"/etc/hostname":    hostName + "\n",
+		"/etc/hosts":       "127.0.0.1 localhost\n127.0.1.1 " + hostName + "." + domain + " " + hostName + "\n",
+		"/etc/resolv.conf": "nameserver " + nameServer + "\noptions timeout:1 attempts:2\n",
+	} {
+		if err := os.RemoveAll(file); err != nil { // it may be a symlink into the machine's /run
+			return err
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.RemoveAll("/etc/localtime"); err != nil {
+		return err
+	}
+	return os.Symlink(timeZone, "/etc/localtime")
+}
+
+func loopback() error {
+	if err := command("ip", "link", "set", "lo", "up"); err != nil {
+		return err
+	}
+	for _, addr := range []string{nameServer, sinkAddr, nobodyAddr} {
+		if err := command("ip", "address", "add", addr+"/32", "dev", "lo"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// command runs a program to its end; what it printed is in the error.
+func command(name string, args ...string) error {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package e2e
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Postfix's listeners in the jail.
+const (
+	smtpPort     = "127.0.0.1:25"
+	filteredPort = "127.0.0.1:587"   // mail goes through a content filter, which sends it back to reinjectPort
+	probingPort  = "127.0.0.1:2525"  // recipients are verified by a probe before they are accepted
+	filterPort   = "127.0.0.1:10025" // the filter, ours
+	reinjectPort = "127.0.0.1:10026"
+)
+
+// mainCF is Debian's, with queue times of seconds instead of days and header_checks as the README recommends.
+// Everything under delivery= is there to be quick or to be in the jail, nothing to make the log look other than usual.
+const mainCF = `compatibility_level = 3.6
+smtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)
+biff = no
+alias_maps =
+append_dot_mydomain = no
+myhostname = mx1.sender.test
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+smtpd_relay_restrictions = permit_mynetworks, reject
+header_checks = regexp:/etc/postfix/header_checks
+virtual_alias_maps = inline:{ {team@sender.test = unknown-900001@mixed.test} }
+virtual_alias_domains =
+maximal_queue_lifetime = 8s
+bounce_queue_lifetime = 4s
+queue_run_delay = 1s
+minimal_backoff_time = 1s
+maximal_backoff_time = 2s
+smtp_connect_timeout = 2s
+smtputf8_enable = yes
+address_verify_map =
+address_verify_poll_count = 3
+address_verify_poll_delay = 1s
+`
+
+const masterCF = `127.0.0.1:25    inet n - n - - smtpd
+127.0.0.1:587   inet n - n - - smtpd
+  -o syslog_name=postfix/submission
+  -o content_filter=scan:[127.0.0.1]:10025
+127.0.0.1:10026 inet n - n - - smtpd
+  -o syslog_name=postfix/reinject
+  -o receive_override_options=no_unknown_recipient_checks,no_milters
+127.0.0.1:2525  inet n - n - - smtpd
+  -o syslog_name=postfix/probing
+  -o smtpd_recipient_restrictions=reject_unverified_recipient
+pickup     unix n - n 60 1 pickup
+cleanup    unix n - n - 0 cleanup
+qmgr       unix n - n 300 1 qmgr
+tlsmgr     unix - - n 1000? 1 tlsmgr
+rewrite    unix - - n - - trivial-rewrite
+bounce     unix - - n - 0 bounce
+defer      unix - - n - 0 bounce
+trace      unix - - n - 0 bounce
+verify     unix - - n - 1 verify
+flush      unix n - n 1000? 0 flush
+proxymap   unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+smtp       unix - - n - - smtp
+scan       unix - - n - - smtp
+  -o syslog_name=postfix/$service_name
+  -o smtp_send_xforward_command=no
+relay      unix - - n - - smtp
+  -o syslog_name=postfix/$service_name
+showq      unix n - n - - showq
+error      unix - - n - - error
+retry      unix - - n - - error
+discard    unix - - n - - discard
+local      unix - n n - - local
+virtual    unix - n n - - virtual
+anvil      unix - - n - 1 anvil
+scache     unix - - n - 1 scache
+`
+
+const headerChecks = "/^X-Listmonk-(Campaign|Subscriber):/ INFO\n"
+
+const spool = "/var/spool/postfix"
+
+// startPostfix runs a fresh Postfix with an empty queue, and the content filter beside it.
+func startPostfix(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{spool, "/var/lib/postfix"} {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := command("chown", "postfix:postfix", "/var/lib/postfix"); err != nil {
+		t.Fatal(err)
+	}
+	for file, text := range map[string]string{"main.cf": mainCF, "master.cf": masterCF, "header_checks": headerChecks} {
+		writeFile(t, filepath.Join("/etc/postfix", file), text)
+	}
+	filter := &mailServer{name: "filter", rcpt: func(string) string { return "" }}
+	filter.data = func(m message) string {
+		reply, err := submit(reinjectPort, m)
+		if err != nil {
+			return "451 4.3.0 " + err.Error()
+		}
+		return reply // "250 2.0.0 Ok: queued as 4XyZ…", as amavis passes it on
+	}
+	filter.listen(t, filterPort)
+	p := start(t, "postfix", exec.Command("/usr/sbin/postfix", "start-fg"))
+	waitFor(t, 30*time.Second, "Postfix listens", func() bool {
+		if !p.running() {
+			t.Fatalf("postfix ended: %s\n%s", tail(p.log, 4000), tail(mailLog, 4000))
+		}
+		return listening(smtpPort) && listening(reinjectPort)
+	})
+}
+
+// queued counts the messages in Postfix's queue.
+func queued(t *testing.T) int {
+	t.Helper()
+	n := 0
+	for _, dir := range []string{"maildrop", "incoming", "active", "deferred"} {
+		err := filepath.WalkDir(filepath.Join(spool, dir), func(_ string, d fs.DirEntry, err error) error {
+			if os.IsNotExist(err) { // delivered while we looked
+				return nil
+			}
+			if err == nil && !d.IsDir() {
+				n++
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// waitQueueEmpty waits until every message is delivered, returned or expired.
+func waitQueueEmpty(t *testing.T) {
+	t.Helper()
+	empty := 0 // a message may move between two directories while we look
+	waitFor(t, 60*time.Second, "Postfix's queue is empty", func() bool {
+		if queued(t) == 0 {
+			empty++
+		} else {
+			empty = 0
+		}
+		return empty == 10
+	})
+}
+
+// startDNS answers for the test domains, and for nothing else.
+func startDNS(t *testing.T) {
+	t.Helper()
+	args := []string{"--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--no-resolv", "--no-hosts",
+		"--listen-address=" + nameServer, "--bind-interfaces", "--local=/test/", "--local=/in-addr.arpa/",
+		"--host-record=mx.sink.test," + sinkAddr, "--host-record=mx.refused.test," + nobodyAddr,
+		"--mx-host=refused.test,mx.refused.test,10",
+		"--dns-rr=nullmx.test,15,0000:00"} // RFC 7505: preference 0, host "."
+	for _, d := range []string{domain, "news.test", mixed, "busy.test", "drop.test", "data.test"} {
+		args = append(args, fmt.Sprintf("--mx-host=%s,mx.sink.test,10", d))
+	}
+	p := start(t, "dnsmasq", exec.Command("/usr/sbin/dnsmasq", args...))
+	waitFor(t, 10*time.Second, "dnsmasq listens", func() bool {
+		if !p.running() {
+			t.Fatalf("dnsmasq ended: %s", tail(p.log, 4000))
+		}
+		return listening(nameServer + ":53")
+	})
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.TrimLeft(text, "\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a server the test started. It is ended, by its own pid, at the latest when the test ends.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	log  string        // file with its stdout and stderr
+	done chan struct{} // closed when it has ended
+}
+
+// start runs cmd; what it writes is kept in a file and shown if the test fails.
+func start(t *testing.T, name string, cmd *exec.Cmd) *process {
+	t.Helper()
+	log, err := os.OpenFile(filepath.Join(t.TempDir(), name+".out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	p := &process{name: name, cmd: cmd, log: log.Name(), done: make(chan struct{})}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	go func() {
+		defer close(p.done)
+		_ = cmd.Wait() // how it ended is in cmd.ProcessState
+	}()
+	t.Cleanup(func() {
+		p.end(t)
+		if t.Failed() {
+			t.Logf("--- %s said:\n%s", name, tail(p.log, 8000))
+		}
+	})
+	return p
+}
+
+// running says whether p has not ended yet.
+func (p *process) running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// end asks p to stop and, if it does not within 10 s, kills it and fails the test.
+func (p *process) end(t *testing.T) {
+	t.Helper()
+	if !p.running() {
+		return
+	}
+	p.signal(t, syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(10 * time.Second):
+		p.kill(t)
+		t.Errorf("%s did not stop within 10 s of SIGTERM", p.name)
+	}
+}
+
+// kill is SIGKILL, the crash.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	p.signal(t, syscall.SIGKILL)
+	<-p.done
+}
+
+func (p *process) signal(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("signal %s: %v", p.name, err)
+	}
+}
+
+// waitFor polls until ready is true; after limit the test ends, with what it waited for.
+func waitFor(t *testing.T, limit time.Duration, what string, ready func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(limit)
+	for !ready() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+	}
+}
+
+// tail is the end of a file, at most n bytes, for a failure's report.
+func tail(path string, n int) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	if len(data) > n {
+		_, rest, _ := strings.Cut(string(data[len(data)-n:]), "\n")
+		return "[…]\n" + rest
+	}
+	return string(data)
+}
