@@ -1,0 +1,338 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"bouncefeed/internal/event"
+)
+
+// Batch is what one call of a source's Commit stores: all of it or nothing.
+type Batch struct {
+	Input      string
+	Events     []event.Event     // ID set by the caller; identity is Event.Keys
+	Held       []Held            // not sent until released; found as repeats like any other
+	Refused    []Refused         // kept aside
+	State      map[string][]byte // the parser's changes; nil value = forget
+	Checkpoint map[string]string // nil: leave as is
+	Sent       [][8]byte         // ledger entries (event.Sent)
+	Counts     map[string]uint64 // increments of "input/NAME/"+key: "read", "ignored/other", "refused/malformed" …
+}
+
+// Held is an event that somebody has to look at before it is sent.
+type Held struct {
+	Event event.Event
+	Why   string
+}
+
+// Refused is a record that was not believed.
+type Refused struct {
+	Time time.Time `json:"time"`
+	Why  string    `json:"why"`
+	Body []byte    `json:"body"` // its first 4 KiB
+}
+
+// Result says what became of a Batch.
+type Result struct {
+	Repeat []bool // parallel to Events: dropped, one of its keys was seen before
+}
+
+// Commit stores b in one transaction, shared with concurrent callers: nil only after fsync. Repeats are dropped, and
+// their other keys remembered, so that the next one to tell is known by any of them. It counts "input/NAME/queued",
+// "…/held" and "…/ignored/repeat" itself.
+//
+// It blocks while the queue is full, until ctx ends. An error: none of b is stored.
+func (q *Queue) Commit(ctx context.Context, b Batch) (Result, error) {
+	p, err := prepare(&b)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := q.awaitRoom(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := q.write(ctx, p.size, p.apply); err != nil {
+		return Result{}, err
+	}
+	return Result{Repeat: p.repeat}, nil
+}
+
+// prepared is a Batch with its work done that needs no transaction.
+type prepared struct {
+	*Batch
+	events     []item
+	held       []item
+	checkpoint []byte
+	size       int // about how many bytes it stores
+	repeat     []bool
+}
+
+type item struct {
+	keys   []event.Key
+	stored []byte
+}
+
+func prepare(b *Batch) (*prepared, error) {
+	p := &prepared{Batch: b, size: 8*len(b.Sent) + 64*len(b.State), repeat: make([]bool, len(b.Events))}
+	add := func(to *[]item, e event.Event, since time.Time, why string) error {
+		if e.Input == "" {
+			e.Input = b.Input
+		}
+		stored, err := encodeRecord(&e, since, why)
+		if err != nil {
+			return err
+		}
+		keys := e.Keys()
+		*to = append(*to, item{keys, stored})
+		p.size += len(stored) + 48*len(keys)
+		return nil
+	}
+	for i := range b.Events {
+		if err := add(&p.events, b.Events[i], time.Time{}, ""); err != nil {
+			return nil, err
+		}
+	}
+	for i := range b.Held {
+		if err := add(&p.held, b.Held[i].Event, time.Now(), b.Held[i].Why); err != nil {
+			return nil, err
+		}
+	}
+	if b.Checkpoint != nil {
+		var err error
+		if p.checkpoint, err = sealJSON(b.Checkpoint); err != nil {
+			return nil, fmt.Errorf("encode checkpoint of %s: %w", b.Input, err)
+		}
+	}
+	return p, nil
+}
+
+// apply may run more than once: a transaction that another caller's part spoils is done again without it.
+func (p *prepared) apply(t *txn) error {
+	for i, e := range p.events {
+		seen, err := t.queueNew(p.Input, e)
+		if err != nil {
+			return err
+		}
+		p.repeat[i] = seen
+	}
+	for _, h := range p.held {
+		if err := t.holdNew(p.Input, h); err != nil {
+			return err
+		}
+	}
+	if err := t.refuse(p.Input, p.Refused); err != nil {
+		return err
+	}
+	if err := t.changeState(p.Input, p.State); err != nil {
+		return err
+	}
+	if p.checkpoint != nil {
+		if err := t.Bucket(bucketCheckpoints).Put([]byte(p.Input), p.checkpoint); err != nil {
+			return fmt.Errorf("store checkpoint of input %q: %w", p.Input, err)
+		}
+	}
+	t.sent = append(t.sent, p.Sent...)
+	for name, n := range p.Counts {
+		t.count("input/"+p.Input+"/"+name, n)
+	}
+	return nil
+}
+
+// txn is a write transaction with what its parts share.
+type txn struct {
+	*bbolt.Tx
+	q      *Queue
+	now    time.Time
+	counts map[string]uint64
+	queued uint64     // events stored, for every output
+	sent   [][8]byte  // ledger entries
+	index  generation // of identity keys
+}
+
+func (t *txn) count(name string, n uint64) { t.counts[name] += n }
+
+// store queues a record for every output.
+func (t *txn) store(stored []byte) (seq uint64, err error) {
+	events := t.Bucket(bucketEvents)
+	if seq, err = events.NextSequence(); err != nil {
+		return 0, err
+	}
+	t.queued++
+	return seq, events.Put(number(seq), stored)
+}
+
+func (t *txn) queueNew(input string, e item) (repeat bool, err error) {
+	if seen, err := t.seen(e.keys); seen || err != nil {
+		t.count("input/"+input+"/ignored/repeat", 1)
+		return true, err
+	}
+	seq, err := t.store(e.stored)
+	if err != nil {
+		return false, err
+	}
+	t.count("input/"+input+"/queued", 1)
+	return false, t.remember(e.keys, seq)
+}
+
+// finish writes what the parts left to be written once.
+func (t *txn) finish() error {
+	if err := t.appendLedger(); err != nil {
+		return err
+	}
+	for _, o := range t.q.outputs {
+		t.count("output/"+o+"/queued", t.queued)
+	}
+	return t.addCounters()
+}
+
+func (t *txn) addCounters() error {
+	counters := t.Bucket(bucketCounters)
+	for _, name := range slices.Sorted(maps.Keys(t.counts)) {
+		if n := t.counts[name]; n != 0 {
+			if err := counters.Put([]byte(name), number(numbered(counters.Get([]byte(name)))+n)); err != nil {
+				return fmt.Errorf("store counter %q: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// An op is one caller's part of a transaction.
+type op struct {
+	apply func(*txn) error
+	size  int
+	err   error
+	done  chan struct{}
+}
+
+// groupSize is about how many bytes one transaction takes together, so that its memory stays bounded.
+const groupSize = 4 << 20
+
+// write has apply run in a transaction and returns when that is on disk. Whoever gets the lock first writes for all
+// who wait; the others find their part done. A ctx that ends takes back what no transaction has begun with.
+func (q *Queue) write(ctx context.Context, size int, apply func(*txn) error) error {
+	o := &op{apply: apply, size: size, done: make(chan struct{})}
+	q.mu.Lock()
+	q.waiting = append(q.waiting, o)
+	q.mu.Unlock()
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		if q.withdraw(o) {
+			return ctx.Err()
+		}
+		<-o.done
+		return o.err
+	case q.lock <- struct{}{}:
+	}
+	defer func() { <-q.lock }()
+	for {
+		select {
+		case <-o.done:
+			return o.err
+		default:
+			q.writeGroup(q.takeGroup())
+		}
+	}
+}
+
+func (q *Queue) withdraw(o *op) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.waiting, o)
+	if i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+	}
+	return i >= 0
+}
+
+func (q *Queue) takeGroup() []*op {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, size := 0, 0
+	for n < len(q.waiting) && size < groupSize {
+		size += q.waiting[n].size
+		n++
+	}
+	group := slices.Clone(q.waiting[:n])
+	q.waiting = slices.Delete(q.waiting, 0, n)
+	return group
+}
+
+// writeGroup runs ops in one transaction. One that cannot be applied is told so and the others are done without it.
+func (q *Queue) writeGroup(ops []*op) {
+	for len(ops) > 0 {
+		bad := -1
+		err := q.update(func(t *txn) error {
+			for i, o := range ops {
+				if err := o.apply(t); err != nil {
+					bad = i
+					return err
+				}
+			}
+			return nil
+		})
+		if bad >= 0 && !errors.Is(err, ErrDamaged) {
+			ops[bad].err = err
+			close(ops[bad].done)
+			ops = slices.Delete(ops, bad, bad+1)
+			continue
+		}
+		for _, o := range ops {
+			o.err = err
+			close(o.done)
+		}
+		return
+	}
+}
+
+// update runs fn in one write transaction, by the holder of the lock.
+func (q *Queue) update(fn func(*txn) error) error {
+	var applied bool
+	err := q.guarded(func() error {
+		err := q.db.Update(func(tx *bbolt.Tx) error {
+			t := &txn{Tx: tx, q: q, now: q.o.Now(), counts: map[string]uint64{}}
+			if err := fn(t); err != nil {
+				return err
+			}
+			applied = true
+			return t.finish()
+		})
+		if err != nil && applied {
+			return q.explain(err)
+		}
+		return err
+	})
+	if err == nil {
+		err = q.guarded(q.measure)
+	}
+	return err
+}
+
+// explain says of a transaction that the disk did not take what to do about it. After EIO the kernel may have dropped
+// what it could not write, so that the file in memory is no longer what is on disk: that counts as damage.
+func (q *Queue) explain(err error) error {
+	remedy := "see the system log for what the disk says"
+	is := func(e syscall.Errno) bool { return errors.Is(err, e) || strings.Contains(err.Error(), e.Error()) }
+	switch {
+	case is(syscall.EIO):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case is(syscall.ENOSPC):
+		remedy = "free some space on its file system"
+	case is(syscall.EDQUOT):
+		remedy = "the disk quota is used up: raise it or free some space"
+	case is(syscall.EROFS):
+		remedy = "its file system is read-only: remount it, and look in the system log for why"
+	case is(syscall.EFBIG):
+		remedy = "the file may not grow that large: raise LimitFSIZE"
+	}
+	return fmt.Errorf("write queue %s: %w; %s (sources wait, nothing is lost)", q.path, err, remedy)
+}

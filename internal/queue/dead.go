@@ -1,0 +1,190 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"bouncefeed/internal/event"
+)
+
+// DeadLetter is an event that an output's receiver will never take. Nothing but RetryDead and DropDead removes it.
+type DeadLetter struct {
+	Seq    uint64      `json:"seq"` // unique among all dead letters
+	Output string      `json:"output"`
+	Time   time.Time   `json:"time"` // of the answer
+	Answer string      `json:"answer"`
+	Event  event.Event `json:"event"`
+}
+
+// bury keeps a stored record as a dead letter.
+func (t *txn) bury(output string, stored []byte, answer string) error {
+	r, err := decodeRecord(stored)
+	if err != nil {
+		return err
+	}
+	b, err := encodeRecord(&r.Event, t.now, answer)
+	if err != nil {
+		return err
+	}
+	all := t.Bucket(bucketDead)
+	letters, err := all.CreateBucketIfNotExists([]byte(output))
+	if err != nil {
+		return err
+	}
+	seq, err := all.NextSequence()
+	if err != nil {
+		return err
+	}
+	return letters.Put(number(seq), b)
+}
+
+// Dead lists the dead letters of output, "" for all outputs, oldest first in each.
+func (q *Queue) Dead(output string) ([]DeadLetter, error) {
+	var names []string
+	if err := q.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketDead).ForEachBucket(func(name []byte) error {
+			if output == "" || output == string(name) {
+				names = append(names, string(name))
+			}
+			return nil
+		})
+	}); err != nil {
+		return nil, err
+	}
+	var letters []DeadLetter
+	for _, name := range names {
+		bucket := func(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket(bucketDead).Bucket([]byte(name)) }
+		if err := q.records(bucket, func(seq uint64, r *record) {
+			letters = append(letters, DeadLetter{seq, name, r.Since, r.Why, r.Event})
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return letters, nil
+}
+
+// RetryDead queues dead letters again, for their output only. nil seqs: all of them. It tells how many.
+func (q *Queue) RetryDead(output string, seqs []uint64) (int, error) {
+	if !slices.Contains(q.outputs, output) {
+		return 0, fmt.Errorf("retry dead letters: there is no output %q", output)
+	}
+	return q.takeDead(output, seqs, "retried", func(t *txn, r *record) error {
+		again, err := t.Bucket(bucketAgain).CreateBucketIfNotExists([]byte(output))
+		if err != nil {
+			return err
+		}
+		seq, err := t.Bucket(bucketEvents).NextSequence()
+		if err != nil {
+			return err
+		}
+		b, err := encodeRecord(&r.Event, time.Time{}, "")
+		if err != nil {
+			return err
+		}
+		return again.Put(number(seq), b)
+	})
+}
+
+// DropDead forgets dead letters. nil seqs: all of them. It tells how many.
+func (q *Queue) DropDead(output string, seqs []uint64) (int, error) {
+	return q.takeDead(output, seqs, "dropped", func(*txn, *record) error { return nil })
+}
+
+func (q *Queue) takeDead(output string, seqs []uint64, word string, use func(*txn, *record) error) (int, error) {
+	bucket := func(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket(bucketDead).Bucket([]byte(output)) }
+	return q.take(bucket, seqs, func(t *txn, _ uint64, r *record) error {
+		t.count("output/"+output+"/"+word, 1)
+		return use(t, r)
+	})
+}
+
+// records reads a bucket of records in slices, so that a long list holds up nobody.
+func (q *Queue) records(bucket func(*bbolt.Tx) *bbolt.Bucket, each func(uint64, *record)) error {
+	for next, more := uint64(0), true; more; {
+		if err := q.view(func(tx *bbolt.Tx) error {
+			more = false
+			b := bucket(tx)
+			if b == nil {
+				return nil
+			}
+			c, n := b.Cursor(), 0
+			for k, v := c.Seek(number(next)); k != nil; k, v = c.Next() {
+				if n++; n > slice {
+					more = true
+					return nil
+				}
+				r, err := decodeRecord(v)
+				if err != nil {
+					return err
+				}
+				each(numbered(k), r)
+				next = numbered(k) + 1
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// slice is how many records one transaction of a long job reads or changes.
+const slice = 500
+
+// take removes the records named, nil: all there are now, and gives each to use in the same transaction. Unknown ones
+// are passed over.
+func (q *Queue) take(bucket func(*bbolt.Tx) *bbolt.Bucket, seqs []uint64, use func(*txn, uint64, *record) error) (int, error) {
+	if seqs == nil {
+		if err := q.view(func(tx *bbolt.Tx) error {
+			if b := bucket(tx); b != nil {
+				return b.ForEach(func(k, _ []byte) error {
+					seqs = append(seqs, numbered(k))
+					return nil
+				})
+			}
+			return nil
+		}); err != nil {
+			return 0, err
+		}
+	}
+	total := 0
+	for part := range slices.Chunk(seqs, slice) {
+		n := 0
+		if err := q.write(context.Background(), 1024*len(part), func(t *txn) (err error) {
+			n, err = takePart(t, bucket(t.Tx), part, use)
+			return err
+		}); err != nil {
+			return total, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+func takePart(t *txn, b *bbolt.Bucket, seqs []uint64, use func(*txn, uint64, *record) error) (n int, err error) {
+	if b == nil {
+		return 0, nil
+	}
+	for _, seq := range seqs {
+		stored := b.Get(number(seq))
+		if stored == nil {
+			continue
+		}
+		r, err := decodeRecord(stored)
+		if err != nil {
+			return 0, err
+		}
+		if err := b.Delete(number(seq)); err != nil {
+			return 0, err
+		}
+		if err := use(t, seq, r); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}

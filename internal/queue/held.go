@@ -1,0 +1,126 @@
+package queue
+
+import (
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"bouncefeed/internal/event"
+)
+
+// HeldEvent is an event that waits for somebody to release or drop it.
+type HeldEvent struct {
+	Seq   uint64      `json:"seq"`
+	Time  time.Time   `json:"time"` // since when
+	Why   string      `json:"why"`
+	Event event.Event `json:"event"`
+}
+
+// maxRefused and maxRefusedBody bound what is kept of refused records, per input.
+const (
+	maxRefused     = 1000
+	maxRefusedBody = 4 << 10
+)
+
+func heldBucket(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket(bucketHeld) }
+
+func (t *txn) holdNew(input string, e item) error {
+	if seen, err := t.seen(e.keys); seen || err != nil {
+		t.count("input/"+input+"/ignored/repeat", 1)
+		return err
+	}
+	held := t.Bucket(bucketHeld)
+	seq, err := held.NextSequence()
+	if err != nil {
+		return err
+	}
+	t.count("input/"+input+"/held", 1)
+	if err := held.Put(number(seq), e.stored); err != nil {
+		return err
+	}
+	return t.remember(e.keys, heldReference|seq)
+}
+
+// Held lists what is held, oldest first.
+func (q *Queue) Held() ([]HeldEvent, error) {
+	var all []HeldEvent
+	err := q.records(heldBucket, func(seq uint64, r *record) {
+		all = append(all, HeldEvent{seq, r.Since, r.Why, r.Event})
+	})
+	return all, err
+}
+
+// ReleaseHeld queues held events for every output. nil seqs: all of them. It tells how many.
+func (q *Queue) ReleaseHeld(seqs []uint64) (int, error) {
+	return q.take(heldBucket, seqs, func(t *txn, _ uint64, r *record) error {
+		b, err := encodeRecord(&r.Event, time.Time{}, "")
+		if err != nil {
+			return err
+		}
+		t.count("input/"+r.Input+"/released", 1)
+		seq, err := t.store(b)
+		if err != nil {
+			return err
+		}
+		return t.refer(r.Keys(), seq)
+	})
+}
+
+// DropHeld forgets held events; they stay known as repeats. nil seqs: all of them. It tells how many.
+func (q *Queue) DropHeld(seqs []uint64) (int, error) {
+	return q.take(heldBucket, seqs, func(t *txn, _ uint64, r *record) error {
+		t.count("input/"+r.Input+"/dropped", 1)
+		return nil
+	})
+}
+
+// refuse keeps the newest refused records of input.
+func (t *txn) refuse(input string, refused []Refused) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	ring, err := t.Bucket(bucketRefused).CreateBucketIfNotExists([]byte(input))
+	if err != nil {
+		return err
+	}
+	for _, r := range refused[max(0, len(refused)-maxRefused):] {
+		r.Body = r.Body[:min(len(r.Body), maxRefusedBody)]
+		b, err := sealJSON(r)
+		if err != nil {
+			return err
+		}
+		seq, err := ring.NextSequence()
+		if err != nil {
+			return err
+		}
+		if err := ring.Put(number(seq), b); err != nil {
+			return err
+		}
+		if seq > maxRefused {
+			if err := ring.Delete(number(seq - maxRefused)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Refused lists the newest 1000 refused records of input, oldest first.
+func (q *Queue) Refused(input string) ([]Refused, error) {
+	var all []Refused
+	err := q.view(func(tx *bbolt.Tx) error {
+		ring := tx.Bucket(bucketRefused).Bucket([]byte(input))
+		if ring == nil {
+			return nil
+		}
+		return ring.ForEach(func(_, v []byte) error {
+			var r Refused
+			if err := unsealJSON(v, &r); err != nil {
+				return err
+			}
+			all = append(all, r)
+			return nil
+		})
+	})
+	return all, err
+}

@@ -1,0 +1,112 @@
+package queue
+
+import (
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"bouncefeed/internal/event"
+)
+
+// Identity keys live in generations: a bucket for those stored within one fifth of the retention. A lookup asks each
+// of them, forgetting is deleting the oldest, and no key needs a date of its own. A key that is seen again moves to
+// the newest, so that what is told again and again stays known.
+//
+// A key's value refers to what it stands for: the seq of an event or, with the high bit, of a held event. Repair uses
+// it: keys of an event that is lost must go, or it would be taken for a repeat when its source tells it again.
+
+const heldReference = 1 << 63
+
+// generation is the buckets of a parent named by the time they were begun at; the newest takes what is stored now.
+type generation struct {
+	newest *bbolt.Bucket
+	older  []*bbolt.Bucket // newest first
+}
+
+// openGeneration begins a new bucket when step has passed since the newest was begun.
+func openGeneration(parent *bbolt.Bucket, now time.Time, step time.Duration) (generation, error) {
+	var g generation
+	c := parent.Cursor()
+	for k, _ := c.Last(); k != nil; k, _ = c.Prev() {
+		if b := parent.Bucket(k); g.newest == nil && now.Before(stamped(k).Add(step)) {
+			g.newest = b
+		} else {
+			g.older = append(g.older, b)
+		}
+	}
+	if g.newest != nil {
+		return g, nil
+	}
+	var err error
+	g.newest, err = parent.CreateBucketIfNotExists(number(uint64(now.Unix())))
+	return g, err
+}
+
+func stamped(k []byte) time.Time { return time.Unix(int64(numbered(k)), 0) }
+
+// expired gives the name of the oldest bucket in parent if all in it was stored more than retain ago.
+func expired(parent *bbolt.Bucket, now time.Time, step, retain time.Duration) []byte {
+	first, _ := parent.Cursor().First()
+	if first == nil || stamped(first).Add(step).After(now.Add(-retain)) {
+		return nil
+	}
+	return append([]byte(nil), first...)
+}
+
+func (q *Queue) indexStep() time.Duration { return q.o.Retain / 5 }
+
+func (t *txn) openIndex() (err error) {
+	if t.index.newest == nil {
+		t.index, err = openGeneration(t.Bucket(bucketIndex), t.now, t.q.indexStep())
+	}
+	return err
+}
+
+// seen says whether one of keys is known, and if so makes all of them known.
+func (t *txn) seen(keys []event.Key) (bool, error) {
+	if err := t.openIndex(); err != nil {
+		return false, err
+	}
+	for i := range keys {
+		if ref := t.reference(keys[i][:]); ref != 0 {
+			return true, t.remember(keys, ref)
+		}
+	}
+	return false, nil
+}
+
+func (t *txn) reference(key []byte) uint64 {
+	if v := t.index.newest.Get(key); v != nil {
+		return numbered(v)
+	}
+	for _, b := range t.index.older {
+		if v := b.Get(key); v != nil {
+			return numbered(v)
+		}
+	}
+	return 0
+}
+
+// refer makes keys stand for ref from now on.
+func (t *txn) refer(keys []event.Key, ref uint64) error {
+	if err := t.openIndex(); err != nil {
+		return err
+	}
+	for i := range keys {
+		if err := t.index.newest.Put(keys[i][:], number(ref)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *txn) remember(keys []event.Key, ref uint64) error {
+	for i := range keys {
+		if t.index.newest.Get(keys[i][:]) == nil {
+			if err := t.index.newest.Put(keys[i][:], number(ref)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package queue
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+const (
+	pageSize    = 4096 // whatever the machine's: a commit writes whole pages
+	allocSize   = 4 << 20
+	format      = 1
+	lockTimeout = 2 * time.Second // a daemon that restarts may still be closing
+)
+
+// Open opens the queue file, making it and its folder if there is none.
+//
+// Errors: ErrLocked, or what is wrong with the path; a directory or a device is never moved.
+func Open(path string, o Options) (*Queue, error) {
+	if o.Retain <= 0 {
+		o.Retain = DefaultRetain
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	q := &Queue{path: path, o: o, log: o.Log, lock: make(chan struct{}, 1), changed: make(chan struct{})}
+	if err := q.open(); err != nil {
+		return nil, fmt.Errorf("open queue %s: %w", path, err)
+	}
+	return q, nil
+}
+
+func (q *Queue) open() error {
+	if err := os.MkdirAll(filepath.Dir(q.path), 0o700); err != nil {
+		return err
+	}
+	// A link to a file elsewhere is followed here, so that renames happen where the file is.
+	if real, err := filepath.EvalSymlinks(q.path); err == nil {
+		q.path = real
+	}
+	f, err := q.lockFile()
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := q.begin(); err != nil {
+			return err
+		}
+		f, err = q.lockFile()
+	}
+	if err != nil {
+		return err
+	}
+	if err := q.removeLeftovers(); err != nil {
+		f.Close()
+		return err
+	}
+	if err := q.use(f); err != nil {
+		return err
+	}
+	if err := q.start(); err != nil {
+		q.Close()
+		return err
+	}
+	return nil
+}
+
+// start brings an open file in line with the options, and makes it small if that is worth it.
+func (q *Queue) start() error {
+	if err := q.guarded(func() error { return q.db.Update(q.setUp) }); err != nil {
+		return err
+	}
+	if err := q.guarded(q.measure); err != nil {
+		return err
+	}
+	return q.compact(1 << 62)
+}
+
+// lockFile opens the file and holds its flock.
+func (q *Queue) lockFile() (*os.File, error) {
+	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(20 * time.Millisecond) {
+		f, err := openRegular(q.path)
+		if err != nil {
+			return nil, err
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		// Its holder may have put a compacted copy in its place: then this is no longer the queue.
+		if err == nil && isAt(f, q.path) {
+			return f, nil
+		}
+		f.Close()
+		if err != nil && err != syscall.EWOULDBLOCK {
+			return nil, fmt.Errorf("lock: %w", err)
+		}
+		if time.Now().After(deadline) {
+			return nil, ErrLocked
+		}
+	}
+}
+
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("it is no file but %s: name a file, such as %s", info.Mode().Type(), filepath.Join(path, "queue.db"))
+	}
+	return os.OpenFile(path, os.O_RDWR, 0)
+}
+
+func isAt(f *os.File, path string) bool {
+	here, err1 := f.Stat()
+	there, err2 := os.Stat(path)
+	return err1 == nil && err2 == nil && os.SameFile(here, there)
+}
+
+// Temporary files beside the queue: each is renamed over it when complete, so that a crash leaves the old or the new.
+const (
+	suffixNew     = ".new"
+	suffixCompact = ".compact"
+	suffixRepair  = ".repair"
+)
+
+// removeLeftovers removes what a crash left behind; only the holder of the lock may.
+func (q *Queue) removeLeftovers() error {
+	for _, suffix := range []string{suffixNew, suffixCompact, suffixRepair} {
+		if err := os.Remove(q.path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin makes a new, empty queue file. A file of length zero at the path is therefore never ours, but damage.
+func (q *Queue) begin() error {
+	temp := fmt.Sprintf("%s%s.%d", q.path, suffixNew, os.Getpid())
+	defer os.Remove(temp)
+	db, err := openTemp(temp)
+	if err != nil {
+		return err
+	}
+	err = db.Update(furnish)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	// Two starting at once: the second finds the first one's file, and then its lock.
+	if err := os.Link(temp, q.path); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := os.Rename(temp, q.path); err != nil {
+			return err
+		}
+	}
+	return syncDir(q.path)
+}
+
+// openTemp makes a new bbolt file.
+func openTemp(path string) (*bbolt.DB, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	db, err := bbolt.Open(path, 0o600, boltOptions())
+	if err == nil {
+		db.AllocSize = allocSize
+	}
+	return db, err
+}
+
+func boltOptions() *bbolt.Options {
+	return &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, PageSize: pageSize}
+}
+
+// syncDir makes a rename in path's folder last.
+func syncDir(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// use hands f, locked and found sound, to bbolt.
+func (q *Queue) use(f *os.File) error {
+	if err := f.Chmod(0o600); err != nil {
+		f.Close()
+		return err
+	}
+	o := boltOptions()
+	o.OpenFile = func(string, int, os.FileMode) (*os.File, error) { return f, nil }
+	q.file = f
+	return q.guarded(func() (err error) {
+		if q.db, err = bbolt.Open(q.path, 0o600, o); err == nil {
+			q.db.AllocSize = allocSize
+		}
+		return err
+	})
+}
+
+// furnish makes what every file has.
+func furnish(tx *bbolt.Tx) error {
+	for _, name := range buckets {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	meta := tx.Bucket(bucketMeta)
+	if len(meta.Get(keySecret)) != 32 {
+		secret := make([]byte, 32)
+		rand.Read(secret)
+		if err := meta.Put(keySecret, secret); err != nil {
+			return err
+		}
+	}
+	return meta.Put(keyFormat, number(format))
+}
+
+func (q *Queue) setUp(tx *bbolt.Tx) error {
+	if v := tx.Bucket(bucketMeta); v != nil && numbered(v.Get(keyFormat)) > format {
+		return fmt.Errorf("it was written by a newer bouncefeed (format %d)", numbered(v.Get(keyFormat)))
+	}
+	if err := furnish(tx); err != nil {
+		return err
+	}
+	q.secret = slices.Clone(tx.Bucket(bucketMeta).Get(keySecret))
+	return q.setUpOutputs(tx)
+}

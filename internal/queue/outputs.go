@@ -1,0 +1,155 @@
+package queue
+
+import (
+	"slices"
+
+	"go.etcd.io/bbolt"
+)
+
+// setUpOutputs makes the file's outputs those of the options. A new one starts at the end, the first ever at the
+// beginning. Where as many vanished as are new, it was a rename.
+func (q *Queue) setUpOutputs(tx *bbolt.Tx) error {
+	positions := tx.Bucket(bucketOutputs)
+	var known []string
+	if err := positions.ForEach(func(k, _ []byte) error {
+		known = append(known, string(k))
+		return nil
+	}); err != nil {
+		return err
+	}
+	if len(q.o.Outputs) == 0 {
+		q.outputs = known
+		return nil
+	}
+	q.outputs = slices.Compact(slices.Sorted(slices.Values(q.o.Outputs)))
+	without := func(from, others []string) []string {
+		return slices.DeleteFunc(slices.Clone(from), func(s string) bool { return slices.Contains(others, s) })
+	}
+	gone, added := without(known, q.outputs), without(q.outputs, known)
+	t := &txn{Tx: tx, q: q, now: q.o.Now(), counts: map[string]uint64{}}
+	switch {
+	case len(known) == 0:
+		for _, name := range added {
+			if err := t.addOutput(name, 0); err != nil {
+				return err
+			}
+		}
+	case len(gone) == len(added):
+		if err := t.renameOutputs(gone, added); err != nil {
+			return err
+		}
+	default:
+		for _, name := range added {
+			q.log.Info("a new output starts with what happens from now on", "output", name)
+			if err := t.addOutput(name, tx.Bucket(bucketEvents).Sequence()); err != nil {
+				return err
+			}
+		}
+		for _, name := range gone {
+			if err := t.dropOutput(name); err != nil {
+				return err
+			}
+		}
+	}
+	if err := t.forgetPassed(); err != nil {
+		return err
+	}
+	return t.addCounters()
+}
+
+// addOutput begins an output after position; what lies beyond is queued for it.
+func (t *txn) addOutput(name string, position uint64) error {
+	t.count("output/"+name+"/queued", countFrom(t.Bucket(bucketEvents), position+1))
+	return t.Bucket(bucketOutputs).Put([]byte(name), number(position))
+}
+
+func countFrom(b *bbolt.Bucket, seq uint64) (n uint64) {
+	c := b.Cursor()
+	for k, _ := c.Seek(number(seq)); k != nil; k, _ = c.Next() {
+		n++
+	}
+	return n
+}
+
+// dropOutput forgets an output that is no longer configured. Its dead letters stay.
+func (t *txn) dropOutput(name string) error {
+	pending := outputPending(t.Bucket(bucketCounters), name)
+	t.q.log.Warn("an output is no longer configured: what it had pending will not be sent to it",
+		"output", name, "pending", pending)
+	t.count("output/"+name+"/lost", pending)
+	if err := t.Bucket(bucketOutputs).Delete([]byte(name)); err != nil {
+		return err
+	}
+	if again := t.Bucket(bucketAgain); again.Bucket([]byte(name)) != nil {
+		return again.DeleteBucket([]byte(name))
+	}
+	return nil
+}
+
+// renameOutputs gives what gone have to added. With several at once nobody knows which became which: all then start
+// from the lowest position, so that some receivers get events twice (with the same id) and none misses one.
+func (t *txn) renameOutputs(gone, added []string) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	positions := t.Bucket(bucketOutputs)
+	lowest := ^uint64(0)
+	for _, name := range gone {
+		lowest = min(lowest, numbered(positions.Get([]byte(name))))
+	}
+	for i, from := range gone {
+		to := added[i]
+		t.q.log.Warn("an output was renamed: the new one goes on where the old one was", "from", from, "to", to)
+		behind := countFrom(t.Bucket(bucketEvents), lowest+1) -
+			countFrom(t.Bucket(bucketEvents), numbered(positions.Get([]byte(from)))+1)
+		if err := t.moveCounters("output/"+from+"/", "output/"+to+"/"); err != nil {
+			return err
+		}
+		t.count("output/"+to+"/queued", behind)
+		for _, parent := range [][]byte{bucketAgain, bucketDead} {
+			if err := renameBucket(t.Bucket(parent), from, to); err != nil {
+				return err
+			}
+		}
+		if err := positions.Delete([]byte(from)); err != nil {
+			return err
+		}
+		if err := positions.Put([]byte(to), number(lowest)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moveCounters adds the counters under one prefix to those under another.
+func (t *txn) moveCounters(from, to string) error {
+	counters := t.Bucket(bucketCounters)
+	var names []string
+	c := counters.Cursor()
+	for k, v := c.Seek([]byte(from)); k != nil && len(k) > len(from) && string(k[:len(from)]) == from; k, v = c.Next() {
+		t.count(to+string(k[len(from):]), numbered(v))
+		names = append(names, string(k))
+	}
+	for _, name := range names {
+		if err := counters.Delete([]byte(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renameBucket moves the entries of one nested bucket into another.
+func renameBucket(parent *bbolt.Bucket, from, to string) error {
+	old := parent.Bucket([]byte(from))
+	if old == nil {
+		return nil
+	}
+	b, err := parent.CreateBucketIfNotExists([]byte(to))
+	if err != nil {
+		return err
+	}
+	if err := old.ForEach(func(k, v []byte) error { return b.Put(k, slices.Clone(v)) }); err != nil {
+		return err
+	}
+	return parent.DeleteBucket([]byte(from))
+}

@@ -1,0 +1,153 @@
+// Package queue keeps what must survive a crash in one bbolt file: checkpoints, parser state, events with one position
+// per output, dead letters, events held back, refused records, the identity keys that find repeats, the ledger of what
+// we sent, and the counters that account for all of it.
+//
+// Everything one Commit stores is stored in one transaction, and Commit returns nil only after fsync: a source that
+// then forgets its record loses nothing, whatever happens. Concurrent callers share a transaction and its fsync.
+//
+// One lock serialises every access to the file, reads too. Reads are short; in return a page that turns out damaged
+// never leaves another caller waiting for a lock inside bbolt, and the file can be replaced by its compacted copy.
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// What the queue answers besides the disk's own errors.
+var (
+	// ErrDamaged: a page of the file does not make sense (any more). Nothing more is read or written; Open finds out
+	// what is left.
+	ErrDamaged = errors.New("queue file is damaged")
+	ErrClosed  = errors.New("queue is closed")
+	ErrLocked  = errors.New("another bouncefeed holds it")
+)
+
+// DefaultRetain is how long identity keys and the ledger are kept unless Options say otherwise.
+const DefaultRetain = 15 * 24 * time.Hour
+
+// Options say how a queue behaves; the zero value is usable.
+type Options struct {
+	MaxSize int64            // bytes; Commit blocks while more is used and something is pending; 0: no limit
+	Retain  time.Duration    // identity keys and ledger, counted from when they were last stored; 0: DefaultRetain
+	Outputs []string         // configured outputs by name; none: those the file knows
+	Log     *slog.Logger     // nil: silent
+	Now     func() time.Time // nil: time.Now
+}
+
+// Queue is an open queue file. All methods may be called concurrently.
+type Queue struct {
+	path    string
+	o       Options
+	log     *slog.Logger
+	secret  []byte
+	outputs []string // names, sorted; fixed while open
+
+	lock   chan struct{} // one token: holding it is owning everything in this block
+	db     *bbolt.DB
+	file   *os.File // db's, which carries the flock
+	broken error    // ErrDamaged or ErrClosed, wrapped: no access any more
+	writes int      // transactions since the mapping was last given back
+
+	mu       sync.Mutex
+	waiting  []*op         // not yet in a transaction, oldest first
+	changed  chan struct{} // closed and replaced when there is something to send, or room again
+	used     int64         // bytes in use, of the file's pages
+	full     bool
+	overfull bool // warned that used is above MaxSize with nothing pending
+}
+
+// Top-level buckets. Nested: state/INPUT, again/OUTPUT, dead/OUTPUT, refused/INPUT, index/STAMP, ledger/STAMP.
+var (
+	bucketMeta        = []byte("meta")        // keyX → value
+	bucketCheckpoints = []byte("checkpoints") // input → sealed JSON map
+	bucketState       = []byte("state")       // input → key → the parser's value
+	bucketEvents      = []byte("events")      // seq → sealed record; its sequence numbers `again` too
+	bucketOutputs     = []byte("outputs")     // output → seq of the last event settled
+	bucketAgain       = []byte("again")       // output → seq → sealed record: retried for this output only
+	bucketDead        = []byte("dead")        // output → seq → sealed record
+	bucketHeld        = []byte("held")        // seq → sealed record
+	bucketRefused     = []byte("refused")     // input → seq → sealed JSON
+	bucketCounters    = []byte("counters")    // name → 8 bytes
+	bucketIndex       = []byte("index")       // stamp → identity key → reference (see identity.go)
+	bucketLedger      = []byte("ledger")      // stamp → see ledger.go
+
+	keySecret = []byte("secret")
+	keyFormat = []byte("format")
+	keyBegun  = []byte("begun") // when the file was begun anew after damage, if it was
+
+	buckets = [][]byte{bucketMeta, bucketCheckpoints, bucketState, bucketEvents, bucketOutputs, bucketAgain,
+		bucketDead, bucketHeld, bucketRefused, bucketCounters, bucketIndex, bucketLedger}
+)
+
+// Secret is 32 random bytes made with the file; it keys the ledger (event.Sent).
+func (q *Queue) Secret() []byte { return slices.Clone(q.secret) }
+
+// Close waits for the running transaction and lets the file go. Callers still waiting get ErrClosed.
+func (q *Queue) Close() error {
+	q.lock <- struct{}{}
+	defer func() { <-q.lock }()
+	if q.broken != nil {
+		return nil
+	}
+	q.broken = fmt.Errorf("queue %s: %w", q.path, ErrClosed)
+	q.wake()
+	if err := q.db.Close(); err != nil {
+		return fmt.Errorf("close queue %s: %w", q.path, err)
+	}
+	return nil
+}
+
+// view runs fn in a read transaction. What fn keeps it must copy.
+func (q *Queue) view(fn func(*bbolt.Tx) error) error {
+	q.lock <- struct{}{}
+	defer func() { <-q.lock }()
+	return q.guarded(func() error { return q.db.View(fn) })
+}
+
+// guarded runs access, by the holder of the lock, and turns a panic or a fault over a damaged page into ErrDamaged.
+// bbolt may be left holding its locks then, so nothing touches it afterwards; only the flock is let go.
+func (q *Queue) guarded(access func() error) (err error) {
+	if q.broken != nil {
+		return q.broken
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			q.log.Error("the queue file is damaged; restart to move it aside and go on from what is left",
+				"path", q.path, "cause", fmt.Sprint(p))
+			q.log.Debug("where the damage showed", "stack", string(debug.Stack()))
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+		if errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("queue %s: %w", q.path, err)
+			q.broken = err
+			q.file.Close()
+			q.wake()
+		}
+	}()
+	return access()
+}
+
+// wake lets everybody look again who waits for events or for room.
+func (q *Queue) wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+// waker gives the channel that the next wake closes. Take it before looking.
+func (q *Queue) waker() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.changed
+}
