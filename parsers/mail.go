@@ -1,0 +1,248 @@
+package parsers
+
+import (
+	"net/mail"
+	"strings"
+	"time"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+)
+
+func init() {
+	register("mail", mailConfig{}, func(config.Env, config.Section, *mailConfig) (Parser, error) {
+		return mailParser{}, nil
+	})
+}
+
+type mailConfig struct{}
+
+const mailMaxRecipients = 100 // of one report
+
+// mailParser reads one message, as a mailbox holds it, and says what it is: a bounce (RFC 3464 or any of the forms
+// that came before it and still come), a complaint (RFC 5965), or something that is only counted.
+//
+// A bounce gives one event for each recipient that finally failed, with Type empty. One that names no recipient gives
+// one event without a recipient: it is counted as a bounce and nobody can be told of it. Everything else gives one
+// event of its kind. A message without a header is refused; nothing is passed over silently.
+type mailParser struct{}
+
+// WhyNoHeader counts records that are no message at all.
+const WhyNoHeader = "no_message_header"
+
+func (mailParser) Parse(rec event.Record, emit func(event.Event)) error {
+	m, err := openMail(rec)
+	if err != nil {
+		return err
+	}
+	for _, e := range m.events() {
+		emit(e)
+	}
+	return nil
+}
+
+// mailMessage is a message taken apart. Its own structure is kept apart from what it returns: a delivery-status part
+// inside an enclosed message is what somebody forwarded, not what this message reports.
+type mailMessage struct {
+	rec    event.Record
+	header mailHeader
+	root   *mimeEntity
+
+	status, feedback, disposition *mimeEntity
+	texts, pages, enclosed        []*mimeEntity // text/plain, text/html, returned messages or their headers
+	archives                      int           // compressed attachments, as in DMARC aggregate reports
+
+	body     string // the text for humans, without the returned copy
+	lower    string // body in lower case with its white space collapsed
+	original mailHeader
+	wrapped  []byte // a report that this one returns in its text
+	proof    mailProof
+}
+
+func openMail(rec event.Record) (*mailMessage, error) {
+	r := mimeReader{left: mailMaxParts}
+	m := &mailMessage{rec: rec, root: r.open(unixLines(rec.Body), 0)}
+	m.header = m.root.header
+	if len(m.header) == 0 {
+		return nil, event.Refuse(WhyNoHeader, "%d bytes that do not begin with a header field", len(rec.Body))
+	}
+	m.sortParts(m.root)
+	m.readOriginal(&r)
+	return m, nil
+}
+
+// sortParts puts the message's own parts in their places.
+func (m *mailMessage) sortParts(e *mimeEntity) {
+	for _, part := range e.parts {
+		m.sortParts(part)
+	}
+	if len(e.parts) > 0 {
+		return
+	}
+	switch e.typ {
+	case "message/delivery-status", "message/global-delivery-status", "text/delivery-status":
+		first(&m.status, e)
+	case "message/feedback-report":
+		first(&m.feedback, e)
+	case "message/disposition-notification", "message/global-disposition-notification":
+		first(&m.disposition, e)
+	case "message/rfc822", "message/global", "message/news", "message/partial", "message/rfc822-headers",
+		"message/global-headers", "text/rfc822-headers", "text/rfc822-header", "text/rfc822":
+		m.enclosed = append(m.enclosed, e)
+	case "text/html":
+		m.pages = append(m.pages, e)
+	case "application/zip", "application/gzip", "application/x-gzip", "application/x-zip-compressed", "application/tlsrpt+gzip":
+		m.archives++
+	default:
+		if strings.HasPrefix(e.typ, "text/") || e.typ == "text" || !strings.Contains(e.typ, "/") {
+			m.texts = append(m.texts, e)
+		}
+	}
+}
+
+func first(place **mimeEntity, e *mimeEntity) {
+	if *place == nil {
+		*place = e
+	}
+}
+
+// readOriginal finds the returned message, or its header, and in it whose message it was.
+func (m *mailMessage) readOriginal(r *mimeReader) {
+	for _, name := range []string{"To", "Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Rcpt-To", "Return-Path"} {
+		m.header.each(name, func(v string) { m.proof.addVERP(cleanAddress(v)) })
+	}
+	for _, e := range m.enclosed {
+		h, body := cutHeader(e.decoded(mailMaxText))
+		if m.original == nil {
+			m.original = h
+		}
+		m.proof.addReturned(h)
+		if m.proof.subscriber == "" && r.left > 0 && e.depth < mailMaxDepth {
+			m.deeper(r, h, body, e.depth+1)
+		}
+	}
+}
+
+// deeper looks for our UUIDs in messages inside the returned one: a bounce of a forwarded bounce.
+func (m *mailMessage) deeper(r *mimeReader, h mailHeader, body []byte, depth int) {
+	inner := &mimeEntity{header: h, body: body, depth: depth}
+	inner.typ, inner.params = mediaType(h.get("Content-Type"))
+	if strings.HasPrefix(inner.typ, "multipart/") {
+		r.split(inner)
+		m.deeperParts(r, inner)
+	}
+}
+
+func (m *mailMessage) deeperParts(r *mimeReader, e *mimeEntity) {
+	for _, part := range e.parts {
+		if len(part.parts) > 0 {
+			m.deeperParts(r, part)
+			continue
+		}
+		if strings.HasPrefix(part.typ, "message/rfc822") || part.typ == "text/rfc822-headers" || part.typ == "message/global" {
+			h, body := cutHeader(part.decoded(mailMaxText))
+			m.proof.addReturned(h)
+			if r.left > 0 && part.depth < mailMaxDepth {
+				m.deeper(r, h, body, part.depth+1)
+			}
+		}
+	}
+}
+
+// events is the verdict. The order matters: what a standard marks comes before what only words tell.
+func (m *mailMessage) events() []event.Event {
+	switch {
+	case m.feedback != nil:
+		return m.arfEvents()
+	case m.header.has("X-Apple-Unsubscribe"):
+		return m.optOut()
+	}
+	if m.disposition != nil {
+		return m.only(event.MDN)
+	}
+	if m.status != nil && !m.isHuman() {
+		if events := m.dsnEvents(parseDSN(toUTF8(m.status.decoded(mailMaxText), m.status.params["charset"]))); len(events) > 0 {
+			return events
+		}
+	}
+	m.readText()
+	if kind := m.notBounce(); kind != "" {
+		return m.only(kind)
+	}
+	return m.textEvents()
+}
+
+// only is the answer for a message that is counted under kind and says nothing else.
+func (m *mailMessage) only(kind event.Type) []event.Event {
+	e := m.event()
+	e.Type = kind
+	return []event.Event{e}
+}
+
+// event is what all events of this message have in common.
+func (m *mailMessage) event() event.Event {
+	e := event.Event{
+		Time:           m.time(m.header.get("Date")),
+		SubscriberUUID: m.proof.subscriber,
+		CampaignUUID:   m.proof.campaign,
+		Evidence:       m.proof.evidence,
+		MessageID:      cleanMessageID(m.original.get("Message-ID")),
+	}
+	e.QueueID, e.Host = eximQueueID(m.original)
+	if sender := cleanAddress(m.original.get("Return-Path")); isAddress(sender) {
+		e.Sender = sender
+	} else if to := m.header.addresses("To"); len(to) > 0 {
+		e.Sender = to[0]
+	}
+	return e
+}
+
+// time reads a Date. A clock that is missing or far off is not believed: then it is when the message was read.
+func (m *mailMessage) time(date string) time.Time {
+	t, err := mail.ParseDate(date)
+	if err != nil {
+		date, _, _ = strings.Cut(date, "(")
+		if t, err = mail.ParseDate(strings.TrimSpace(date)); err != nil {
+			return m.rec.Time
+		}
+	}
+	if t.Year() < 1990 || !m.rec.Time.IsZero() && t.After(m.rec.Time.Add(24*time.Hour)) {
+		return m.rec.Time
+	}
+	return t.UTC()
+}
+
+// failure completes the event of one failed recipient. single says that it is the only one.
+func (m *mailMessage) failure(e event.Event, single bool) event.Event {
+	if single && m.proof.recipient != "" && !sameAddress(e.Recipient, m.proof.recipient) {
+		e.OriginalRecipient, e.Recipient = e.Recipient, m.proof.recipient
+	}
+	if !single && !m.sentTo(e) { // the proof is somebody else's
+		e.SubscriberUUID, e.CampaignUUID, e.Evidence = "", "", ""
+	}
+	e.Diagnostic = cutText(strings.ToValidUTF8(e.Diagnostic, "�"), mailMaxDiagnostic)
+	return e
+}
+
+// sentTo says whether the returned message was addressed to e's recipient.
+func (m *mailMessage) sentTo(e event.Event) bool {
+	for _, to := range m.original.addresses("To") {
+		if sameAddress(to, e.Recipient) || e.OriginalRecipient != "" && sameAddress(to, e.OriginalRecipient) {
+			return true
+		}
+	}
+	return false
+}
+
+const mailMaxDiagnostic = 2 << 10
+
+// cutText cuts s at a rune's border.
+func cutText(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && s[limit]&0xC0 == 0x80 {
+		limit--
+	}
+	return s[:limit]
+}

@@ -1,0 +1,95 @@
+package parsers
+
+import (
+	"strings"
+
+	"bouncefeed/internal/event"
+)
+
+// arfEvents reads an abuse report (RFC 5965): one complaint for each Original-Rcpt-To, or for the returned message's
+// recipient where the report hides it.
+func (m *mailMessage) arfEvents() []event.Event {
+	fields, _ := cutHeader(unixLines([]byte(toUTF8(m.feedback.decoded(mailMaxText), ""))))
+	switch kind := strings.ToLower(strings.TrimSpace(fields.get("Feedback-Type"))); kind {
+	case "auth-failure", "dmarc", "dkim", "spf":
+		return m.only(event.AuthFailureReport)
+	case "not-spam":
+		return m.only(event.NotSpamReport)
+	}
+	e := m.event()
+	e.Type = event.Complaint
+	e.Diagnostic = fields.get("Feedback-Type")
+	e.Host = mtaName(fields.get("Reporting-MTA"))
+	if sender := cleanAddress(fields.get("Original-Mail-From")); isAddress(sender) {
+		e.Sender = sender
+		m.proof.addVERP(sender)
+		e.SubscriberUUID, e.CampaignUUID, e.Evidence = m.proof.subscriber, m.proof.campaign, m.proof.evidence
+	}
+	if date := fields.get("Arrival-Date"); date != "" && !m.header.has("Date") {
+		e.Time = m.time(date)
+	}
+	var recipients []string
+	fields.each("Original-Rcpt-To", func(v string) { recipients = addAddress(recipients, decodeXtext(cleanAddress(v))) })
+	if len(recipients) == 0 {
+		recipients = m.originalRecipients()
+	}
+	return m.complaints(e, recipients)
+}
+
+func (m *mailMessage) complaints(e event.Event, recipients []string) []event.Event {
+	if len(recipients) == 0 {
+		return []event.Event{e}
+	}
+	events := make([]event.Event, 0, len(recipients))
+	for _, r := range recipients {
+		one := e
+		one.Recipient = r
+		events = append(events, m.failure(one, len(recipients) == 1))
+	}
+	return events
+}
+
+// originalRecipients is to whom the returned message went: what a server noted in it, else its To.
+func (m *mailMessage) originalRecipients() []string {
+	for _, name := range []string{"X-HmXmrOriginalRecipient", "X-Original-To", "Delivered-To", "X-Rcpt-To", "Envelope-To", "To"} {
+		var found []string
+		for _, a := range m.original.addresses(name) {
+			found = addAddress(found, a)
+		}
+		if len(found) > 0 {
+			return found
+		}
+	}
+	return nil
+}
+
+func addAddress(list []string, addr string) []string {
+	if !isAddress(addr) || len(list) >= mailMaxRecipients {
+		return list
+	}
+	for _, known := range list {
+		if sameAddress(known, addr) {
+			return list
+		}
+	}
+	return append(list, addr)
+}
+
+// hotmailComplaint knows the reports of Microsoft's Junk Mail Reporting Program, which are no ARF: a mixed message
+// with the reported one enclosed, whose header names the recipient.
+func (m *mailMessage) hotmailComplaint() bool {
+	return len(m.enclosed) > 0 && strings.Contains(strings.ToLower(m.header.get("Subject")), "complaint about message from")
+}
+
+// optOut reads the request that Apple Mail sends for its user's press on "Unsubscribe": the same as an opt-out report.
+func (m *mailMessage) optOut() []event.Event {
+	e := m.event()
+	e.Type = event.Complaint
+	e.Diagnostic = "opt-out"
+	e.Sender = ""
+	var from []string
+	for _, a := range m.header.addresses("From") {
+		from = addAddress(from, a)
+	}
+	return m.complaints(e, from)
+}

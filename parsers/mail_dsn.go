@@ -1,0 +1,272 @@
+package parsers
+
+import (
+	"strings"
+
+	"bouncefeed/internal/event"
+)
+
+// dsnReport is a delivery status notification (RFC 3464, and RFC 6533 for its internationalised form).
+type dsnReport struct {
+	reportingMTA string
+	queueID      string // X-Postfix-Queue-ID
+	sender       string // X-Postfix-Sender
+	arrival      string // Arrival-Date
+	recipients   []dsnRecipient
+}
+
+// dsnRecipient is one group of per-recipient fields (RFC 3464 §2.3).
+type dsnRecipient struct {
+	original, final string // addresses, cleaned
+	action          string // lower case: failed, delayed, delivered, relayed, expanded
+	status          string
+	remoteMTA       string
+	diagnostic      string // without its type
+	diagnosticType  string // lower case: smtp, x-unix, x-postfix …
+	lastAttempt     string
+}
+
+// parseDSN reads the fields of a delivery-status part. Groups are divided by blank lines; where a generator forgot
+// them, by a field that comes again. A line that is no field goes on with the one before.
+func parseDSN(text string) dsnReport {
+	var d dsnReport
+	var r dsnRecipient
+	var name, value string
+	flush := func() {
+		if (r.final != "" || r.original != "") && len(d.recipients) < mailMaxRecipients {
+			d.recipients = append(d.recipients, r)
+			r = dsnRecipient{}
+		}
+	}
+	take := func() {
+		if r.repeats(name) {
+			flush()
+		}
+		d.set(&r, name, strings.TrimSpace(value))
+		name, value = "", ""
+	}
+	for text != "" && len(d.recipients) < mailMaxRecipients {
+		var line string
+		line, text, _ = strings.Cut(text, "\n")
+		if strings.TrimSpace(line) == "" {
+			take()
+			flush()
+			continue
+		}
+		if line[0] != ' ' && line[0] != '\t' {
+			if n, v, ok := dsnField(line); ok {
+				take()
+				name, value = n, v
+				continue
+			}
+		}
+		if name != "" && len(value) < mailMaxValue {
+			value += " " + strings.TrimSpace(line)
+		}
+	}
+	take()
+	flush()
+	return d
+}
+
+// dsnField splits "Name: value". Replies contain colons too, so the name must look like a field's: "550-5.1.1 see
+// https://…" is not one.
+func dsnField(line string) (name, value string, ok bool) {
+	name, value, ok = strings.Cut(line, ":")
+	if !ok || len(name) > 40 || name == "" {
+		return "", "", false
+	}
+	name = strings.TrimRight(name, " \t")
+	for i := range len(name) {
+		if c := name[i] | 0x20; !('a' <= c && c <= 'z' || name[i] == '-' && i > 0) {
+			return "", "", false
+		}
+	}
+	switch name = strings.ToLower(name); name {
+	case "http", "https", "said", "reason", "error":
+		return "", "", false
+	}
+	return name, value, true
+}
+
+func (r *dsnRecipient) repeats(name string) bool {
+	switch name {
+	case "final-recipient":
+		return r.final != ""
+	case "original-recipient":
+		return r.original != ""
+	case "action":
+		return r.action != ""
+	}
+	return false
+}
+
+func (d *dsnReport) set(r *dsnRecipient, name, value string) {
+	switch name {
+	case "reporting-mta":
+		d.reportingMTA = mtaName(value)
+	case "x-postfix-queue-id":
+		d.queueID = value
+	case "x-postfix-sender":
+		d.sender = typedAddress(value)
+	case "arrival-date":
+		d.arrival = value
+	case "original-recipient":
+		r.original = typedAddress(value)
+	case "final-recipient":
+		r.final = typedAddress(value)
+	case "action":
+		r.action, _, _ = strings.Cut(strings.ToLower(value), " ")
+	case "status":
+		r.status = firstStatus(value)
+		if comment, _, found := strings.Cut(value, "("); found && r.diagnostic == "" && strings.TrimSpace(comment) != "" {
+			r.diagnostic = strings.Trim(value[len(comment):], "() ")
+		}
+	case "remote-mta":
+		r.remoteMTA = mtaName(value)
+	case "diagnostic-code":
+		r.diagnosticType, r.diagnostic = splitType(value)
+	case "last-attempt-date":
+		r.lastAttempt = value
+	case "x-supplementary-info":
+		if r.diagnostic == "" {
+			r.diagnostic = value
+		}
+	}
+}
+
+// splitType takes the type off "smtp; 550 …"; a value without one, as some write it, is all text.
+func splitType(v string) (typ, rest string) {
+	typ, rest, found := strings.Cut(v, ";")
+	if typ = strings.TrimSpace(typ); !found || len(typ) > 32 || strings.ContainsAny(typ, " \t<>") {
+		return "", strings.TrimSpace(v)
+	}
+	return strings.ToLower(typ), strings.TrimSpace(rest)
+}
+
+// mtaName reads "dns; mx.example.org (192.0.2.1, the server for …)".
+func mtaName(v string) string {
+	_, name := splitType(v)
+	name, _, _ = strings.Cut(name, " ")
+	return strings.Trim(name, "<>[]();,.")
+}
+
+// typedAddress reads "rfc822; jo@example.org" or "utf-8; …" (RFC 6533 §3). What is no address gives "": a program
+// ("x-unix; |/usr/bin/vacation"), an X.400 name.
+func typedAddress(v string) string {
+	typ, rest := splitType(v)
+	if !strings.Contains(rest, "@") { // "=?…?=@example.org" is an address as it stands
+		rest = decodeWords(rest)
+	}
+	addr := cleanAddress(rest)
+	if typ == "utf-8" {
+		addr = decodeUTF8Address(addr)
+	}
+	if addr = decodeXtext(addr); !isAddress(addr) {
+		return bareLocal(typ, addr)
+	}
+	return addr
+}
+
+// bareLocal keeps a local user's name without a domain, as sendmail and MTAs inside a company write it.
+func bareLocal(typ, addr string) string {
+	if addr == "" || strings.ContainsAny(addr, " \t|/\\:;,<>()=@") || typ != "rfc822" && typ != "local" {
+		return ""
+	}
+	return addr
+}
+
+// outcome gives the event type of a group: "" for a failure.
+func (r *dsnRecipient) outcome() event.Type {
+	switch {
+	case r.action == "delayed" || r.action == "delay" || r.action == "deferred":
+		return event.Delayed
+	case r.action == "delivered" || r.action == "relayed" || r.action == "expanded":
+		return event.Delivered
+	case r.action == "" && strings.HasPrefix(r.status, "2"):
+		return event.Delivered
+	case r.action == "" && strings.HasPrefix(r.status, "4"):
+		return event.Delayed
+	}
+	return ""
+}
+
+// dsnEvents gives one event for each group, nil if the report names no recipient.
+func (m *mailMessage) dsnEvents(d dsnReport) []event.Event {
+	failed := 0
+	for i := range d.recipients {
+		if d.recipients[i].outcome() == "" {
+			failed++
+		}
+	}
+	events := make([]event.Event, 0, len(d.recipients))
+	for i := range d.recipients {
+		r := &d.recipients[i]
+		e := m.dsnEvent(&d, r)
+		if e.Type = r.outcome(); e.Type == "" {
+			m.diagnose(&e, r)
+			e = m.failure(e, failed == 1)
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+func (m *mailMessage) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
+	e := m.event()
+	e.Recipient, e.OriginalRecipient = r.original, r.final
+	if !isAddress(r.original) || sameAddress(r.original, r.final) {
+		e.Recipient, e.OriginalRecipient = r.final, ""
+	}
+	e.Status, e.RemoteMTA = r.status, r.remoteMTA
+	if e.Host != "" && !strings.EqualFold(e.Host, d.reportingMTA) {
+		e.QueueID = "" // given by another host than the one that reports
+	}
+	if d.reportingMTA != "" {
+		e.Host = d.reportingMTA
+	}
+	if d.queueID != "" {
+		e.QueueID = d.queueID
+	}
+	if d.sender != "" {
+		e.Sender = d.sender
+	}
+	if r.lastAttempt != "" {
+		e.Time = m.time(r.lastAttempt)
+	} else if d.arrival != "" && !m.header.has("Date") {
+		e.Time = m.time(d.arrival)
+	}
+	return e
+}
+
+// diagnose fills in what the MTA answered. Where the report's own diagnostic says nothing, the text for humans does.
+func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient) {
+	e.Diagnostic = r.diagnostic
+	if saysNothing(r.diagnostic) || r.diagnosticType == "x-unix" {
+		m.readText()
+		if text := m.diagnosisFor(e.Recipient, r.final); text != "" {
+			e.Diagnostic = text
+		}
+	}
+	e.Code, _ = findReply(e.Diagnostic)
+	e.Expired = strings.HasPrefix(e.Status, "4") || saysExpired(e.Diagnostic)
+	if !e.Expired && (e.Status == "" || e.Status == "5.0.0") { // Exim's status is always 5.0.0
+		m.readText()
+		e.Expired = containsAny(m.lower, expiredTexts)
+	}
+}
+
+func saysExpired(diagnostic string) bool {
+	return containsAny(strings.ToLower(diagnostic), expiredTexts)
+}
+
+// saysNothing is true of "", "550", "smtp; 5.0.0" and "550 failed".
+func saysNothing(diagnostic string) bool {
+	letters := 0
+	for _, c := range diagnostic {
+		if c > '9' && c != ';' {
+			letters++
+		}
+	}
+	return letters < 8
+}

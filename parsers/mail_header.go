@@ -1,0 +1,198 @@
+package parsers
+
+import (
+	"bytes"
+	"mime"
+	"strings"
+
+	"github.com/emersion/go-message/charset"
+)
+
+// Limits on what a message may make us look at. Over a limit the rest is not read; what was read counts.
+const (
+	mailMaxHeader = 64 << 10 // bytes of one header
+	mailMaxFields = 300      // fields of one header
+	mailMaxValue  = 8 << 10  // bytes of one unfolded field value
+	mailMaxParams = 32       // parameters of one Content-Type
+)
+
+// mailField is one header field, its value still folded and encoded.
+type mailField struct{ name, value []byte }
+
+// mailHeader is a header as slices of the message: nothing is copied before it is asked for.
+type mailHeader []mailField
+
+// cutHeader splits an entity at its first blank line. Lines that are no field (an mbox "From ", a folded line that
+// lost its indentation) are passed over, because senders of bounces write them; but an entity that does not begin
+// with a field has no header at all.
+func cutHeader(entity []byte) (mailHeader, []byte) {
+	entity = bytes.TrimLeft(entity, "\n")
+	if bytes.HasPrefix(entity, []byte("From ")) || bytes.HasPrefix(entity, []byte(">From ")) {
+		_, entity, _ = bytes.Cut(entity, []byte("\n"))
+	}
+	if first, _ := cutLine(entity); fieldColon(first) < 0 {
+		return nil, entity
+	}
+	block, body, found := bytes.Cut(entity, []byte("\n\n"))
+	if !found {
+		block, body = entity, nil
+	}
+	return parseFields(block[:min(len(block), mailMaxHeader)]), body
+}
+
+func parseFields(block []byte) mailHeader {
+	h := make(mailHeader, 0, 32)
+	for len(block) > 0 && len(h) < mailMaxFields {
+		line, rest := cutLine(block)
+		end := len(line)
+		if colon := fieldColon(line); colon > 0 {
+			for len(rest) > 0 && (rest[0] == ' ' || rest[0] == '\t') {
+				more, after := cutLine(rest)
+				end = len(block) - len(rest) + len(more)
+				rest = after
+			}
+			h = append(h, mailField{bytes.TrimRight(line[:colon], " \t"), block[colon+1 : end]})
+		}
+		block = rest
+	}
+	return h
+}
+
+// fieldColon is the place of the colon that ends line's field name, or -1 if line is no header field.
+func fieldColon(line []byte) int {
+	for i, c := range line {
+		switch {
+		case c == ':':
+			if i == 0 {
+				return -1
+			}
+			return i
+		case c == ' ' || c == '\t': // "Subject :" is seen in the wild
+			rest := bytes.TrimLeft(line[i:], " \t")
+			if i > 0 && len(rest) > 0 && rest[0] == ':' {
+				return len(line) - len(rest)
+			}
+			return -1
+		case c < '!' || c > '~' || i > 76:
+			return -1
+		}
+	}
+	return -1
+}
+
+func cutLine(b []byte) (line, rest []byte) {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return b[:i], b[i+1:]
+	}
+	return b, nil
+}
+
+// get is the unfolded value of the first field of that name, "" if there is none.
+func (h mailHeader) get(name string) string {
+	for _, f := range h {
+		if len(f.name) == len(name) && strings.EqualFold(string(f.name), name) {
+			return unfold(f.value)
+		}
+	}
+	return ""
+}
+
+func (h mailHeader) has(name string) bool {
+	for _, f := range h {
+		if len(f.name) == len(name) && strings.EqualFold(string(f.name), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// text is get with encoded words (RFC 2047) decoded.
+func (h mailHeader) text(name string) string { return decodeWords(h.get(name)) }
+
+// each calls f with every unfolded value of that name.
+func (h mailHeader) each(name string, f func(value string)) {
+	for _, field := range h {
+		if len(field.name) == len(name) && strings.EqualFold(string(field.name), name) {
+			f(unfold(field.value))
+		}
+	}
+}
+
+// addresses lists the addresses in every field of that name.
+func (h mailHeader) addresses(name string) []string {
+	var all []string
+	h.each(name, func(v string) { all = append(all, headerAddresses(decodeWords(v))...) })
+	return all
+}
+
+func unfold(v []byte) string {
+	v = bytes.TrimSpace(v[:min(len(v), mailMaxValue)])
+	if bytes.IndexByte(v, '\n') < 0 {
+		return string(v)
+	}
+	var b strings.Builder
+	b.Grow(len(v))
+	for len(v) > 0 {
+		line, rest := cutLine(v)
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.Write(bytes.TrimSpace(line))
+		v = rest
+	}
+	return b.String()
+}
+
+var wordDecoder = mime.WordDecoder{CharsetReader: charset.Reader}
+
+// decodeWords decodes what can be decoded and leaves the rest as it is.
+func decodeWords(s string) string {
+	if !strings.Contains(s, "=?") {
+		return s
+	}
+	if decoded, err := wordDecoder.DecodeHeader(s); err == nil {
+		return decoded
+	}
+	return s
+}
+
+// mediaType splits a Content-Type into its lower-case type and its parameters. It is laxer than mime.ParseMediaType,
+// which gives up where a bounce's generator forgot a quote or wrote a parameter twice.
+func mediaType(v string) (typ string, params map[string]string) {
+	typ, rest, _ := strings.Cut(v, ";")
+	typ = strings.ToLower(strings.TrimSpace(typ))
+	for n := 0; rest != "" && n < mailMaxParams; n++ {
+		var name, value string
+		name, value, rest = cutParam(rest)
+		name = strings.TrimSuffix(strings.TrimSuffix(name, "*"), "*0") // RFC 2231, first piece
+		if name != "" && params[name] == "" {
+			if params == nil {
+				params = make(map[string]string, 4)
+			}
+			params[name] = value
+		}
+	}
+	return typ, params
+}
+
+func cutParam(s string) (name, value, rest string) {
+	eq := strings.IndexAny(s, "=;")
+	if eq < 0 {
+		return "", "", ""
+	}
+	if s[eq] == ';' {
+		return "", "", s[eq+1:]
+	}
+	name = strings.ToLower(strings.TrimSpace(s[:eq]))
+	s = strings.TrimLeft(s[eq+1:], " \t")
+	if strings.HasPrefix(s, `"`) {
+		if end := strings.IndexByte(s[1:], '"'); end >= 0 {
+			value = s[1 : 1+end]
+			_, rest, _ = strings.Cut(s[2+end:], ";")
+			return name, value, rest
+		}
+		s = s[1:]
+	}
+	value, rest, _ = strings.Cut(s, ";")
+	return name, strings.TrimSpace(value), rest
+}

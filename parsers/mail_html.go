@@ -1,0 +1,90 @@
+package parsers
+
+import (
+	"html"
+	"strings"
+)
+
+// htmlText gives the words of an HTML page, one line for each block: enough to read a bounce that has no other text.
+func htmlText(page string) string {
+	var b strings.Builder
+	b.Grow(len(page) / 2)
+	for page != "" {
+		text, rest, found := strings.Cut(page, "<")
+		writeCollapsed(&b, text)
+		if !found {
+			break
+		}
+		if strings.HasPrefix(rest, "!--") {
+			_, page, _ = strings.Cut(rest, "-->")
+			continue
+		}
+		if addr, after, ok := angleAddress(rest); ok { // "<jo@example.org>" that nobody escaped
+			b.WriteString("<" + addr + ">")
+			page = after
+			continue
+		}
+		tag, after, _ := strings.Cut(rest, ">")
+		page = after
+		switch name := tagName(tag); name {
+		case "script", "style", "head":
+			page = skipElement(page, name)
+		case "br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "table", "ul", "ol", "pre", "blockquote", "hr", "/p", "/div", "/tr", "/table", "/h1", "/h2", "/h3":
+			b.WriteByte('\n')
+		case "td", "th", "/td", "/th":
+			b.WriteByte(' ')
+		}
+	}
+	return html.UnescapeString(b.String())
+}
+
+// writeCollapsed writes text with its white space collapsed, as a browser shows it.
+func writeCollapsed(b *strings.Builder, text string) {
+	space := false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case ' ', '\t', '\n':
+			space = true
+		default:
+			if space {
+				b.WriteByte(' ')
+				space = false
+			}
+			b.WriteByte(c)
+		}
+	}
+	if space {
+		b.WriteByte(' ')
+	}
+}
+
+func tagName(tag string) string {
+	end := strings.IndexAny(tag, " \t\n")
+	if end < 0 {
+		end = len(tag)
+	}
+	return strings.ToLower(strings.TrimSuffix(tag[:min(end, 12)], "/"))
+}
+
+// skipElement passes over what is in an element that shows no text.
+func skipElement(page, name string) string {
+	for rest := page; ; {
+		_, after, found := strings.Cut(rest, "</")
+		if !found {
+			return ""
+		}
+		if len(after) >= len(name) && strings.EqualFold(after[:len(name)], name) {
+			_, after, _ = strings.Cut(after, ">")
+			return after
+		}
+		rest = after
+	}
+}
+
+func angleAddress(s string) (addr, after string, ok bool) {
+	end := strings.IndexByte(s[:min(len(s), 320)], '>')
+	if end < 0 || strings.ContainsAny(s[:end], " \t\n\"=") || strings.Count(s[:end], "@") != 1 {
+		return "", "", false
+	}
+	return s[:end], s[end+1:], true
+}

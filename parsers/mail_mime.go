@@ -1,0 +1,200 @@
+package parsers
+
+import (
+	"bytes"
+	"encoding/base64"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/emersion/go-message"
+	"github.com/emersion/go-message/charset"
+)
+
+// Limits on a message's structure; see DESIGN.md. go-message's own multipart reader is not used: its time grows with
+// the square of the nesting, and on a truncated part it returns the same error for ever. Here each multipart is split
+// by one pass over its bytes, so the whole costs at most mailMaxDepth passes.
+const (
+	mailMaxDepth = 8         // multiparts and enclosed messages inside each other
+	mailMaxParts = 64        // entities of one message
+	mailMaxText  = 256 << 10 // bytes of one decoded text
+)
+
+// mimeEntity is a message or a part of one; its body is still encoded.
+type mimeEntity struct {
+	header mailHeader
+	typ    string // lower-case media type
+	params map[string]string
+	body   []byte
+	parts  []*mimeEntity // of a multipart
+	depth  int
+}
+
+// mimeReader opens entities until the message's share of them is used up.
+type mimeReader struct{ left int }
+
+// unixLines gives b with LF line ends only, whatever mixture of CR, LF and CRLF it had.
+func unixLines(b []byte) []byte {
+	if bytes.IndexByte(b, '\r') < 0 {
+		return b
+	}
+	b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
+	for i := bytes.IndexByte(b, '\r'); i >= 0 && i < len(b); i++ {
+		if b[i] == '\r' {
+			b[i] = '\n'
+		}
+	}
+	return b
+}
+
+func (r *mimeReader) open(raw []byte, depth int) *mimeEntity {
+	r.left--
+	e := &mimeEntity{depth: depth}
+	e.header, e.body = cutHeader(raw)
+	e.typ, e.params = mediaType(e.header.get("Content-Type"))
+	if e.typ == "" {
+		e.typ = "text/plain" // RFC 2045 §5.2
+	}
+	if strings.HasPrefix(e.typ, "multipart/") && depth < mailMaxDepth {
+		r.split(e)
+	}
+	return e
+}
+
+// split opens the parts of a multipart. One without any boundary line keeps its whole body as text.
+func (r *mimeReader) split(e *mimeEntity) {
+	boundary := e.params["boundary"]
+	if boundary == "" {
+		boundary = guessBoundary(e.body)
+	}
+	if boundary == "" {
+		e.typ = "text/plain"
+		return
+	}
+	delimiter := []byte("--" + strings.TrimRight(boundary, " "))
+	start := -1
+	for at := 0; at >= 0 && r.left > 0; {
+		line, next := delimiterLine(e.body, at, delimiter)
+		end := line
+		if line < 0 {
+			end = len(e.body)
+		}
+		if start >= 0 && start <= end {
+			e.parts = append(e.parts, r.open(e.body[start:end], e.depth+1))
+		}
+		if line < 0 || bytes.HasPrefix(e.body[line+len(delimiter):], []byte("--")) {
+			break
+		}
+		start, at = next, next
+	}
+	if len(e.parts) == 0 {
+		e.typ = "text/plain"
+	}
+}
+
+// delimiterLine finds the next line that is the delimiter or the closing delimiter; line is where it begins, next
+// where the following line begins. line is -1 if there is none.
+func delimiterLine(body []byte, from int, delimiter []byte) (line, next int) {
+	for from <= len(body) {
+		i := bytes.Index(body[from:], delimiter)
+		if i < 0 {
+			return -1, -1
+		}
+		line = from + i
+		from = line + len(delimiter)
+		if line > 0 && body[line-1] != '\n' {
+			continue
+		}
+		rest, _ := cutLine(body[from:])
+		if tail := bytes.TrimRight(rest, " \t"); len(tail) == 0 || string(tail) == "--" {
+			return line, min(from+len(rest)+1, len(body))
+		}
+	}
+	return -1, -1
+}
+
+// guessBoundary finds the delimiter of a multipart whose boundary parameter was lost: a line of two dashes and more,
+// followed by a Content field.
+func guessBoundary(body []byte) string {
+	for rest := body; len(rest) > 0; {
+		var line []byte
+		line, rest = cutLine(rest)
+		if len(line) > 4 && bytes.HasPrefix(line, []byte("--")) && len(rest) > 8 && strings.EqualFold(string(rest[:8]), "content-") {
+			return string(line[2:])
+		}
+	}
+	return ""
+}
+
+// decoded is the body without its transfer encoding, cut at limit; what a broken encoding still yields counts.
+func (e *mimeEntity) decoded(limit int) []byte {
+	encoding := strings.ToLower(strings.TrimSpace(e.header.get("Content-Transfer-Encoding")))
+	switch encoding {
+	case "quoted-printable":
+	case "base64":
+		return decodeBase64(e.body, limit)
+	default: // 7bit, 8bit, binary, and what nobody knows: as it is
+		return e.body[:min(len(e.body), limit)]
+	}
+	var h message.Header
+	h.Set("Content-Transfer-Encoding", encoding)
+	entity, err := message.New(h, bytes.NewReader(e.body))
+	if err != nil {
+		return e.body[:min(len(e.body), limit)]
+	}
+	b, err := io.ReadAll(io.LimitReader(entity.Body, int64(limit)))
+	if err != nil && len(b) == 0 { // not what it says it is
+		return e.body[:min(len(e.body), limit)]
+	}
+	return unixLines(b)
+}
+
+// decodeBase64 passes over every byte outside the alphabet: stray line ends, indentation, a footer that a list added.
+func decodeBase64(b []byte, limit int) []byte {
+	clean := make([]byte, 0, min(len(b), limit/3*4+4))
+	for _, c := range b {
+		if len(clean) == cap(clean) {
+			break
+		}
+		if 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '+' || c == '/' {
+			clean = append(clean, c)
+		} else if c == '=' && len(clean) > 0 {
+			break
+		}
+	}
+	if len(clean)%4 == 1 {
+		clean = clean[:len(clean)-1]
+	}
+	n, _ := base64.RawStdEncoding.Decode(clean, clean) // in place: the output never overtakes the input
+	return unixLines(clean[:min(n, limit)])
+}
+
+// text is the body as UTF-8, HTML as plain text. An unknown charset is read as Windows-1252, which loses no ASCII.
+func (e *mimeEntity) text() string {
+	s := toUTF8(e.decoded(mailMaxText), e.params["charset"])
+	if e.typ == "text/html" {
+		s = htmlText(s)
+	}
+	return s
+}
+
+func toUTF8(b []byte, name string) string {
+	name = strings.ToLower(strings.TrimSpace(name))
+	switch shifted := bytes.Contains(b, []byte("\x1b$")); {
+	case strings.HasPrefix(name, "iso-2022"), strings.HasPrefix(name, "utf-16"), strings.HasPrefix(name, "hz"):
+	case shifted: // also where nobody said so
+		name = "iso-2022-jp"
+	case utf8.Valid(b):
+		return string(b)
+	}
+	r, err := charset.Reader(name, bytes.NewReader(b))
+	if err != nil {
+		r, err = charset.Reader("windows-1252", bytes.NewReader(b))
+	}
+	if err == nil {
+		if decoded, _ := io.ReadAll(io.LimitReader(r, mailMaxText)); len(decoded) > 0 {
+			return strings.ToValidUTF8(string(decoded), "�")
+		}
+	}
+	return strings.ToValidUTF8(string(b), "�")
+}
