@@ -1,0 +1,85 @@
+package outputs
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"bouncefeed/internal/config"
+)
+
+// newPoster checks c. example is a right URL for the messages, ways are the values that `auth` may have.
+func newPoster(env config.Env, section config.Section, c HTTP, example string, ways ...string) (*poster, error) {
+	u, why := parseURL(c.URL)
+	if why != "" {
+		return nil, config.Join("", section.Errorf("url", "%s: write it like %s", why, example), c.checkLogin(section, ways))
+	}
+	p := &poster{HTTP: c, url: u, userAgent: "bouncefeed/" + env.Version}
+	return p, config.Join("", c.checkTransport(section, u), c.checkLogin(section, ways))
+}
+
+// parseURL says what is wrong with raw without repeating it: it may hold a password.
+func parseURL(raw string) (u *url.URL, why string) {
+	u, err := url.Parse(raw)
+	switch {
+	case raw == "":
+		return nil, "is missing"
+	case strings.ContainsAny(raw, " \t\r\n"):
+		return nil, "holds a space"
+	case err != nil || u.Opaque != "" || u.Scheme != "https" && u.Scheme != "http":
+		return nil, "is no address that begins with https:// or http://"
+	case u.User != nil:
+		return nil, "must not hold the login, which goes into username and password_file"
+	case u.Hostname() == "":
+		return nil, "lacks the host"
+	case strings.Contains(raw, "#"):
+		return nil, "has a part after '#', which no server ever sees"
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, "has no usable port"
+		}
+	}
+	return u, ""
+}
+
+func (c *HTTP) checkTransport(section config.Section, u *url.URL) error {
+	var errs []error
+	if c.Timeout <= 0 {
+		errs = append(errs, section.Errorf("timeout", "must be more than 0"))
+	}
+	if u.Scheme == "http" && c.CAFile != "" {
+		errs = append(errs, section.Errorf("ca_file", "serves https:// only, and url begins with http://"))
+	}
+	if u.Scheme == "http" && c.Password.Set() && !c.InsecureHTTP && !loopback(u.Hostname()) {
+		errs = append(errs, section.Errorf("url", "the login would cross the network readable to all: use https://, or say insecure_http: true if nobody else is on that network"))
+	}
+	return config.Join("", errs...)
+}
+
+func (c *HTTP) checkLogin(section config.Section, ways []string) error {
+	switch {
+	case !slices.Contains(ways, c.Auth):
+		return section.Errorf("auth", "%q is none of %s", c.Auth, strings.Join(ways, ", "))
+	case c.Auth == "bearer" && c.Username != "":
+		return section.Errorf("username", "a bearer token goes without a name: remove it, or say auth: basic")
+	case c.Auth == "bearer" && !c.Password.Set():
+		return section.Errorf("auth", "bearer needs the token: name it with password_file, password_env or password_credential")
+	case c.Auth != "bearer" && c.Username != "" && !c.Password.Set():
+		return section.Errorf("username", "has no password beside it: name it with password_file, password_env or password_credential")
+	case c.Auth != "bearer" && c.Username == "" && c.Password.Set():
+		return section.Errorf("username", "is missing beside the password%s", map[bool]string{true: "; a token that goes without a name needs auth: bearer"}[slices.Contains(ways, "bearer")])
+	case strings.ContainsFunc(c.Username, func(r rune) bool { return r == ':' || r < ' ' || r == 0x7f }):
+		return section.Errorf("username", "holds a ':' or a control character, which no login may")
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.IsLoopback()
+	}
+	return strings.EqualFold(host, "localhost")
+}

@@ -1,0 +1,248 @@
+package outputs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/mail"
+	"regexp"
+	"strings"
+	"time"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+)
+
+// listmonkConfig is a section `type: listmonk`.
+type listmonkConfig struct {
+	Settings
+	HTTP
+	// Source is what listmonk shows as the bounce's source; default bouncefeed/HOST.
+	Source string `yaml:"source"`
+	// SubscriberUUID sends the subscriber's UUID, where the mail carried it, beside the address: it finds a subscriber
+	// whose mail was forwarded. false: the address alone decides, for a mail server that serves several listmonks.
+	SubscriberUUID bool `yaml:"subscriber_uuid"`
+}
+
+func init() {
+	register("listmonk", listmonkConfig{
+		Settings:       Settings{Send: DefaultSend, MaxRate: 100, Batch: 1},
+		HTTP:           HTTP{Auth: "basic", Timeout: config.Duration(30 * time.Second)},
+		SubscriberUUID: true,
+	}, newListmonk)
+}
+
+// listmonk posts one event a request to listmonk's native bounce webhook (https://listmonk.app/docs/bounces/):
+//
+//	{"email":"jo@example.org","source":"bouncefeed/mx1","type":"hard","created_at":"2026-11-22T07:01:02Z","meta":{…}}
+//
+// A 200 means queued in listmonk's memory, not stored; a subscriber it does not know is a 200, too. It has no
+// idempotency: what is posted twice counts twice.
+type listmonk struct {
+	*poster
+	source string
+	uuids  bool
+}
+
+func newListmonk(env config.Env, section config.Section, c *listmonkConfig) (Output, error) {
+	const example = "https://lists.example.com" + listmonkRoute
+	p, err := newPoster(env, section, c.HTTP, example, "basic", "token")
+	if err != nil {
+		return nil, err
+	}
+	if strings.Trim(p.url.Path, "/") == "" {
+		return nil, section.Errorf("url", "lacks the path: write it like %s", example)
+	}
+	if c.Source == "" {
+		c.Source = "bouncefeed/" + env.Host
+	}
+	return &listmonk{poster: p, source: clean(c.Source, metaLimit), uuids: c.SubscriberUUID}, nil
+}
+
+const listmonkRoute = "/webhooks/bounce"
+
+func (l *listmonk) Send(ctx context.Context, batch []event.Event) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	if len(batch) > 1 { // which of them it took could not be told
+		return fmt.Errorf("listmonk takes one event at a time, not %d", len(batch))
+	}
+	body, err := encode(l.bounce(&batch[0]))
+	if err != nil {
+		return err
+	}
+	a, err := l.post(ctx, body)
+	if err != nil {
+		return err
+	}
+	if a.status/100 == 2 && a.page { // any web server in listmonk's place might say so, and every bounce be lost
+		return fmt.Errorf("%d: a web page instead of listmonk's answer: url leads to the wrong place", a.status)
+	}
+	return a.verdict(l.remedy(a))
+}
+
+// Probe posts an empty event. listmonk's complaint that nobody is named proves route, login and settings.
+func (l *listmonk) Probe(ctx context.Context) error {
+	a, err := l.post(ctx, []byte("{}"))
+	switch {
+	case err != nil:
+		return err
+	case a.status == http.StatusBadRequest && strings.Contains(a.text, "subscriber_uuid"):
+		return nil
+	case a.status == http.StatusForbidden:
+		return a.verdict(l.whyForbidden(ctx, l.remedy(a)))
+	case a.status/100 == 2:
+		return fmt.Errorf("%d to an event that names nobody: this is not listmonk's %s; check url, or use type: webhook for another receiver", a.status, listmonkRoute)
+	case a.status == http.StatusBadRequest && !a.plainToTLS:
+		return a.verdict("not what listmonk's " + listmonkRoute + " says to an empty event: check url")
+	}
+	return a.verdict(l.remedy(a))
+}
+
+func (l *listmonk) post(ctx context.Context, body []byte) (*answer, error) {
+	a, err := l.do(ctx, http.MethodPost, l.url, body, jsonHeader())
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: listmonk restarts, or bounce processing is off in Settings → Bounces (listmonk before 6.2 answers so)", err)
+	}
+	return a, err
+}
+
+// remedy is what listmonk means by an answer, where that is more than any receiver would.
+func (l *listmonk) remedy(a *answer) string {
+	switch a.status {
+	case http.StatusBadRequest:
+		if !a.plainToTLS {
+			return "listmonk refuses the event"
+		}
+	case http.StatusUnauthorized:
+		return "something in front of listmonk wants a login of its own (listmonk itself says 403)"
+	case http.StatusForbidden:
+		if !l.Password.Set() {
+			return "listmonk wants a login: set username and password_file"
+		}
+		return "the API user lacks webhooks:post_bounce, is disabled, or its name or token is wrong"
+	case http.StatusNotFound:
+		return "bounce webhooks are off in Settings → Bounces, or the path in url is wrong"
+	case http.StatusMethodNotAllowed, http.StatusGone:
+		return "the path in url is wrong: listmonk's is " + listmonkRoute
+	case http.StatusServiceUnavailable:
+		if a.json {
+			return "bounce processing is switched off in Settings → Bounces"
+		}
+	}
+	return ""
+}
+
+// whyForbidden asks listmonk who we are: it answers every wrong login and every missing permission alike with 403.
+func (l *listmonk) whyForbidden(ctx context.Context, otherwise string) string {
+	root, found := strings.CutSuffix(l.url.Path, listmonkRoute)
+	if !found || !l.Password.Set() {
+		return otherwise
+	}
+	profile := *l.url
+	profile.Path, profile.RawPath, profile.RawQuery = root+"/api/profile", "", ""
+	a, err := l.do(ctx, http.MethodGet, &profile, nil, nil)
+	switch {
+	case err == nil && a.status == http.StatusOK && a.json:
+		return "the login is right, but the user's role lacks webhooks:post_bounce (Admin → Users → User roles)"
+	case err == nil && a.status == http.StatusForbidden:
+		return "listmonk does not know this username and token, or the user is disabled (Admin → Users)"
+	}
+	return otherwise
+}
+
+// bounce is the body of a POST. U+0000, a lone surrogate or a malformed UUID in it would get a 200 and be lost.
+type bounce struct {
+	Email          string     `json:"email,omitempty"`
+	SubscriberUUID string     `json:"subscriber_uuid,omitempty"`
+	CampaignUUID   string     `json:"campaign_uuid,omitempty"`
+	Source         string     `json:"source"`
+	Type           event.Type `json:"type"`
+	CreatedAt      string     `json:"created_at,omitempty"`
+	Meta           bounceMeta `json:"meta"`
+}
+
+// bounceMeta is what listmonk shows beside the bounce. Its keys are those of the public schema.
+type bounceMeta struct {
+	ID         string       `json:"id"`
+	Input      string       `json:"input,omitempty"`
+	Reason     event.Reason `json:"reason,omitempty"`
+	Fault      event.Fault  `json:"fault,omitempty"`
+	Code       int          `json:"code,omitempty"`
+	Status     string       `json:"status,omitempty"`
+	Diagnostic string       `json:"diagnostic,omitempty"`
+	RemoteMTA  string       `json:"remote_mta,omitempty"`
+	MessageID  string       `json:"message_id,omitempty"`
+	QueueID    string       `json:"queue_id,omitempty"`
+	Rule       string       `json:"rule,omitempty"`
+}
+
+const (
+	metaLimit       = 256  // characters of any value but the diagnostic
+	diagnosticLimit = 1000 // characters
+)
+
+func (l *listmonk) bounce(e *event.Event) bounce {
+	b := bounce{
+		Email:        strings.ToLower(strings.TrimSuffix(strings.TrimSpace(e.Recipient), ".")),
+		CampaignUUID: uuid(e.CampaignUUID),
+		Source:       l.source,
+		Type:         e.Type,
+		Meta: bounceMeta{
+			ID: e.ID, Reason: e.Reason, Fault: e.Fault, Code: e.Code,
+			Input:      clean(e.Input, metaLimit),
+			Status:     clean(e.Status, metaLimit),
+			Diagnostic: clean(e.Diagnostic, diagnosticLimit),
+			RemoteMTA:  clean(e.RemoteMTA, metaLimit),
+			MessageID:  clean(e.MessageID, metaLimit),
+			QueueID:    clean(e.QueueID, metaLimit),
+			Rule:       clean(e.Rule, metaLimit),
+		},
+	}
+	if !e.Time.IsZero() {
+		b.CreatedAt = e.Time.UTC().Format(time.RFC3339Nano)
+	}
+	if l.uuids || b.Email == "" {
+		b.SubscriberUUID = uuid(e.SubscriberUUID)
+	}
+	// The UUID decides anyway; an address that listmonk does not take beside it would spoil it with a 400.
+	if b.SubscriberUUID != "" && !takesAddress(b.Email) {
+		b.Email = ""
+	}
+	return b
+}
+
+// takesAddress applies listmonk's own test (SanitizeEmail): Go's parser must give back what it was given.
+func takesAddress(email string) bool {
+	a, err := mail.ParseAddress(email)
+	return err == nil && a.Address == email
+}
+
+var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// uuid gives s in lower case if it is one. All zeroes is listmonk's mark of a test mail, and nobody's.
+func uuid(s string) string {
+	s = strings.ToLower(s)
+	if !uuidForm.MatchString(s) || strings.Trim(s, "0-") == "" {
+		return ""
+	}
+	return s
+}
+
+func jsonHeader() http.Header { return http.Header{"Content-Type": {"application/json"}} }
+
+// encode is v as JSON on one line without the line end, "<" and ">" as themselves.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode as JSON: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
