@@ -6,7 +6,7 @@
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOL     = go tool -modfile=tools/go.mod
-E2E      = ./internal/e2e
+E2E      = ./internal/e2e/...
 UNIT     = $$(go list ./... | grep -v /internal/e2e)
 
 .PHONY: test deps unit e2e build deb bench soak
@@ -34,4 +34,4 @@ bench:
 	go test -run '^$$' -bench . -benchmem $(UNIT)
 
 soak: deps
-	BOUNCEFEED_E2E_KILLS=200 go test -count=1 -timeout=60m -v -run TestKills $(E2E)
+	BOUNCEFEED_E2E_KILLS=200 go test -count=1 -timeout=60m -v -run TestKills ./internal/e2e

@@ -14,6 +14,8 @@ wanted='
 /usr/sbin/logrotate             logrotate
 /usr/sbin/dnsmasq               dnsmasq-base
 /usr/sbin/ip                    iproute2
+/usr/sbin/debootstrap           debootstrap
+/usr/bin/systemd-nspawn         systemd-container
 /usr/share/zoneinfo/Asia/Tokyo  tzdata
 '
 

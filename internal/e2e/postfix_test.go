@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,8 +19,13 @@ const (
 	reinjectPort = "127.0.0.1:10026"
 )
 
+// One alias whose target is unknown.
+const (
+	alias       = "team@sender.test"
+	aliasTarget = "unknown-900001@mixed.test"
+)
+
 // mainCF is Debian's, with queue times of seconds instead of days and header_checks as the README recommends.
-// Everything under delivery= is there to be quick or to be in the jail, nothing to make the log look other than usual.
 const mainCF = `compatibility_level = 3.6
 smtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)
 biff = no
@@ -33,7 +37,7 @@ inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 smtpd_relay_restrictions = permit_mynetworks, reject
 header_checks = regexp:/etc/postfix/header_checks
-virtual_alias_maps = inline:{ {team@sender.test = unknown-900001@mixed.test} }
+virtual_alias_maps = inline:{ {` + alias + ` = ` + aliasTarget + `} }
 virtual_alias_domains =
 maximal_queue_lifetime = 8s
 bounce_queue_lifetime = 4s
@@ -115,13 +119,9 @@ func startPostfix(t *testing.T) {
 		return reply // "250 2.0.0 Ok: queued as 4XyZ…", as amavis passes it on
 	}
 	filter.listen(t, filterPort)
-	p := start(t, "postfix", exec.Command("/usr/sbin/postfix", "start-fg"))
-	waitFor(t, 30*time.Second, "Postfix listens", func() bool {
-		if !p.running() {
-			t.Fatalf("postfix ended: %s\n%s", tail(p.log, 4000), tail(mailLog, 4000))
-		}
-		return listening(smtpPort) && listening(reinjectPort)
-	})
+	showIfFailed(t, mailLog, 8000)
+	startServer(t, "postfix", "/usr/sbin/postfix", "start-fg")
+	waitFor(t, 30*time.Second, "Postfix listens", func() bool { return listening(smtpPort) && listening(reinjectPort) })
 }
 
 // queued counts the messages in Postfix's queue.
@@ -170,13 +170,8 @@ func startDNS(t *testing.T) {
 	for _, d := range []string{domain, "news.test", mixed, "busy.test", "drop.test", "data.test"} {
 		args = append(args, fmt.Sprintf("--mx-host=%s,mx.sink.test,10", d))
 	}
-	p := start(t, "dnsmasq", exec.Command("/usr/sbin/dnsmasq", args...))
-	waitFor(t, 10*time.Second, "dnsmasq listens", func() bool {
-		if !p.running() {
-			t.Fatalf("dnsmasq ended: %s", tail(p.log, 4000))
-		}
-		return listening(nameServer + ":53")
-	})
+	startServer(t, "dnsmasq", "/usr/sbin/dnsmasq", args...)
+	waitFor(t, 10*time.Second, "dnsmasq listens", func() bool { return listening(nameServer + ":53") })
 }
 
 func writeFile(t *testing.T, path, text string) {

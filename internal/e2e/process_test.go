@@ -19,16 +19,16 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-// start runs cmd; what it writes is kept in a file and shown if the test fails.
-func start(t *testing.T, name string, cmd *exec.Cmd) *process {
+// start runs cmd; what it writes is appended to the file log.
+func start(t *testing.T, name, log string, cmd *exec.Cmd) *process {
 	t.Helper()
-	log, err := os.OpenFile(filepath.Join(t.TempDir(), name+".out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	p := &process{name: name, cmd: cmd, log: log.Name(), done: make(chan struct{})}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	p := &process{name: name, cmd: cmd, log: log, done: make(chan struct{})}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
@@ -36,13 +36,31 @@ func start(t *testing.T, name string, cmd *exec.Cmd) *process {
 		defer close(p.done)
 		_ = cmd.Wait() // how it ended is in cmd.ProcessState
 	}()
+	t.Cleanup(func() { p.end(t) })
+	return p
+}
+
+// startServer is start for one of the servers around the daemon. It must not end before the test does.
+func startServer(t *testing.T, name, program string, args ...string) *process {
+	t.Helper()
+	log := filepath.Join(t.TempDir(), name)
+	showIfFailed(t, log, 4000)
+	p := start(t, name, log, exec.Command(program, args...))
 	t.Cleanup(func() {
-		p.end(t)
-		if t.Failed() {
-			t.Logf("--- %s said:\n%s", name, tail(p.log, 8000))
+		if !p.running() {
+			t.Errorf("%s ended before its time: %v", name, p.cmd.ProcessState)
 		}
 	})
 	return p
+}
+
+// showIfFailed prints the last n bytes of a file when the test has failed.
+func showIfFailed(t *testing.T, file string, n int) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("--- %s:\n%s", file, tail(file, n))
+		}
+	})
 }
 
 // running says whether p has not ended yet.

@@ -16,7 +16,7 @@ type scenario struct {
 	once       bool // answered so the first time only, accepted afterwards
 	// What must arrive; no type: nothing must.
 	typ, reason, fault string
-	code               string // what the log says: dsn=
+	dsn                string // what Postfix logs as dsn=, or how that begins
 }
 
 const hangUp = "hang up"
@@ -26,39 +26,39 @@ const mixed = "mixed.test"
 
 // scenarios are the endings e2e knows. Those that disturb the whole connection have a domain of their own.
 var scenarios = []scenario{
-	{name: "ok", domain: mixed, code: "2."},
-	{name: "grey", domain: mixed, rcpt: "451 4.7.1 <%s>: Greylisted, please try again later", once: true, code: "2."},
+	{name: "ok", domain: mixed, dsn: "2."},
+	{name: "grey", domain: mixed, rcpt: "451 4.7.1 <%s>: Greylisted, please try again later", once: true, dsn: "2."},
 	{name: "unknown", domain: mixed, rcpt: "550 5.1.1 <%s>: Recipient address rejected: User unknown in virtual mailbox table",
-		typ: "hard", reason: "user_unknown", fault: "recipient", code: "5.1.1"},
+		typ: "hard", reason: "user_unknown", fault: "recipient", dsn: "5.1.1"},
 	{name: "plain", domain: mixed, rcpt: "550 No such user here", // no enhanced status code
-		typ: "hard", reason: "user_unknown", fault: "recipient", code: "5.0.0"},
-	{name: "multi", domain: mixed, typ: "hard", reason: "user_unknown", fault: "recipient", code: "5.1.1",
+		typ: "hard", reason: "user_unknown", fault: "recipient", dsn: "5.0.0"},
+	{name: "multi", domain: mixed, typ: "hard", reason: "user_unknown", fault: "recipient", dsn: "5.1.1",
 		rcpt: "550-5.1.1 The email account that you tried to reach does not exist. Please try\n" +
 			"550-5.1.1 double-checking the recipient's email address for typos or\n550 5.1.1 unnecessary spaces. (%s)"},
 	{name: "utf8", domain: mixed, rcpt: "550 5.1.1 <%s>: Empfänger unbekannt – пользователь не найден",
-		typ: "hard", reason: "user_unknown", fault: "recipient", code: "5.1.1"},
+		typ: "hard", reason: "user_unknown", fault: "recipient", dsn: "5.1.1"},
 	{name: "disabled", domain: mixed, rcpt: "550 5.2.1 The email account that you tried to reach is disabled",
-		typ: "hard", reason: "mailbox_disabled", fault: "recipient", code: "5.2.1"},
+		typ: "hard", reason: "mailbox_disabled", fault: "recipient", dsn: "5.2.1"},
 	{name: "full", domain: mixed, rcpt: "552 5.2.2 <%s>: user is over quota",
-		typ: "soft", reason: "mailbox_full", fault: "recipient", code: "5.2.2"},
+		typ: "soft", reason: "mailbox_full", fault: "recipient", dsn: "5.2.2"},
 	{name: "filling", domain: mixed, rcpt: "452 4.2.2 <%s>: mailbox full, try again later", // until it expires
-		typ: "soft", reason: "mailbox_full", fault: "recipient", code: "4.2.2"},
+		typ: "soft", reason: "mailbox_full", fault: "recipient", dsn: "4.2.2"},
 	{name: "block", domain: mixed, rcpt: "550 5.7.1 Service unavailable; Client host [203.0.113.1] blocked using zen.spamhaus.org",
-		typ: "soft", reason: "blocklisted", fault: "sender", code: "5.7.1"},
-	{name: "forger", domain: mixed, typ: "hard", reason: "user_unknown", fault: "recipient", code: "5.1.1",
+		typ: "soft", reason: "blocklisted", fault: "sender", dsn: "5.7.1"},
+	{name: "forger", domain: mixed, typ: "hard", reason: "user_unknown", fault: "recipient", dsn: "5.1.1",
 		rcpt: "550 5.1.1 no such user), status=sent (250 ok) AAAA000001: to=<victim-1@mixed.test>, relay=x, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (x"},
 
 	{name: "busy", domain: "busy.test", rcpt: "421 4.3.2 System not accepting network messages",
-		typ: "soft", reason: "remote_system", fault: "transient", code: "4."},
+		typ: "soft", reason: "remote_system", fault: "transient", dsn: "4."},
 	{name: "drop", domain: "drop.test", data: hangUp,
-		typ: "soft", reason: "network", fault: "transient", code: "4.4.2"},
+		typ: "soft", reason: "network", fault: "transient", dsn: "4.4.2"},
 	{name: "spam", domain: "data.test", data: "554 5.7.1 Message rejected as spam by Content Filtering.",
-		typ: "soft", reason: "spam", fault: "sender", code: "5.7.1"},
+		typ: "soft", reason: "spam", fault: "sender", dsn: "5.7.1"},
 
 	// No server to ask.
-	{name: "gone", domain: "nodomain.test", typ: "hard", reason: "domain_unknown", fault: "recipient", code: "5.4.4"},
-	{name: "null", domain: "nullmx.test", typ: "hard", reason: "null_mx", fault: "recipient", code: "5.1.0"},
-	{name: "refused", domain: "refused.test", typ: "soft", reason: "network", fault: "transient", code: "4.4.1"},
+	{name: "gone", domain: "nodomain.test", typ: "hard", reason: "domain_unknown", fault: "recipient", dsn: "5.4.4"},
+	{name: "null", domain: "nullmx.test", typ: "hard", reason: "null_mx", fault: "recipient", dsn: "5.1.0"},
+	{name: "refused", domain: "refused.test", typ: "soft", reason: "network", fault: "transient", dsn: "4.4.1"},
 }
 
 // scenarioOf finds the scenario of a recipient; anything else is accepted.
@@ -80,6 +80,11 @@ func named(name string) scenario {
 		}
 	}
 	panic("no scenario " + name)
+}
+
+// reported says whether an output that sends these types and faults tells of s.
+func (s scenario) reported(send string) bool {
+	return s.typ != "" && (s.fault != "sender" || send == sendAll)
 }
 
 // address makes the nth recipient of s.

@@ -1,90 +1,95 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/textproto"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// want is one failed delivery that must be reported, or, without a type, one delivery that must not.
+// want is one delivery: a failure that must be reported once, or, if its scenario has no type, one to be silent about.
 type want struct {
-	Recipient  string // as the sender knows it
-	Final      string // where an alias sent it, if not to Recipient
-	Scenario   scenario
-	Sender     string
-	MessageID  string
-	QueueID    string
-	Campaign   string
-	Subscriber string
-	After      time.Time // not reported as happened before this
+	recipient  string // as the sender knows it
+	scenario   scenario
+	messageID  string
+	queueID    string
+	campaign   string
+	subscriber string
+	sent       time.Time
 }
 
-// How a mail tells campaign and subscriber: see README, "Whose mail is it".
+// How a mail tells campaign and subscriber.
 const (
 	anonymous  = ""           // it does not
-	inHeaders  = "headers"    // X-Listmonk-Campaign and -Subscriber, logged by header_checks
+	inHeaders  = "headers"    // X-Listmonk-Campaign and -Subscriber, which header_checks logs
 	inID       = "message-id" // <campaign.subscriber@…>
 	inEnvelope = "verp"       // envelope sender b+subscriber@…
 )
 
+// letter is one message to submit. Zero values: port 25, anonymous, sender bounces@news.test.
+type letter struct {
+	port       string
+	identified string
+	sender     string
+	messageID  string
+	names      []string // one new recipient for each of these scenarios
+	to         []string // and these recipients
+}
+
 // traffic sends mail through Postfix and keeps the book of what must come of it.
 type traffic struct {
-	n     int // recipients so far; numbers addresses, UUIDs and messages
+	n     int // numbers recipients, UUIDs and messages
 	wants []want
 }
 
-// send submits one message to a recipient of each of the named scenarios.
-func (tr *traffic) send(t *testing.T, port, identified string, names ...string) []want {
+// send submits one message. It returns what it added to the book.
+func (tr *traffic) send(t *testing.T, l letter) []want {
 	t.Helper()
-	var to []string
-	for _, name := range names {
+	for _, name := range l.names {
 		tr.n++
-		to = append(to, named(name).address(tr.n))
+		l.to = append(l.to, named(name).address(tr.n))
 	}
-	return tr.sendTo(t, port, identified, to...)
-}
-
-// sendTo submits one message to the given recipients.
-func (tr *traffic) sendTo(t *testing.T, port, identified string, to ...string) []want {
-	t.Helper()
 	tr.n++
-	w := want{Sender: "bounces@news.test", MessageID: fmt.Sprintf("m%d.%d@news.test", tr.n, time.Now().UnixNano()), After: time.Now()}
+	w := want{messageID: cmp.Or(l.messageID, fmt.Sprintf("m%d@news.test", tr.n)), sent: time.Now()}
+	l.sender = cmp.Or(l.sender, "bounces@news.test")
 	campaign, subscriber := uuid(1, tr.n), uuid(2, tr.n)
 	var headers string
-	switch identified {
+	switch l.identified {
 	case inHeaders:
-		w.Campaign, w.Subscriber = campaign, subscriber
+		w.campaign, w.subscriber = campaign, subscriber
 		headers = "X-Listmonk-Campaign: " + campaign + "\r\nX-Listmonk-Subscriber: " + subscriber + "\r\n"
 	case inID:
-		w.Campaign, w.Subscriber = campaign, subscriber
-		w.MessageID = campaign + "." + subscriber + "@news.test"
+		w.campaign, w.subscriber = campaign, subscriber
+		w.messageID = campaign + "." + subscriber + "@news.test"
 	case inEnvelope:
-		w.Subscriber = subscriber
-		w.Sender = "b+" + subscriber + "@news.test"
+		w.subscriber = subscriber
+		l.sender = "b+" + subscriber + "@news.test"
 	}
 	body := fmt.Sprintf("From: News <news@news.test>\r\nTo: you\r\nSubject: Letter %d\r\nMessage-ID: <%s>\r\n%sDate: %s\r\n\r\nHello.\r\n",
-		tr.n, w.MessageID, headers, time.Now().Format(time.RFC1123Z))
-	reply, err := submit(port, message{from: w.Sender, to: to, body: []byte(body)})
+		tr.n, w.messageID, headers, w.sent.Format(time.RFC1123Z))
+	reply, err := submit(cmp.Or(l.port, smtpPort), message{from: l.sender, to: l.to, body: []byte(body)})
 	if err != nil {
-		t.Fatalf("submit to Postfix at %s: %v", port, err)
+		t.Fatalf("submit a message to Postfix: %v", err)
 	}
-	_, w.QueueID, _ = strings.Cut(reply, "queued as ")
+	_, w.queueID, _ = strings.Cut(reply, "queued as ")
 	var sent []want
-	for _, r := range to {
-		w.Recipient, w.Scenario = r, scenarioOf(r)
+	for _, r := range l.to {
+		w.recipient, w.scenario = r, scenarioOf(aliased(r))
 		sent = append(sent, w)
 	}
 	tr.wants = append(tr.wants, sent...)
 	return sent
 }
 
-// bounces are the deliveries that must be reported.
-func (tr *traffic) bounces() []want {
-	return slices.DeleteFunc(slices.Clone(tr.wants), func(w want) bool { return w.Scenario.typ == "" })
+// aliased is where Postfix's virtual_alias_maps sends r.
+func aliased(r string) string {
+	if r == alias {
+		return aliasTarget
+	}
+	return r
 }
 
 // uuid makes the nth UUID of a kind.

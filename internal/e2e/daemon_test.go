@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// daemon is bouncefeed as its unit starts it: its own user, group adm, readiness by sd_notify.
+type daemon struct {
+	dir      string // its configuration, queue and socket
+	notify   *net.UnixConn
+	receiver *receiver
+	process  *process
+}
+
+// daemonConfig is a complete configuration. Its blanks: the daemon's directory, the log, the receiver's URL, what to send.
+const daemonConfig = `
+inputs:
+  maillog:
+    type: logfile
+    path: %[2]s
+    start: beginning
+    parser: postfix
+outputs:
+  listmonk:
+    type: listmonk
+    url: %[3]s
+    username: bouncefeed
+    password_file: %[1]s/token
+    max_rate: 0
+    send: [%[4]s]
+queue:
+  path: %[1]s/queue.db
+control:
+  socket: %[1]s/control.sock
+log:
+  level: debug
+`
+
+// Everything, and what is sent by default.
+const (
+	sendAll     = "hard, soft, complaint, sender_fault"
+	sendDefault = "hard, soft, complaint"
+)
+
+// newDaemon writes a configuration; nothing runs yet.
+func newDaemon(t *testing.T, r *receiver, log, send string) *daemon {
+	t.Helper()
+	dir := filepath.Join("/var/lib/bouncefeed", strings.ReplaceAll(t.Name(), "/", "_"))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "config.yaml"), fmt.Sprintf(daemonConfig, dir, log, r.url, send))
+	writeFile(t, filepath.Join(dir, "token"), token+"\n")
+	if err := command("chown", "-R", strconv.Itoa(daemonUID), dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "token"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	showIfFailed(t, filepath.Join(dir, "stderr"), 8000)
+	address := &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "notify")}
+	notify, err := net.ListenUnixgram("unixgram", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { notify.Close() })
+	if err := os.Chmod(address.Name, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return &daemon{dir: dir, notify: notify, receiver: r}
+}
+
+// command is a bouncefeed process of the daemon's user.
+func (d *daemon) command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	group, err := user.LookupGroup(daemonGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gid, err := strconv.ParseUint(group.Gid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, args...)
+	cmd.Dir = d.dir
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+filepath.Join(d.dir, "notify"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: daemonUID, Gid: daemonUID, Groups: []uint32{uint32(gid)}}}
+	return cmd
+}
+
+// launch starts the daemon and does not wait for it.
+func (d *daemon) launch(t *testing.T) {
+	t.Helper()
+	d.process = start(t, "bouncefeed", filepath.Join(d.dir, "stderr"), d.command(t, "run", "--config", filepath.Join(d.dir, "config.yaml")))
+}
+
+// start starts the daemon and waits for READY=1.
+func (d *daemon) start(t *testing.T) {
+	t.Helper()
+	d.launch(t)
+	if err := d.notify.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 4096)
+	for {
+		n, err := d.notify.Read(buf)
+		if err != nil {
+			t.Fatalf("the daemon did not say READY=1: %v\n%s", err, tail(d.process.log, 4000))
+		}
+		if strings.Contains(string(buf[:n]), "READY=1") {
+			return
+		}
+	}
+}
+
+// stop is SIGTERM; the daemon must end by itself, with exit code 0.
+func (d *daemon) stop(t *testing.T) {
+	t.Helper()
+	d.process.end(t)
+	if code := d.process.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("the daemon ended with %v after SIGTERM\n%s", d.process.cmd.ProcessState, tail(d.process.log, 4000))
+	}
+}
+
+// status is what the checks need of `bouncefeed status --json`.
+type status struct {
+	Inputs []struct {
+		Name                     string
+		Lag                      int64
+		Read, Queued, Held, Gaps uint64
+		Ignored, Refused         map[string]uint64
+	}
+	Outputs []struct {
+		Name                string
+		Pending, Sent, Dead uint64
+		NotSent             uint64 `json:"not_sent"`
+		Problem             string
+	}
+}
+
+func (d *daemon) status(t *testing.T) status {
+	t.Helper()
+	out, err := d.command(t, "status", "--json", "--socket", filepath.Join(d.dir, "control.sock")).Output()
+	if err != nil {
+		t.Fatalf("bouncefeed status: %v\n%s", err, tail(d.process.log, 4000))
+	}
+	var s status
+	if err := json.Unmarshal(out, &s); err != nil {
+		t.Fatalf("bouncefeed status: %v\n%s", err, out)
+	}
+	return s
+}
+
+// waitIdle waits until everything is read and everything sent.
+func (d *daemon) waitIdle(t *testing.T, limit time.Duration) status {
+	t.Helper()
+	var s status
+	waitFor(t, limit, "the daemon has read and sent everything", func() bool {
+		s = d.status(t)
+		return s.Inputs[0].Lag == 0 && s.Outputs[0].Pending == 0
+	})
+	return s
+}

@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// moods is what the receiver does while the daemon is being killed: mostly it takes what comes.
+func moods() []mood {
+	all := []mood{forbids, hangs}
+	for m, n := range map[mood]int{takes: 40, busy: 6, dropsFirst: 4, dropsAfter: 4} {
+		for range n {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// TestKills is the spine under fire: the daemon is killed at random moments while mail bounces, the receiver fails and
+// the log is rotated. Nothing may be lost, nothing told under two ids, and nothing posted again except what a kill or a
+// missing answer had left open.
+func TestKills(t *testing.T) {
+	rsyslogd := startMailServer(t, rfc3164Log)
+	r := startReceiver(t)
+	r.beAny(moods()...)
+	d := newDaemon(t, r, mailLog, sendDefault)
+	kills, seed := setting(t, "BOUNCEFEED_E2E_KILLS", 25), setting(t, "BOUNCEFEED_E2E_SEED", int(time.Now().UnixNano()))
+	random := rand.New(rand.NewPCG(uint64(seed), 0))
+	t.Logf("BOUNCEFEED_E2E_SEED=%d", seed)
+
+	var tr traffic
+	began, rotations, hupDue := time.Now(), 0, false
+	for range kills {
+		d.launch(t)
+		// From the first instructions of a start to the middle of a busy stretch.
+		for end := time.Now().Add(time.Duration(random.IntN(2500)) * time.Millisecond); time.Now().Before(end); {
+			tr.send(t, randomLetter(random))
+			switch {
+			case hupDue && random.IntN(10) == 0:
+				rsyslogd.signal(t, syscall.SIGHUP)
+				hupDue = false
+			case !hupDue && random.IntN(40) == 0:
+				rotate(t)
+				rotations++
+				hupDue = true
+			}
+			<-time.After(time.Duration(random.IntN(100)) * time.Millisecond)
+		}
+		d.process.kill(t)
+		r.nextLife(t)
+	}
+	if hupDue {
+		rsyslogd.signal(t, syscall.SIGHUP)
+	}
+	r.be(takes)
+	d.start(t)
+	settle(t, &tr, d)
+	t.Logf("%d kills in %v, %d rotations, %d recipients, %d posts", kills, time.Since(began).Round(time.Second), rotations, len(tr.wants), len(r.seen()))
+	requireFaultless(t, &tr, d, sendDefault)
+	d.stop(t)
+}
+
+// randomLetter has up to eight recipients and any ending.
+func randomLetter(random *rand.Rand) letter {
+	l := letter{identified: []string{anonymous, inHeaders, inID, inEnvelope}[random.IntN(4)]}
+	n := 1
+	if l.identified == anonymous {
+		n += random.IntN(8)
+	}
+	if random.IntN(8) == 0 {
+		l.port = filteredPort
+	}
+	for range n {
+		l.names = append(l.names, scenarios[random.IntN(len(scenarios))].name)
+	}
+	return l
+}
+
+// setting is a number from the environment.
+func setting(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
