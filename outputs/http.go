@@ -122,7 +122,7 @@ func (p *poster) newClient() (*retryablehttp.Client, error) {
 		HTTPClient: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
-				Proxy:                  proxy,
+				Proxy:                  http.ProxyFromEnvironment,
 				DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 				TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 				TLSHandshakeTimeout:    10 * time.Second,
@@ -148,14 +148,6 @@ func neverSent(ctx context.Context, _ *http.Response, err error) (bool, error) {
 }
 
 func jittered(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }
-
-func proxy(req *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(req)
-	if err != nil {
-		return nil, errors.New("HTTPS_PROXY or HTTP_PROXY holds no usable address") // err repeats it with its password
-	}
-	return u, nil
-}
 
 // attemptError is why there was no answer: text is safe to log, the cause serves errors.Is only.
 type attemptError struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -278,8 +279,9 @@ func TestGarbage(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
-		s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))
-		s.Config.ErrorLog = nil
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.StartTLS()
 		defer s.Close()
 		ca := filepath.Join(t.TempDir(), "ca.pem")
 		writeCA := func(text []byte) {
@@ -374,16 +376,16 @@ func TestQueryAndEchoesStayOutOfErrors(t *testing.T) {
 
 // The environment's proxies are read once in a process: this one asks itself again in another.
 func TestProxyPasswordStaysOutOfErrors(t *testing.T) {
-	const proxy = "http://user:hunter2@[nonsense"
+	const proxy = "http://user:hunter2@127.0.0.1:1"
 	if os.Getenv("HTTPS_PROXY") == proxy {
 		err := sendOne(t, t.Context(), mustBuild(t, "webhook", "url: https://192.0.2.1/x"))
-		if err == nil || !strings.Contains(err.Error(), "HTTPS_PROXY") || strings.Contains(err.Error(), "hunter2") {
+		if err == nil || !strings.Contains(err.Error(), "proxyconnect") || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("got %v", err)
 		}
 		return
 	}
 	again := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	again.Env = append(os.Environ(), "HTTPS_PROXY="+proxy, "https_proxy=")
+	again.Env = append(os.Environ(), "HTTPS_PROXY="+proxy, "https_proxy=", "NO_PROXY=", "no_proxy=")
 	if text, err := again.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, text)
 	}
