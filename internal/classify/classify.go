@@ -1,0 +1,126 @@
+// Package classify decides why a delivery failed: from the reply code, the enhanced status code, the words and the
+// server that spoke to a reason, and from the reason to the type and the fault. What it knows stands in rules/*.yaml,
+// in order; the first rule whose every condition holds decides. An admin's own rules come before them.
+package classify
+
+import (
+	"bouncefeed/internal/event"
+	"sync"
+)
+
+// Reply is what a server said of one recipient.
+type Reply struct {
+	Code    int          // SMTP reply code, 0 unknown (then found at the head of Text if it stands there)
+	Status  string       // enhanced status code as the source gives it ("5.1.1"), "" unknown; also taken from Text when absent or x.0.0
+	Text    string       // diagnostic text
+	Remote  string       // host name of the server that spoke, may be "" (then found in Text if it stands there)
+	Expired bool         // given up after deferrals: the type is soft whatever the reason
+	Hint    event.Reason // a provider's own category; used only when nothing else matched
+}
+
+// Verdict is what a Reply means. Rule names the rule that decided: a user's or a built-in one, RuleHint or RuleNone.
+type Verdict struct {
+	Reason event.Reason
+	Type   event.Type // hard or soft
+	Fault  event.Fault
+	Rule   string
+}
+
+// Rule words of a Verdict that no rule decided.
+const (
+	RuleHint = "provider-hint" // Reply.Hint
+	RuleNone = "none"          // reason undetermined
+)
+
+// A Classifier holds compiled rules. It is safe for concurrent use.
+type Classifier struct {
+	rules   []rule // the user's first
+	phrases index
+	scratch sync.Pool // *scratch
+}
+
+// scratch is what one Classify needs; reused, so that a reply costs no allocation.
+type scratch struct {
+	facts
+	marks
+}
+
+// Default has the built-in rules only.
+func Default() *Classifier {
+	c, err := New(nil)
+	if err != nil {
+		panic("classify: " + err.Error()) // the built-in rules are part of the program and tested with it
+	}
+	return c
+}
+
+// New puts user's rules, in their order, before the built-in ones. The error names each faulty rule and its mistake.
+func New(user []Rule) (*Classifier, error) {
+	own, err := compileUser(user)
+	if err != nil {
+		return nil, err
+	}
+	known, err := builtin()
+	if err != nil {
+		return nil, err
+	}
+	c := &Classifier{rules: append(own, known...)}
+	c.phrases = newIndex(c.rules)
+	c.scratch.New = func() any { return &scratch{marks: newMarks(len(c.rules), len(c.phrases.phrases))} }
+	return c, nil
+}
+
+// Classify says what r means. The type follows from the reason with two exceptions: after deferrals (Expired, or words
+// that say so), or told only by temporary replies, a hard reason is soft. A user's rule may set the type itself.
+func (c *Classifier) Classify(r Reply) Verdict {
+	s := c.scratch.Get().(*scratch)
+	defer c.scratch.Put(s)
+	s.facts.read(r)
+	s.marks.next()
+	c.phrases.find(s.text, &s.marks)
+	v, fixed := c.decide(s, r.Hint)
+	if !fixed && v.Type == event.Hard && (r.Expired || s.temporary() || c.saysExpired(s)) {
+		v.Type = event.Soft
+	}
+	return v
+}
+
+// decide finds the first rule that holds and gives a reason. A user's rule without a reason leaves it to the rules
+// behind it and only fixes the type.
+func (c *Classifier) decide(s *scratch, hint event.Reason) (v Verdict, fixed bool) {
+	v = Verdict{Reason: event.Undetermined, Rule: RuleNone}
+	var typeRule *rule
+	for i := range c.rules {
+		r := &c.rules[i]
+		if !r.holds(i, s) {
+			continue
+		}
+		if typeRule == nil && r.typ != "" {
+			typeRule = r
+		}
+		if r.reason != "" {
+			v.Reason, v.Rule = r.reason, r.name
+			break
+		}
+	}
+	if v.Reason == event.Undetermined && hint != "" {
+		if _, _, known := hint.Outcome(); known {
+			v.Reason, v.Rule = hint, RuleHint
+		}
+	}
+	v.Type, v.Fault, _ = v.Reason.Outcome()
+	if typeRule != nil {
+		v.Type, v.Rule = typeRule.typ, typeRule.name
+	}
+	return v, typeRule != nil
+}
+
+// saysExpired looks for words that tell of deferrals before the failure ("retry timeout exceeded"), whatever rule decided.
+func (c *Classifier) saysExpired(s *scratch) bool {
+	for i := range c.rules {
+		if r := &c.rules[i]; r.reason == event.Expired && r.phrases != nil && r.holds(i, s) {
+			return true
+		}
+	}
+	return false
+}

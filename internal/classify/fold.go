@@ -1,0 +1,165 @@
+package classify
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// fold appends text as the rules compare it: lower case, without accents, quotes and apostrophes; runs of white space,
+// hyphens and underscores as one space; a mail address as "@", so that nobody's name decides anything; without
+// the reply code and status that begin every line of a multi-line reply. Invalid UTF-8 becomes "?".
+func fold(out []byte, text string, code int) []byte {
+	word := len(out) // where the atom that might be a local part begins
+	for i := 0; i < len(text); {
+		c := text[i]
+		switch {
+		case c >= utf8.RuneSelf:
+			n := foreign(text[i:])
+			out = foldForeign(out, text[i:i+n])
+			i += n
+			continue
+		case c == '@':
+			if n := domainLength(text[i+1:]); n > 0 && len(out) > word {
+				out, i = append(closeAddress(out[:word], text, &n, i), '@'), i+1+n
+				word = len(out)
+				continue
+			}
+			out = append(out, '@')
+		case c == '\'' || c == '"' || c == '`' || c == 0:
+		case c <= ' ' || c == '_' || c == '-' || c == 0x7f:
+			if c <= ' ' {
+				i += repeatedHead(text[i+1:], code)
+			}
+			if len(out) == 0 || out[len(out)-1] != ' ' {
+				out = append(out, ' ')
+			}
+			if c == '_' || c == '-' {
+				i++
+				continue
+			}
+		case c >= 'A' && c <= 'Z':
+			out = append(out, c+'a'-'A')
+		default:
+			out = append(out, c)
+		}
+		if !isAtom(c) {
+			word = len(out)
+		}
+		i++
+	}
+	return out
+}
+
+// closeAddress takes the bracket before an address off out and counts the one behind it into n.
+func closeAddress(out []byte, text string, n *int, at int) []byte {
+	end := at + 1 + *n
+	if len(out) == 0 || end >= len(text) {
+		return out
+	}
+	switch pair := string([]byte{out[len(out)-1], text[end]}); pair {
+	case "<>", "()", "[]":
+		*n++
+		return out[:len(out)-1]
+	}
+	return out
+}
+
+// isAtom says whether c may stand in an unquoted local part (RFC 5322 §3.2.3), without the "/" of URLs.
+func isAtom(c byte) bool {
+	return isLetter(c) || isDigit(c) || c >= utf8.RuneSelf || strings.IndexByte("!#$%&*+-=?^_`{|}~.'", c) >= 0
+}
+
+// domainLength is how many bytes at the start of s are a domain.
+func domainLength(s string) int {
+	n := 0
+	for n < len(s) && (isLetter(s[n]) || isDigit(s[n]) || s[n] == '.' || s[n] == '-' || s[n] >= utf8.RuneSelf) {
+		n++
+	}
+	return len(strings.TrimRight(s[:n], ".-"))
+}
+
+// repeatedHead is the length of the "550-5.1.1 " that begins a further line of the same reply.
+func repeatedHead(s string, code int) int {
+	if code == 0 || len(s) < 4 || !isDigit(s[0]) || !isDigit(s[1]) || !isDigit(s[2]) || s[3] != '-' && s[3] != ' ' {
+		return 0
+	}
+	if int(s[0]-'0')*100+int(s[1]-'0')*10+int(s[2]-'0') != code {
+		return 0
+	}
+	n := 4
+	if _, m := statusAt(s[n:]); m > 0 {
+		n += m
+	}
+	return n
+}
+
+// foreign is the length of the run at the start of s that is not ASCII.
+func foreign(s string) int {
+	n := 0
+	for n < len(s) && s[n] >= utf8.RuneSelf {
+		n++
+	}
+	return n
+}
+
+// letters are what decomposition leaves as it is.
+var letters = map[rune]string{
+	'ß': "ss", 'ł': "l", 'ø': "o", 'đ': "d", 'æ': "ae", 'œ': "oe", 'ı': "i", '«': "", '»': "",
+	'‘': "", '’': "", '‚': "", '“': "", '”': "", '„': "", '′': "", '–': " ", '—': " ", '‐': " ", '‑': " ", '\u00ad': "", utf8.RuneError: "?",
+}
+
+func foldForeign(out []byte, s string) []byte {
+	var it norm.Iter
+	it.InitString(norm.NFKD, s)
+	for !it.Done() {
+		for _, r := range string(it.Next()) {
+			r = unicode.ToLower(r)
+			if known, ok := letters[r]; ok {
+				out = append(out, known...)
+			} else if unicode.IsSpace(r) {
+				out = append(out, ' ')
+			} else if !unicode.In(r, unicode.Mn, unicode.Cf, unicode.Cc) {
+				out = utf8.AppendRune(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// foldPhrase folds a piece of a rule's phrase the same way.
+func foldPhrase(s string) string { return string(fold(nil, s, 0)) }
+
+// unescape turns what Exim and others write for bytes that do not fit on a log line, "\n" and "\303", into those bytes.
+func unescape(s string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch rest := s[i:]; {
+		case s[i] != '\\' || len(rest) < 2:
+			b.WriteByte(s[i])
+		case rest[1] == 'n' || rest[1] == 'r' || rest[1] == 't':
+			b.WriteByte(' ')
+			i++
+		case len(rest) >= 4 && isOctal(rest[1:4]):
+			b.WriteByte((rest[1]-'0')<<6 | (rest[2]-'0')<<3 | rest[3] - '0')
+			i += 3
+		default:
+			b.WriteByte(s[i])
+		}
+	}
+	return b.String()
+}
+
+func isOctal(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '7' {
+			return false
+		}
+	}
+	return s[0] < '4'
+}

@@ -1,0 +1,278 @@
+package classify
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+
+	"bouncefeed/internal/event"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Rule is an admin's own rule. Every given condition must hold; at least one is needed, and a reason or a type.
+type Rule struct {
+	Name   string   `yaml:"name"`
+	Code   string   `yaml:"code"`   // "550", "5xx"; several with commas between them
+	Status string   `yaml:"status"` // "5.7.1", "5.7.*", "5.7.606-649"; several with commas between them
+	Text   []string `yaml:"text"`   // any of these phrases, case ignored, * matches anything
+	Remote []string `yaml:"remote"` // any of these host name patterns, "*.example.com"
+	Reason string   `yaml:"reason"`
+	Type   string   `yaml:"type"` // hard or soft: overrides the reason's type
+}
+
+// RuleInfo is a built-in rule as the rule files have it.
+type RuleInfo struct {
+	Rule   `yaml:",inline"`
+	Sample samples `yaml:"sample"` // replies that this rule decides
+}
+
+// samples is one or a list of them.
+type samples []string
+
+// UnmarshalYAML takes one reply without a list around it.
+func (s *samples) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		*s = samples{n.Value}
+		return nil
+	}
+	return n.Decode((*[]string)(s))
+}
+
+//go:embed rules/*.yaml
+var ruleFiles embed.FS
+
+// Rules lists the built-in rules in the order in which they are tried.
+func Rules() ([]RuleInfo, error) {
+	files, err := ruleFiles.ReadDir("rules") // sorted by name: the numbers in front are the order
+	if err != nil {
+		return nil, err
+	}
+	var all []RuleInfo
+	for _, f := range files {
+		data, err := ruleFiles.ReadFile("rules/" + f.Name())
+		if err != nil {
+			return nil, err
+		}
+		var some []RuleInfo
+		if err := yaml.Load(data, &some, yaml.WithKnownFields()); err != nil {
+			return nil, fmt.Errorf("read rules/%s: %w", f.Name(), err)
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// builtinGap is how many bytes a * of the built-in rules spans: a word or an address, not the next sentence.
+const builtinGap = 60
+
+var builtin = sync.OnceValues(func() ([]rule, error) {
+	all, err := Rules()
+	if err != nil {
+		return nil, err
+	}
+	var rules []rule
+	for _, info := range all {
+		r, err := compile(info.Rule, builtinGap)
+		if err != nil {
+			return nil, fmt.Errorf("rule %s: %w", info.Name, err)
+		}
+		rules = append(rules, r)
+	}
+	return rules, nil
+})
+
+func compileUser(user []Rule) ([]rule, error) {
+	var rules []rule
+	var errs []error
+	names := map[string]bool{}
+	for i, u := range user {
+		name := u.Name
+		if name == "" {
+			name = fmt.Sprintf("number %d", i+1)
+			errs = append(errs, fmt.Errorf("rule %s: lacks its name", name))
+		}
+		if names[name] {
+			errs = append(errs, fmt.Errorf("rule %s: the name stands twice", name))
+		}
+		names[name] = true
+		r, err := compile(u, maxText)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("rule %s: %w", name, err))
+		}
+		rules = append(rules, r)
+	}
+	return rules, errors.Join(errs...)
+}
+
+// rule is a Rule made ready. No condition of a kind: it holds.
+type rule struct {
+	name     string
+	codes    []codePattern
+	statuses []statusPattern
+	phrases  []phrase
+	remotes  []string
+	reason   event.Reason
+	typ      event.Type
+}
+
+func compile(u Rule, gap int) (rule, error) {
+	r := rule{name: u.Name, reason: event.Reason(u.Reason), typ: event.Type(u.Type)}
+	if u.Code == "" && u.Status == "" && len(u.Text) == 0 && len(u.Remote) == 0 {
+		return r, errors.New("needs a condition: code, status, text or remote")
+	}
+	var errs [6]error
+	r.codes, errs[0] = parseList(u.Code, parseCode)
+	r.statuses, errs[1] = parseList(u.Status, parseStatusPattern)
+	r.phrases, errs[2] = parsePhrases(u.Text, gap)
+	r.remotes, errs[3] = parseRemotes(u.Remote)
+	errs[4] = checkReason(u)
+	if u.Type != "" && r.typ != event.Hard && r.typ != event.Soft {
+		errs[5] = fmt.Errorf("unknown type %q: write hard or soft", u.Type)
+	}
+	return r, errors.Join(errs[:]...)
+}
+
+func checkReason(u Rule) error {
+	if u.Reason == "" {
+		if u.Type == "" {
+			return errors.New("needs a reason or a type")
+		}
+		return nil
+	}
+	if _, _, known := event.Reason(u.Reason).Outcome(); known {
+		return nil
+	}
+	words := make([]string, 0, 32)
+	for _, r := range event.Reasons() {
+		words = append(words, string(r))
+	}
+	return fmt.Errorf("unknown reason %q; known: %s", u.Reason, strings.Join(words, ", "))
+}
+
+// holds says whether every condition of r, the rule number i, is met.
+func (r *rule) holds(i int, s *scratch) bool {
+	return (r.phrases == nil || s.has(i)) && r.codeHolds(s.code) && r.statusHolds(s.status) && r.remoteHolds(s.remote)
+}
+
+func (r *rule) codeHolds(code int) bool {
+	for _, c := range r.codes {
+		if code >= c.from && code <= c.to {
+			return true
+		}
+	}
+	return r.codes == nil
+}
+
+func (r *rule) statusHolds(st status) bool {
+	for _, p := range r.statuses {
+		if p.holds(st) {
+			return true
+		}
+	}
+	return r.statuses == nil
+}
+
+func (r *rule) remoteHolds(host string) bool {
+	for _, p := range r.remotes {
+		if ok, _ := path.Match(p, host); ok && host != "" {
+			return true
+		}
+	}
+	return r.remotes == nil
+}
+
+// codePattern is "550" or "5xx".
+type codePattern struct{ from, to int }
+
+func parseCode(s string) (codePattern, error) {
+	low := strings.ToLower(s)
+	from, err := strconv.Atoi(strings.ReplaceAll(low, "x", "0"))
+	wild := len(low) - len(strings.TrimRight(low, "x"))
+	if err != nil || len(s) != 3 || from < 200 || from > 599 || strings.Count(low, "x") != wild {
+		return codePattern{}, fmt.Errorf("%q is no reply code: write 550 or 5xx", s)
+	}
+	return codePattern{from, from + [...]int{0, 9, 99}[wild]}, nil
+}
+
+// statusPattern is "5.7.1", "5.7.*", "*.2.2" or "5.7.606-649".
+type statusPattern struct{ from, to status }
+
+func parseStatusPattern(s string) (p statusPattern, err error) {
+	parts := strings.Split(s, ".")
+	if len(parts) != 3 {
+		return p, fmt.Errorf("%q is no enhanced status code: write 5.7.1, 5.7.* or 5.7.606-649", s)
+	}
+	for i, part := range parts {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		if part == "*" {
+			from, to = "0", "999"
+		}
+		a, errA := strconv.ParseUint(from, 10, 10)
+		b, errB := strconv.ParseUint(to, 10, 10)
+		if errA != nil || errB != nil || a > b {
+			return p, fmt.Errorf("%q is no enhanced status code: write 5.7.1, 5.7.* or 5.7.606-649", s)
+		}
+		p.from[i], p.to[i] = int(a), int(b)
+	}
+	return p, nil
+}
+
+func (p statusPattern) holds(st status) bool {
+	for i := range st {
+		if st[i] < p.from[i] || st[i] > p.to[i] {
+			return false
+		}
+	}
+	return st.known()
+}
+
+func parseList[T any](list string, parse func(string) (T, error)) (out []T, err error) {
+	if list == "" {
+		return nil, nil
+	}
+	for _, s := range strings.Split(list, ",") {
+		v, err := parse(strings.TrimSpace(s))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func parsePhrases(texts []string, gap int) ([]phrase, error) {
+	var phrases []phrase
+	for _, t := range texts {
+		p := phrase{gap: gap}
+		for _, piece := range strings.Split(t, "*") {
+			if folded := foldPhrase(piece); folded != "" {
+				p.pieces = append(p.pieces, folded)
+			}
+		}
+		if strings.Trim(strings.Join(p.pieces, ""), " @") == "" {
+			return nil, fmt.Errorf("text %q would match everything", t)
+		}
+		phrases = append(phrases, p)
+	}
+	return phrases, nil
+}
+
+func parseRemotes(patterns []string) ([]string, error) {
+	var out []string
+	for _, p := range patterns {
+		p = foldHost(p)
+		if _, err := path.Match(p, ""); err != nil || p == "" {
+			return nil, fmt.Errorf("remote %q is no host name pattern: write mx.example.com or *.example.com", p)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
