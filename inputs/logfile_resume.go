@@ -1,0 +1,214 @@
+package inputs
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+)
+
+// resume finds the file to read from what is stored. It leaves cur nil when that has to wait.
+func (f *follower) resume(ctx context.Context) error {
+	var known []position
+	for _, p := range []*position{f.at, f.oldAt} {
+		if p != nil {
+			known = append(known, *p)
+		}
+	}
+	files, err := neighbours(f.config.Path, known...)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.say(err)
+	}
+	if len(files) == 0 || !files[len(files)-1].live {
+		if i, err := statPath(f.config.Path, 0); err == nil && !i.regular() {
+			f.say(&fs.PathError{Op: "read", Path: f.config.Path, Err: errNotRegular})
+			return nil
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			f.say(err)
+			return nil
+		}
+	}
+	switch {
+	case f.all:
+		return f.startOldest(ctx, files)
+	case f.at == nil:
+		return f.startFirst(ctx, files)
+	}
+	if err := f.findCurrent(ctx, files); err != nil || f.cur == nil {
+		return err
+	}
+	return f.findOld(ctx, files)
+}
+
+// startFirst begins without a checkpoint. Where it begins is stored at once: nothing later can be lost any more.
+func (f *follower) startFirst(ctx context.Context, files []entry) error {
+	var newest position
+	if len(files) > 0 {
+		e := files[len(files)-1]
+		if e.live || !e.packed && f.config.Start == startEnd {
+			return f.begin(ctx, e, f.config.Start == startEnd)
+		}
+		newest.mtime = e.mtime + 1
+	}
+	return f.commit(ctx, nil, newest) // the log is yet to appear; what is there now is history
+}
+
+// startOldest begins with the oldest file that can be read.
+func (f *follower) startOldest(ctx context.Context, files []entry) error {
+	for _, e := range files {
+		err := f.begin(ctx, e, false)
+		if f.cur != nil || err != nil || e.live {
+			return err
+		}
+		f.gaps++
+		f.log.Error("a rotated log can not be read: its lines are left out", "path", e.path, "reason", f.said)
+	}
+	return f.commit(ctx, nil, position{})
+}
+
+// begin makes e the current file, from its end or its start, and stores that. It only says what is in its way.
+func (f *follower) begin(ctx context.Context, e entry, atEnd bool) error {
+	o, err := openFile(e.path, e.live)
+	if err == nil && atEnd {
+		if err = o.seekEnd(ctx); err != nil {
+			o.close()
+		}
+	}
+	if err != nil {
+		f.say(err)
+		return nil
+	}
+	f.cur = o
+	return f.commit(ctx, nil, o.position())
+}
+
+// findCurrent opens the file that the stored position is in: first the same inode, then the same contents.
+func (f *follower) findCurrent(ctx context.Context, files []entry) error {
+	var blocked error
+	for _, sameInode := range []bool{true, false} {
+		for i := len(files) - 1; i >= 0; i-- {
+			e := files[i]
+			if e.same(f.at.fileInfo) != sameInode || !sameInode && f.at.offset == 0 {
+				continue
+			}
+			o, err := f.match(ctx, e, *f.at)
+			if o != nil {
+				return f.takeUp(ctx, o, files[:i])
+			}
+			if err != nil && (sameInode || e.live || e.mtime >= f.at.mtime) && !isDamage(err) {
+				blocked = err
+			}
+		}
+	}
+	if blocked != nil {
+		f.say(blocked)
+		return nil
+	}
+	return f.goOn(ctx, files)
+}
+
+// isDamage says whether err lies in the contents, so that waiting does not help.
+func isDamage(err error) bool {
+	var p *fs.PathError
+	return !errors.As(err, &p)
+}
+
+// match opens e at p if it is the file that p is in.
+func (f *follower) match(ctx context.Context, e entry, p position) (*file, error) {
+	same := e.same(p.fileInfo)
+	if !same && (p.offset == 0 || e.class == renamed && !e.live) || !e.packed && e.size < p.offset {
+		return nil, nil
+	}
+	o, err := openFile(e.path, e.live)
+	if err != nil {
+		return nil, err
+	}
+	if p.offset == 0 {
+		return o, nil
+	}
+	if ok, err := o.seek(ctx, p); !ok {
+		o.close()
+		return nil, err
+	}
+	return o, nil
+}
+
+// takeUp goes on in o. older are the files before it. An empty file has no contents to be known by: copies that
+// copytruncate made of what was written to it since are those born and written to after it was last seen.
+func (f *follower) takeUp(ctx context.Context, o *file, older []entry) error {
+	if f.at.offset == 0 {
+		for _, e := range older {
+			if e.mtime > f.at.mtime && (e.born > f.at.mtime || e.born == 0) {
+				o.close()
+				return f.begin(ctx, e, false)
+			}
+		}
+	}
+	f.cur = o
+	return nil
+}
+
+// goOn begins the oldest file with anything unread after the stored position, which is nowhere any more.
+func (f *follower) goOn(ctx context.Context, files []entry) error {
+	older := false
+	for _, e := range files {
+		if !e.live && e.mtime < f.at.mtime {
+			older = true
+			continue
+		}
+		if f.alreadyRead(e) {
+			continue
+		}
+		// With nothing read before, nothing is missing as long as the files reach back far enough.
+		if f.at.ino != 0 && !(f.at.offset == 0 && older) {
+			f.gaps++
+			f.log.Error("the place in the log is gone: lines may be missing", "file", f.at.path, "offset", f.at.offset,
+				"last_written", time.Unix(0, f.at.mtime).UTC(), "reading_on_at", e.path, "gaps", f.gaps)
+		}
+		return f.begin(ctx, e, false)
+	}
+	f.say(&fs.PathError{Op: "open", Path: f.config.Path, Err: fs.ErrNotExist})
+	return nil
+}
+
+// alreadyRead says whether e is surely behind us: the file before the current one, or the beginning of what was read.
+func (f *follower) alreadyRead(e entry) bool {
+	if f.oldAt != nil && e.same(f.oldAt.fileInfo) || f.old != nil && e.same(f.old.info) {
+		return !e.live
+	}
+	if e.live || e.packed || f.at.offset == 0 || e.size >= f.at.offset {
+		return false
+	}
+	o, err := openFile(e.path, false)
+	if err != nil {
+		return false
+	}
+	defer o.close()
+	head, err := o.peek()
+	return err == nil && digest(head) == f.at.head
+}
+
+// findOld takes up the file before the current one where it can still be found.
+func (f *follower) findOld(ctx context.Context, files []entry) error {
+	if f.old != nil && f.old.info.same(f.cur.info) {
+		f.dropOld()
+	}
+	p := f.oldAt
+	if f.oldAt = nil; p == nil {
+		return nil
+	}
+	for _, sameInode := range []bool{true, false} {
+		for _, e := range files {
+			if e.same(p.fileInfo) != sameInode || e.same(f.cur.info) {
+				continue
+			}
+			if o, err := f.match(ctx, e, *p); o != nil {
+				f.old = o
+				return nil
+			} else if err != nil {
+				f.log.Warn("the log before the current one can not be read: late lines in it would be missed", "path", e.path, "error", err)
+			}
+		}
+	}
+	return nil
+}
