@@ -55,9 +55,9 @@ func (q *Queue) Next(ctx context.Context, output string, max int) ([]Item, error
 }
 
 func pendingItems(tx *bbolt.Tx, output string, max int) ([]Item, error) {
-	position := tx.Bucket(bucketOutputs).Get([]byte(output))
-	if position == nil {
-		return nil, fmt.Errorf("the queue knows no output %q", output)
+	position, err := positionOf(tx, output)
+	if err != nil {
+		return nil, err
 	}
 	var items []Item
 	take := func(c *bbolt.Cursor, from uint64) error {
@@ -75,7 +75,7 @@ func pendingItems(tx *bbolt.Tx, output string, max int) ([]Item, error) {
 			return nil, err
 		}
 	}
-	return items, take(tx.Bucket(bucketEvents).Cursor(), numbered(position)+1)
+	return items, take(tx.Bucket(bucketEvents).Cursor(), position+1)
 }
 
 // Settle moves output's position past the items in s, which must be the first ones that Next gave, in its order. An
@@ -95,9 +95,9 @@ func (q *Queue) Settle(output string, s []Settled) error {
 }
 
 func (t *txn) settle(output string, s Settled) error {
-	position := t.Bucket(bucketOutputs).Get([]byte(output))
-	if position == nil {
-		return fmt.Errorf("the queue knows no such output")
+	position, err := positionOf(t.Tx, output)
+	if err != nil {
+		return err
 	}
 	key := number(s.Seq)
 	again := t.Bucket(bucketAgain).Bucket([]byte(output))
@@ -108,7 +108,7 @@ func (t *txn) settle(output string, s Settled) error {
 	retried := stored != nil
 	if !retried {
 		var next []byte
-		next, stored = t.Bucket(bucketEvents).Cursor().Seek(number(numbered(position) + 1))
+		next, stored = t.Bucket(bucketEvents).Cursor().Seek(number(position + 1))
 		if next == nil || numbered(next) != s.Seq {
 			return fmt.Errorf("out of order: %d is next", numbered(next))
 		}
@@ -126,15 +126,34 @@ func (t *txn) settle(output string, s Settled) error {
 	if retried {
 		return again.Delete(key)
 	}
-	return t.Bucket(bucketOutputs).Put([]byte(output), key)
+	return t.Bucket(bucketOutputs).Put([]byte(output), sealNumber(s.Seq))
+}
+
+// positionOf gives the seq of the last event that output settled.
+func positionOf(tx *bbolt.Tx, output string) (uint64, error) {
+	v := tx.Bucket(bucketOutputs).Get([]byte(output))
+	if v == nil {
+		return 0, fmt.Errorf("the queue knows no output %q", output)
+	}
+	return unsealNumber(v)
+}
+
+// passed gives the lowest position of all outputs; the highest number if there are none.
+func (t *txn) passed() (uint64, error) {
+	lowest := ^uint64(0)
+	err := t.Bucket(bucketOutputs).ForEach(func(_, v []byte) error {
+		position, err := unsealNumber(v)
+		lowest = min(lowest, position)
+		return err
+	})
+	return lowest, err
 }
 
 // forgetPassed deletes the events that every output is past.
 func (t *txn) forgetPassed() error {
-	passed := ^uint64(0)
-	c := t.Bucket(bucketOutputs).Cursor()
-	for k, v := c.First(); k != nil; k, v = c.Next() {
-		passed = min(passed, numbered(v))
+	passed, err := t.passed()
+	if err != nil {
+		return err
 	}
 	events := t.Bucket(bucketEvents)
 	for {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -63,6 +64,14 @@ func (q *Queue) open() error {
 	if err := q.removeLeftovers(); err != nil {
 		f.Close()
 		return err
+	}
+	if cause := check(f); cause != nil {
+		if err := q.repair(f, cause); err != nil {
+			return err
+		}
+		if f, err = q.lockFile(); err != nil {
+			return err
+		}
 	}
 	if err := q.use(f); err != nil {
 		return err
@@ -126,16 +135,24 @@ func isAt(f *os.File, path string) bool {
 
 // Temporary files beside the queue: each is renamed over it when complete, so that a crash leaves the old or the new.
 const (
-	suffixNew     = ".new"
+	suffixNew     = ".new-" // and the process id
 	suffixCompact = ".compact"
 	suffixRepair  = ".repair"
 )
 
 // removeLeftovers removes what a crash left behind; only the holder of the lock may.
 func (q *Queue) removeLeftovers() error {
-	for _, suffix := range []string{suffixNew, suffixCompact, suffixRepair} {
-		if err := os.Remove(q.path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+	entries, err := os.ReadDir(filepath.Dir(q.path))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch rest, ok := strings.CutPrefix(e.Name(), filepath.Base(q.path)); {
+		case !ok:
+		case rest == suffixCompact, rest == suffixRepair, strings.HasPrefix(rest, suffixNew):
+			if err := os.Remove(filepath.Join(filepath.Dir(q.path), e.Name())); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -143,7 +160,7 @@ func (q *Queue) removeLeftovers() error {
 
 // begin makes a new, empty queue file. A file of length zero at the path is therefore never ours, but damage.
 func (q *Queue) begin() error {
-	temp := fmt.Sprintf("%s%s.%d", q.path, suffixNew, os.Getpid())
+	temp := fmt.Sprintf("%s%s%d", q.path, suffixNew, os.Getpid())
 	defer os.Remove(temp)
 	db, err := openTemp(temp)
 	if err != nil {
@@ -229,6 +246,31 @@ func (q *Queue) setUp(tx *bbolt.Tx) error {
 	if err := furnish(tx); err != nil {
 		return err
 	}
+	if err := mendSequence(tx); err != nil {
+		return err
+	}
 	q.secret = slices.Clone(tx.Bucket(bucketMeta).Get(keySecret))
 	return q.setUpOutputs(tx)
+}
+
+// mendSequence keeps a bucket header that bbolt cannot check from numbering new events like old ones.
+func mendSequence(tx *bbolt.Tx) error {
+	events, again := tx.Bucket(bucketEvents), tx.Bucket(bucketAgain)
+	highest := max(events.Sequence(), lastKey(events))
+	if err := tx.Bucket(bucketOutputs).ForEach(func(name, v []byte) error {
+		position, err := unsealNumber(v)
+		highest = max(highest, position)
+		if b := again.Bucket(name); b != nil {
+			highest = max(highest, lastKey(b))
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	return events.SetSequence(highest)
+}
+
+func lastKey(b *bbolt.Bucket) uint64 {
+	k, _ := b.Cursor().Last()
+	return numbered(k)
 }

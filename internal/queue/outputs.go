@@ -60,7 +60,7 @@ func (q *Queue) setUpOutputs(tx *bbolt.Tx) error {
 // addOutput begins an output after position; what lies beyond is queued for it.
 func (t *txn) addOutput(name string, position uint64) error {
 	t.count("output/"+name+"/queued", countFrom(t.Bucket(bucketEvents), position+1))
-	return t.Bucket(bucketOutputs).Put([]byte(name), number(position))
+	return t.Bucket(bucketOutputs).Put([]byte(name), sealNumber(position))
 }
 
 func countFrom(b *bbolt.Bucket, seq uint64) (n uint64) {
@@ -92,16 +92,23 @@ func (t *txn) renameOutputs(gone, added []string) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	positions := t.Bucket(bucketOutputs)
+	positions, events := t.Bucket(bucketOutputs), t.Bucket(bucketEvents)
 	lowest := ^uint64(0)
 	for _, name := range gone {
-		lowest = min(lowest, numbered(positions.Get([]byte(name))))
+		position, err := positionOf(t.Tx, name)
+		if err != nil {
+			return err
+		}
+		lowest = min(lowest, position)
 	}
 	for i, from := range gone {
 		to := added[i]
 		t.q.log.Warn("an output was renamed: the new one goes on where the old one was", "from", from, "to", to)
-		behind := countFrom(t.Bucket(bucketEvents), lowest+1) -
-			countFrom(t.Bucket(bucketEvents), numbered(positions.Get([]byte(from)))+1)
+		position, err := positionOf(t.Tx, from)
+		if err != nil {
+			return err
+		}
+		behind := countFrom(events, lowest+1) - countFrom(events, position+1)
 		if err := t.moveCounters("output/"+from+"/", "output/"+to+"/"); err != nil {
 			return err
 		}
@@ -114,7 +121,7 @@ func (t *txn) renameOutputs(gone, added []string) error {
 		if err := positions.Delete([]byte(from)); err != nil {
 			return err
 		}
-		if err := positions.Put([]byte(to), number(lowest)); err != nil {
+		if err := positions.Put([]byte(to), sealNumber(lowest)); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -130,6 +131,7 @@ func (q *Queue) guarded(access func() error) (err error) {
 		if errors.Is(err, ErrDamaged) {
 			err = fmt.Errorf("queue %s: %w", q.path, err)
 			q.broken = err
+			syscall.Flock(int(q.file.Fd()), syscall.LOCK_UN) // closing is not enough: the mapping lives on
 			q.file.Close()
 			q.wake()
 		}

@@ -75,6 +75,17 @@ func unsealJSON(b []byte, v any) error {
 	return nil
 }
 
+// sealNumber stores a number that must not be taken wrong: an output's position.
+func sealNumber(n uint64) []byte {
+	b := number(n)
+	return append(binary.BigEndian.AppendUint32(nil, crc32.Checksum(b, castagnoli)), b...)
+}
+
+func unsealNumber(b []byte) (uint64, error) {
+	b, err := unseal(b)
+	return numbered(b), err
+}
+
 // number and numbered store counts, positions and sequence numbers: 8 bytes, big-endian, so that keys sort.
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 

@@ -10,7 +10,7 @@ import (
 // Stats are the queue's figures. The counters add up at every moment, over restarts and crashes:
 //
 //	input:  read = queued + held + ignored/* + refused/*      (read, refused and most of ignored are the caller's)
-//	held:   Held = held - released - dropped, over all inputs
+//	held:   Held = held - released - dropped - held_lost, over all inputs
 //	output: queued + retried = sent + not_sent + dead + lost + Pending
 //	dead:   Dead = dead - retried - dropped - dead_lost
 //
@@ -46,22 +46,31 @@ func (q *Queue) Stats() (Stats, error) {
 		return s, err
 	}
 	for name, n := range s.Counters {
-		kind, rest, _ := strings.Cut(name, "/")
-		i := strings.LastIndexByte(rest, '/')
-		switch {
-		case kind == "output" && rest[i+1:] == "dead":
-			c := func(word string) uint64 { return s.Counters["output/"+rest[:i]+"/"+word] }
-			s.Dead[rest[:i]] = n - c("retried") - c("dropped") - c("dead_lost")
-		case kind == "input" && rest[i+1:] == "held":
-			s.Held += n
-		case kind == "input" && (rest[i+1:] == "released" || rest[i+1:] == "dropped" || rest[i+1:] == "held_lost"):
-			s.Held -= n
+		if _, word, ok := inputCounter(name); ok {
+			switch word {
+			case "held":
+				s.Held += n
+			case "released", "dropped", "held_lost":
+				s.Held -= n
+			}
+		} else if output, ok := strings.CutSuffix(strings.TrimPrefix(name, "output/"), "/dead"); ok {
+			c := func(word string) uint64 { return s.Counters["output/"+output+"/"+word] }
+			s.Dead[output] = n - c("retried") - c("dropped") - c("dead_lost")
 		}
 	}
 	q.mu.Lock()
 	s.Used, s.Full = q.used, q.full
 	q.mu.Unlock()
 	return s, nil
+}
+
+// inputCounter splits "input/NAME/word"; word may have slashes of its own, NAME has none.
+func inputCounter(counter string) (input, word string, ok bool) {
+	rest, ok := strings.CutPrefix(counter, "input/")
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, "/")
 }
 
 // pending counts what each output has not settled.

@@ -1,0 +1,254 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"bouncefeed/internal/event"
+)
+
+// filled is a closed queue file of some pages: events 0–99 sent, 100–299 pending, 300–309 held, some dead.
+func filled(t testing.TB, path string) (secret []byte) {
+	t.Helper()
+	q := openAt(t, path, Options{Outputs: []string{"out"}})
+	state := map[string][]byte{}
+	for n := range 500 {
+		state[fmt.Sprintf("queue id %d", n)] = bytes.Repeat([]byte("s"), 80)
+	}
+	commit(t, q, Batch{Events: bounces(0, 95), State: state, Checkpoint: map[string]string{"offset": "1"}})
+	settleAll(t, q, "out", Sent)
+	commit(t, q, Batch{Events: bounces(95, 100)})
+	settleAll(t, q, "out", Dead)
+	var held []Held
+	for _, e := range bounces(300, 310) {
+		held = append(held, Held{e, "breaker"})
+	}
+	var sent [][8]byte
+	for n := range 3000 {
+		sent = append(sent, event.Sent(q.Secret(), fmt.Sprint(n), "x"))
+	}
+	commit(t, q, Batch{Events: bounces(100, 300), Held: held, Sent: sent, Checkpoint: map[string]string{"offset": "2"}})
+	secret = q.Secret()
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+// damaged gives the files moved aside.
+func damaged(path string) []string {
+	aside, _ := filepath.Glob(path + ".damaged-*")
+	return aside
+}
+
+func TestHopelessFiles(t *testing.T) {
+	dir := t.TempDir()
+	whole := filepath.Join(dir, "whole.db")
+	filled(t, whole)
+	good, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	noMeta := slices.Clone(good)
+	clear(noMeta[:2*pageSize])
+	for name, content := range map[string][]byte{
+		"empty": {}, "text": []byte("# queue:\n  path: /etc/oops\n"), "zeros": make([]byte, 1<<16),
+		"short": good[:100], "no meta": noMeta, "two pages": good[:2*pageSize],
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, name+".db")
+			if err := os.WriteFile(path, content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			var log bytes.Buffer
+			q := openAt(t, path, Options{Outputs: []string{"out"}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			aside := damaged(path)
+			if len(aside) != 1 {
+				t.Fatalf("moved aside: %q", aside)
+			}
+			if kept, _ := os.ReadFile(aside[0]); !bytes.Equal(kept, content) {
+				t.Error("what was moved aside is not what was there")
+			}
+			if !bytes.Contains(log.Bytes(), []byte(aside[0])) {
+				t.Errorf("the log does not say so:\n%s", log.Bytes())
+			}
+			if c, err := q.Checkpoint("in"); err != nil || c["start"] != "beginning" {
+				t.Errorf("checkpoint: %v, %v", c, err)
+			}
+			if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
+				t.Errorf("mode %v", info.Mode())
+			}
+			commit(t, q, Batch{Events: bounces(0, 3), Checkpoint: map[string]string{"offset": "5"}, Counts: map[string]uint64{"read": 3}})
+			if c, _ := q.Checkpoint("in"); c["start"] != "" {
+				t.Errorf("after a commit: %v", c)
+			}
+			checkAccounts(t, q, "out")
+		})
+	}
+}
+
+// Whatever is wrong with the file: no crash, nothing sent wrong, and when every source tells all of it again, each
+// event is there.
+func TestDamagedPages(t *testing.T) {
+	dir := t.TempDir()
+	whole := filepath.Join(dir, "whole.db")
+	filled(t, whole)
+	good, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	rounds := 300
+	if testing.Short() {
+		rounds = 50
+	}
+	repaired := 0
+	for round := range rounds {
+		content := slices.Clone(good)
+		switch round % 4 {
+		case 0: // a page of something else
+			page := 2 + random.IntN(len(content)/pageSize-2)
+			copy(content[page*pageSize:(page+1)*pageSize], bytes.Repeat([]byte("junk"), pageSize/4))
+		case 1: // another page of the file
+			from, to := random.IntN(len(content)/pageSize), 2+random.IntN(len(content)/pageSize-2)
+			copy(content[to*pageSize:(to+1)*pageSize], content[from*pageSize:])
+		case 2: // single bytes
+			for range 1 + random.IntN(20) {
+				content[random.IntN(len(content))] ^= byte(1 << random.IntN(8))
+			}
+		case 3:
+			content = content[:random.IntN(len(content))]
+		}
+		path := filepath.Join(dir, fmt.Sprintf("%d.db", round))
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		q := openAt(t, path, Options{Outputs: []string{"out"}})
+		repaired += len(damaged(path))
+		checkNothingLost(t, q, len(damaged(path)) > 0)
+		if t.Failed() {
+			t.Fatalf("round %d", round)
+		}
+		q.Close()
+		os.Remove(path)
+	}
+	t.Logf("%d of %d were moved aside", repaired, rounds)
+}
+
+func checkNothingLost(t *testing.T, q *Queue, wasDamaged bool) {
+	c, err := q.Checkpoint("in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c["start"] == "beginning" {
+		commit(t, q, Batch{Events: bounces(0, 300)})
+		for _, e := range bounces(300, 310) {
+			commit(t, q, Batch{Held: []Held{{e, "breaker"}}})
+		}
+	} else if c["offset"] != "2" && !(c["offset"] == "1" || !wasDamaged) {
+		t.Errorf("checkpoint: %v", c)
+	}
+	if c["offset"] == "1" || c["offset"] == "" && c["start"] == "" {
+		return // the newest meta page is gone: bbolt cannot tell that from a crash before its transaction was written
+	}
+	there := map[string]int{}
+	for _, i := range next(t, q, "out") {
+		e := i.Event
+		there[e.MessageID]++
+		if n := 0; true {
+			fmt.Sscanf(e.MessageID, "m%d@", &n)
+			if want := bounce(n); e.Recipient != want.Recipient || e.ID != want.ID {
+				t.Errorf("a wrong event: %+v", e)
+			}
+		}
+	}
+	held, err := q.Held()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range held {
+		there[h.Event.MessageID]++
+	}
+	for n := 100; n < 310; n++ {
+		if got := there[fmt.Sprintf("m%d@news.example", n)]; got != 1 {
+			t.Errorf("event %d is there %d times", n, got)
+		}
+	}
+	if _, err := q.Dead(""); err != nil {
+		t.Error(err)
+	}
+	for range q.State("in") {
+	}
+	if _, err := q.WasSent([8]byte{1}); err != nil {
+		t.Error(err)
+	}
+	s := stats(t, q)
+	if s.Held != uint64(len(held)) || s.Pending["out"] > 1000 {
+		t.Errorf("stats: %+v", s)
+	}
+	settleAll(t, q, "out", Sent)
+	if err := q.Maintain(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A file that is cut off under the daemon's feet gives an error, no SIGBUS.
+func TestDamageWhileOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "queue.db")
+	filled(t, path)
+	for _, size := range []int64{0, pageSize, 3 * pageSize, 10 * pageSize} {
+		q := openAt(t, path, Options{Outputs: []string{"out"}})
+		commit(t, q, Batch{Events: bounces(1000, 1200)})
+		waiting := make(chan error)
+		for range 3 {
+			go func() {
+				_, err := q.Next(context.Background(), "none yet", 1)
+				waiting <- err
+			}()
+		}
+		for range 3 {
+			<-waiting
+		}
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		_, err1 := q.Next(context.Background(), "out", 10000)
+		_, err2 := q.Commit(context.Background(), Batch{Input: "in", Events: bounces(2000, 2100)})
+		if !errors.Is(err1, ErrDamaged) && !errors.Is(err2, ErrDamaged) {
+			t.Errorf("cut to %d: %v, %v", size, err1, err2)
+		}
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	q := openAt(t, path, Options{Outputs: []string{"out"}}) // the lock was let go
+	commit(t, q, Batch{Events: bounces(0, 10)})
+}
+
+func FuzzDecodeRecord(f *testing.F) {
+	e := bounce(1)
+	stored, _ := encodeRecord(&e, e.Time, "why")
+	f.Add(stored)
+	f.Add([]byte("\x00\x00\x00\x00"))
+	f.Add([]byte(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		sealed, _ := sealJSON(nil)
+		for _, b := range [][]byte{b, append(sealed[:0:0], b...)} {
+			if r, err := decodeRecord(b); err == nil {
+				if _, err := encodeRecord(&r.Event, r.Since, r.Why); err != nil {
+					t.Errorf("%q is read and not written: %v", b, err)
+				}
+			} else if !errors.Is(err, ErrDamaged) {
+				t.Errorf("%v is not marked", err)
+			}
+		}
+	})
+}
