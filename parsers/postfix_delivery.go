@@ -1,0 +1,198 @@
+package parsers
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"bouncefeed/internal/event"
+)
+
+// readDelivery reads what a delivery agent says of one recipient.
+func (p *postfix) readDelivery(l *postfixLine, emit func(event.Event)) error {
+	d, err := scanPostfixDelivery(l.text)
+	if err != nil {
+		return err
+	}
+	status := string(bytes.ToLower(d.status))
+	if status == "deliverable" || status == "undeliverable" { // address verification
+		return nil
+	}
+	m := p.memory.find(&l.key, l.instance)
+	if m == nil {
+		if !p.isMidLife(l, &d) {
+			return event.Refuse(WhyUnopened, "no cleanup or qmgr line opened this queue id")
+		}
+		m = p.memory.open(&l.key, l.instance, l.at)
+		m.arrived = l.at - readSeconds(d.delay).Microseconds()
+		p.memory.setQueued(m)
+	}
+	clock := postfixClock{
+		known: m.active != 0, sinceActive: time.Duration(l.at-m.active) * time.Microsecond, resolution: l.resolution(),
+	}
+	if d.twoReadings(clock) {
+		return event.Refuse(WhyTwoReadings, "the address may end in two places")
+	}
+	p.note(l, m, &d, status, emit)
+	return nil
+}
+
+// note is what a delivery line changes and tells.
+func (p *postfix) note(l *postfixLine, m *postfixMessage, d *postfixDelivery, status string, emit func(event.Event)) {
+	m.drop(d)
+	switch status {
+	case "sent":
+		if p.handedOn(l, m, d) {
+			break
+		}
+		m.flags &^= msgActive
+		if !m.isSilent() {
+			emit(p.delivered(l, m, d))
+		}
+	case "deferred", "softbounce":
+		m.flags &^= msgActive
+		if !m.isSilent() {
+			o := d.outcome()
+			m.pending = append(m.pending, o)
+			emit(p.report(l, m, &o, event.Delayed))
+		}
+	case "bounced", "expired", "force-expired":
+		if !m.isSilent() {
+			o := d.outcome()
+			e := p.report(l, m, &o, "")
+			e.Expired = status != "bounced"
+			emit(e)
+		}
+		m.flags &^= msgActive
+	}
+	p.memory.touch(m, l.at)
+}
+
+// expire reports every recipient that is still pending.
+func (p *postfix) expire(l *postfixLine, m *postfixMessage, emit func(event.Event)) {
+	if !m.isSilent() {
+		for i := range m.pending {
+			e := p.report(l, m, &m.pending[i], "")
+			e.Expired = true
+			emit(e)
+		}
+	}
+	m.pending = nil
+	p.memory.touch(m, l.at)
+}
+
+// drop takes a recipient off those still pending.
+func (m *postfixMessage) drop(d *postfixDelivery) {
+	for i := range m.pending {
+		if o := &m.pending[i]; o.to == string(d.to) && o.origTo == string(d.origTo) {
+			m.pending = append(m.pending[:i], m.pending[i+1:]...)
+			return
+		}
+	}
+}
+
+// isSilent: the null sender's mail is a bounce or another notice, the double-bounce sender's a bounce of one. Neither
+// is mail to a subscriber.
+func (m *postfixMessage) isSilent() bool {
+	return m.has(msgSender) && (m.sender == "" || strings.HasPrefix(m.sender, "double-bounce@"))
+}
+
+// isMidLife says whether an unknown message may have been opened before the first line that was ever read. For a while
+// only: the queue manager names a message again whenever it takes it up.
+func (p *postfix) isMidLife(l *postfixLine, d *postfixDelivery) bool {
+	arrived := l.at - readSeconds(d.delay).Microseconds()
+	if t, ok := longQueueIDTime(l.key.String()); ok {
+		arrived = t
+	}
+	return arrived < p.first && l.at-p.first < postfixMidLife.Microseconds()
+}
+
+// longQueueIDTime is when a message with a long queue id (enable_long_queue_ids) arrived, in Unix microseconds: seconds
+// and four digits of microseconds, in base 52, then "z" and the inode number.
+func longQueueIDTime(id string) (int64, bool) {
+	const digits = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
+	at := strings.LastIndexByte(id, 'z')
+	if at < 10 {
+		return 0, false
+	}
+	var seconds, micros int64
+	for i := range at {
+		digit := int64(strings.IndexByte(digits, id[i]))
+		if digit < 0 {
+			return 0, false
+		}
+		if i < at-4 {
+			seconds = seconds*52 + digit
+		} else {
+			micros = micros*52 + digit
+		}
+		if seconds > 1<<40 {
+			return 0, false
+		}
+	}
+	return seconds*1e6 + micros, true
+}
+
+// delivered tells that a recipient has the message.
+func (p *postfix) delivered(l *postfixLine, m *postfixMessage, d *postfixDelivery) event.Event {
+	return p.report(l, m, &postfixOutcome{to: string(d.to), origTo: string(d.origTo)}, event.Delivered)
+}
+
+// report makes the event of one recipient.
+func (p *postfix) report(l *postfixLine, m *postfixMessage, o *postfixOutcome, kind event.Type) event.Event {
+	e := event.Event{
+		Type: kind, Time: l.now, Host: p.host, Sender: m.sender, MessageID: cleanPostfixID(m.id),
+		Recipient: o.to, OriginalRecipient: o.origTo,
+		RemoteMTA: o.remote, Code: o.code, Status: o.status, Diagnostic: o.diagnostic,
+	}
+	known := o.origTo
+	if known == "" {
+		known = m.alias(o.to)
+	}
+	if strings.IndexByte(known, '@') >= 0 { // orig_to=<root> is no address
+		e.Recipient, e.OriginalRecipient = known, o.to
+	}
+	if strings.EqualFold(e.Recipient, e.OriginalRecipient) {
+		e.OriginalRecipient = ""
+	}
+	e.QueueID, e.OtherQueueIDs = p.ids(m)
+	if !m.has(msgForeign) {
+		p.correlate(&e, m)
+	}
+	return e
+}
+
+// correlate finds the subscriber and the campaign: in logged header fields, in the Message-ID, in the envelope sender.
+func (p *postfix) correlate(e *event.Event, m *postfixMessage) {
+	links := m.link()
+	e.CampaignUUID, e.SubscriberUUID = links.campaign, links.subscriber
+	if e.SubscriberUUID == "" {
+		if campaign, subscriber := messageIDUUIDs(e.MessageID); subscriber != "" {
+			e.CampaignUUID, e.SubscriberUUID = campaign, subscriber
+		}
+	}
+	if e.SubscriberUUID != "" || e.CampaignUUID != "" {
+		e.Evidence = evidenceUUID
+	}
+	if e.SubscriberUUID == "" {
+		if e.SubscriberUUID = p.verp.subscriber(e.Sender); e.SubscriberUUID != "" {
+			e.Evidence = evidenceVERP
+		}
+	}
+}
+
+// cleanPostfixID takes the angle brackets off a logged Message-ID; "" for what is more, or less, than one.
+func cleanPostfixID(id string) string {
+	if inner, ok := strings.CutPrefix(id, "<"); ok {
+		if inner, ok = strings.CutSuffix(inner, ">"); !ok {
+			return ""
+		}
+		id = inner
+	} else if strings.IndexByte(id, ' ') >= 0 {
+		return ""
+	}
+	if strings.ContainsAny(id, "<>") || strings.ContainsFunc(id, isUnseen) {
+		return ""
+	}
+	return strings.ToValidUTF8(id, "\uFFFD")
+}

@@ -1,0 +1,336 @@
+package parsers
+
+import (
+	"bytes"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"bouncefeed/internal/event"
+)
+
+// A postfixDelivery is what a delivery agent says of one recipient. Its slices are the record's memory.
+//
+//	to=<jo@example.net>, orig_to=<sales@example.org>, relay=mx.example.net[192.0.2.1]:25, conn_use=2, delay=0.01, delays=0/0/0/0.01, dsn=5.1.1, status=bounced (host … said: 550 5.1.1 …)
+type postfixDelivery struct {
+	to, origTo []byte // without angle brackets
+	relay      []byte
+	delay      []byte // seconds, "0.02"
+	delays     []byte // before, in and behind the queue manager, and transmission: "0/0.01/0/0.01"; nil before Postfix 2.3
+	dsn        []byte // nil before Postfix 2.3
+	status     []byte
+	reason     []byte // inside the last parentheses; the line may be cut before their end
+}
+
+const postfixMaxAddress = 512 // bytes; RFC 5321 allows 64 + 1 + 255, Postfix more
+
+// scanPostfixDelivery reads the fields from left to right. What stands in the last parentheses is a stranger's and is
+// not searched for any field. The error is a refusal.
+func scanPostfixDelivery(text []byte) (postfixDelivery, error) {
+	var d postfixDelivery
+	rest, err := d.scanRecipient(text)
+	if err != nil {
+		return d, err
+	}
+	if !d.scanFields(rest) {
+		return d, event.Refuse(WhyMalformed, "a delivery line whose fields are not Postfix's")
+	}
+	return d, nil
+}
+
+// scanRecipient reads "to=<…>, orig_to=<…>, " and gives what stands from relay= on.
+func (d *postfixDelivery) scanRecipient(text []byte) (rest []byte, err error) {
+	if d.to, rest, err = scanAngle(text[len("to="):]); err != nil {
+		return nil, err
+	}
+	if bytes.HasPrefix(rest, []byte(", orig_to=<")) {
+		if d.origTo, rest, err = scanAngle(rest[len(", orig_to="):]); err != nil {
+			return nil, err
+		}
+	}
+	if !bytes.HasPrefix(rest, []byte(", relay=")) {
+		return nil, event.Refuse(WhyTwoReadings, "no relay= behind the address")
+	}
+	return rest[len(", "):], nil
+}
+
+// scanFields reads "relay=…, delay=…, dsn=…, status=word (reason)" and whatever further fields a newer Postfix puts in
+// between. No value may hold what an address could bring along.
+func (d *postfixDelivery) scanFields(b []byte) bool {
+	for n := 0; n < 12; n++ {
+		equals := bytes.IndexByte(b[:min(len(b), 32)], '=')
+		if equals < 1 || !isFieldName(b[:equals]) {
+			return false
+		}
+		name, value := b[:equals], b[equals+1:]
+		if string(name) == "status" {
+			return d.delay != nil && d.scanStatus(value)
+		}
+		end := fieldEnd(value)
+		if end < 0 {
+			return false
+		}
+		value, b = value[:end], value[end+2:]
+		switch string(name) {
+		case "relay":
+			if n != 0 {
+				return false
+			}
+			d.relay = value
+		case "delay":
+			if d.delay != nil || !isNumber(value) {
+				return false
+			}
+			d.delay = value
+		case "delays":
+			if d.delays != nil {
+				return false
+			}
+			d.delays = value
+		case "dsn":
+			if d.dsn != nil || statusLength3(value) != len(value) {
+				return false
+			}
+			d.dsn = value
+		}
+	}
+	return false
+}
+
+// scanStatus reads "bounced (reason)". Postfix cuts the line at 2000 bytes, and the closing parenthesis with it.
+func (d *postfixDelivery) scanStatus(b []byte) bool {
+	end := bytes.IndexByte(b[:min(len(b), 24)], ' ')
+	if end < 1 || len(b) < end+2 || b[end+1] != '(' {
+		return false
+	}
+	for _, c := range b[:end] {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' {
+			return false
+		}
+	}
+	d.status, d.reason = b[:end], b[end+2:]
+	if n := len(d.reason); n > 0 && d.reason[n-1] == ')' {
+		d.reason = d.reason[:n-1]
+	}
+	return true
+}
+
+func isFieldName(b []byte) bool {
+	for _, c := range b {
+		if (c < 'a' || c > 'z') && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// fieldEnd is where ", " ends a value; -1 if a byte comes first that no such value holds.
+func fieldEnd(b []byte) int {
+	for i, c := range b {
+		switch c {
+		case ',':
+			if i+1 < len(b) && b[i+1] == ' ' {
+				return i
+			}
+			return -1
+		case ' ', '<', '>', '(', ')', '@', '"':
+			return -1
+		}
+	}
+	return -1
+}
+
+func isNumber(b []byte) bool {
+	dots := 0
+	for _, c := range b {
+		if c == '.' {
+			dots++
+		} else if !isDigit(c) {
+			return false
+		}
+	}
+	return len(b) > 0 && dots <= 1 && len(b) < 16
+}
+
+// statusLength3 is the length of an enhanced status code at the head of b (RFC 3463 §2); 0: there is none.
+func statusLength3(b []byte) int {
+	if len(b) < 5 || b[0] != '2' && b[0] != '4' && b[0] != '5' || b[1] != '.' {
+		return 0
+	}
+	i := 2
+	for range 2 {
+		from := i
+		for i < len(b) && i-from < 3 && isDigit(b[i]) {
+			i++
+		}
+		if i == from {
+			return 0
+		}
+		if from == 2 {
+			if i == len(b) || b[i] != '.' {
+				return 0
+			}
+			i++
+		}
+	}
+	if i < len(b) && (isDigit(b[i]) || b[i] == '.' && i+1 < len(b) && isDigit(b[i+1])) {
+		return 0
+	}
+	return i
+}
+
+// scanAngle reads "<address>" and gives what stands behind it. A quoted local part (RFC 5321 §4.1.2) may hold anything,
+// also ">". Where it holds what ends an address, or an address of its own, two readers may see two addresses: refused.
+func scanAngle(b []byte) (address, rest []byte, err error) {
+	if len(b) < 2 || b[0] != '<' {
+		return nil, nil, event.Refuse(WhyMalformed, "no address in angle brackets")
+	}
+	b = b[1:]
+	local := 0
+	if b[0] == '"' {
+		if local = quotedLength(b); local == 0 {
+			return nil, nil, event.Refuse(WhyTwoReadings, "a quoted local part without its end")
+		}
+		if bytes.Contains(b[:local], []byte(">, ")) {
+			return nil, nil, event.Refuse(WhyTwoReadings, "a local part that holds the end of an address")
+		}
+	}
+	end := bytes.IndexByte(b[local:], '>')
+	if end < 0 {
+		return nil, nil, event.Refuse(WhyMalformed, "an address without its end")
+	}
+	address, rest = b[:local+end], b[local+end+1:]
+	return address, rest, checkAddress(address)
+}
+
+// quotedLength is the length of the quoted string b begins with, if "@" or ">" follows it.
+func quotedLength(b []byte) int {
+	for i := 1; i+1 < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			if b[i+1] == '@' || b[i+1] == '>' {
+				return i + 1
+			}
+			return 0
+		}
+	}
+	return 0
+}
+
+// checkAddress refuses what a later reader could take for something else: control and format characters, and a local
+// part that is a text with an address in it.
+func checkAddress(a []byte) error {
+	plain := true
+	for _, c := range a {
+		if c <= ' ' || c >= 0x7f {
+			plain = false
+			break
+		}
+	}
+	switch {
+	case len(a) > postfixMaxAddress:
+		return event.Refuse(WhyTooLong, "an address of %d bytes", len(a))
+	case plain:
+		return nil
+	case !utf8.Valid(a):
+		return event.Refuse(WhyMalformed, "an address that is not UTF-8")
+	case bytes.ContainsFunc(a, isUnseen):
+		return event.Refuse(WhyControlChars, "an address with control characters")
+	case bytes.IndexByte(a, ' ') >= 0 && bytes.IndexByte(a, '@') != bytes.LastIndexByte(a, '@'):
+		return event.Refuse(WhyTwoReadings, "an address inside a local part")
+	}
+	return nil
+}
+
+// isUnseen knows controls, format characters (zero width, bidirectional), line and paragraph separators.
+func isUnseen(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+// readSeconds reads "0.02".
+func readSeconds(b []byte) time.Duration {
+	whole, part, _ := bytes.Cut(b, []byte("."))
+	t := time.Duration(max(0, decimal(whole))) * time.Second
+	for unit := time.Second / 10; len(part) > 0 && unit > 0; unit /= 10 {
+		t += time.Duration(part[0]-'0') * unit
+		part = part[1:]
+	}
+	return t
+}
+
+// sinceActive is how long the message was in the active queue, by the agent's own reckoning: all delays but the first.
+func (d *postfixDelivery) sinceActive() (time.Duration, bool) {
+	var sum time.Duration
+	parts := bytes.Split(d.delays, []byte("/"))
+	for i, part := range parts {
+		if !isNumber(part) {
+			return 0, false
+		}
+		if i > 0 {
+			sum += readSeconds(part)
+		}
+	}
+	return sum, len(parts) == 4
+}
+
+// A postfixClock is what the log tells of the time a message was in the active queue when a line was written.
+type postfixClock struct {
+	known       bool
+	sinceActive time.Duration
+	resolution  time.Duration // of the log's stamps
+}
+
+// twoReadings says whether the line may as well be about another address. With info_log_address_format=internal, the
+// only form before Postfix 3.5, quotes are missing: then everything up to a later ">, relay=…, status=… (" may be one
+// local part that a stranger made up. A server's reply may hold the same words; but then what they tell must also
+// agree with what nobody outside can make up: the time the delivery took, and the server that spoke.
+func (d *postfixDelivery) twoReadings(clock postfixClock) bool {
+	for b := d.reason; ; {
+		at := bytes.Index(b, []byte(">, "))
+		if at < 0 {
+			return false
+		}
+		b = b[at+len(">, "):]
+		var other postfixDelivery
+		fields := b
+		if bytes.HasPrefix(fields, []byte("orig_to=<")) {
+			end := bytes.Index(fields, []byte(">, relay="))
+			if end < 0 {
+				continue
+			}
+			fields = fields[end+len(">, "):]
+		}
+		if other.scanFields(fields) && other.relay != nil && other.mayBeTrue(clock) {
+			return true
+		}
+	}
+}
+
+// mayBeTrue says whether d agrees with the clock, and its relay with its reason.
+func (d *postfixDelivery) mayBeTrue(clock postfixClock) bool {
+	if told, ok := d.sinceActive(); ok && clock.known {
+		tolerance := clock.resolution + time.Second/2 + told/10
+		if diff := clock.sinceActive - told; diff > tolerance || diff < -tolerance {
+			return false
+		}
+	}
+	reason, suspended := bytes.CutPrefix(d.reason, []byte(postfixSuspended))
+	host, spoke := bytes.CutPrefix(reason, []byte("host "))
+	switch {
+	case suspended:
+		return true
+	case !spoke:
+		return !bytes.HasSuffix(bytes.TrimRight(reason, ")"), []byte(" command"))
+	}
+	host, same := bytes.CutPrefix(host, withoutPort(d.relay))
+	return same && bytes.HasPrefix(host, []byte(" "))
+}
+
+func withoutPort(relay []byte) []byte {
+	if i := bytes.LastIndexByte(relay, ']'); i >= 0 {
+		return relay[:i+1]
+	}
+	return relay
+}

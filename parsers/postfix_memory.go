@@ -1,0 +1,304 @@
+package parsers
+
+import (
+	"time"
+)
+
+// A queueKey names a queue file: a hash of the host, so that one log may hold several, and the queue id, padded.
+type queueKey struct {
+	host uint32
+	id   [28]byte
+}
+
+func (k *queueKey) String() string {
+	n := 0
+	for n < len(k.id) && k.id[n] != 0 {
+		n++
+	}
+	return string(k.id[:n])
+}
+
+// What a message may be, in message.flags.
+const (
+	msgStored     = 1 << iota // the queue has it
+	msgChanged                // since the last Changes
+	msgFirst                  // the first one with its Message-ID: others may be its re-injections
+	msgQueued                 // the queue manager has seen it; before, it may never come to anything
+	msgSender                 // sender is known
+	msgAged                   // arrived is known, not only estimated
+	msgForeign                // handed in by a client that is not ours: what it says of subscribers is not believed
+	msgActive                 // deliveries under way and nothing told of them yet but re-injection
+	msgReinjected             // came back under another queue id
+	msgRequeued               // postsuper -r: comes back under another queue id
+)
+
+// A postfixMessage is what the log told of one queue file.
+type postfixMessage struct {
+	key      queueKey
+	instance uint32 // hash of the syslog_name; short queue ids of two instances may be alike
+	flags    uint16
+	arrived  int64 // Unix microseconds, by the log's clock
+	active   int64 // when the queue manager last took it up; 0: not seen
+	seen     int64 // of the last line
+	sender   string
+	id       string // Message-ID as logged, with angle brackets
+	pending  []postfixOutcome
+	links    *postfixLinks // nil for nearly all
+
+	sibling    *postfixMessage // same host and queue id in another instance
+	prev, next *postfixMessage // in its list, by time of the last line
+	size       int             // as counted in the memory's
+}
+
+// postfixLinks are what few messages have.
+type postfixLinks struct {
+	origin               string   // the queue id under which the sender handed it in, if it was another
+	others               []string // further queue ids it had in between
+	passed               []string // queue ids under which it came back, already gone again
+	aliases              []string // pairs: recipient and the address that the sender knows
+	campaign, subscriber string   // from logged header fields
+}
+
+func (m *postfixMessage) has(flag uint16) bool { return m.flags&flag != 0 }
+
+// extra gives the links to write to.
+func (m *postfixMessage) extra() *postfixLinks {
+	if m.links == nil {
+		m.links = &postfixLinks{}
+	}
+	return m.links
+}
+
+// link gives the links to read.
+func (m *postfixMessage) link() postfixLinks {
+	if m.links == nil {
+		return postfixLinks{}
+	}
+	return *m.links
+}
+
+const postfixMessageSize = 320 // bytes of a message in memory, without its strings
+
+func (m *postfixMessage) measure() int {
+	n := postfixMessageSize + len(m.sender) + len(m.id)
+	for i := range m.pending {
+		o := &m.pending[i]
+		n += 96 + len(o.to) + len(o.origTo) + len(o.remote) + len(o.status) + len(o.diagnostic)
+	}
+	if l := m.links; l != nil {
+		n += 200
+		for _, list := range [][]string{l.others, l.passed, l.aliases} {
+			for _, s := range list {
+				n += 16 + len(s)
+			}
+		}
+	}
+	return n
+}
+
+// A postfixList holds messages by the time of their last line, the oldest first.
+type postfixList struct{ oldest, newest *postfixMessage }
+
+func (l *postfixList) add(m *postfixMessage) {
+	m.prev, m.next = l.newest, nil
+	if l.newest == nil {
+		l.oldest = m
+	} else {
+		l.newest.next = m
+	}
+	l.newest = m
+}
+
+func (l *postfixList) remove(m *postfixMessage) {
+	if m.prev == nil {
+		l.oldest = m.next
+	} else {
+		m.prev.next = m.next
+	}
+	if m.next == nil {
+		l.newest = m.prev
+	} else {
+		m.next.prev = m.prev
+	}
+	m.prev, m.next = nil, nil
+}
+
+// postfixMemory is what the parser knows of messages that are not done with. It is bounded in bytes and in age: what
+// was not heard of for longest is forgotten first. Nothing worse follows than a report without its Message-ID, for the
+// queue manager names the sender again before each attempt.
+type postfixMemory struct {
+	messages map[queueKey]*postfixMessage // the head of its siblings
+	firsts   map[string]*postfixMessage   // by Message-ID
+	queued   postfixList                  // the queue manager has them
+	arriving postfixList                  // not yet; many of these are rejected and never heard of again
+	waiting  int                          // in arriving
+	size     int
+	limit    int
+	maxAge   time.Duration
+
+	changed []*postfixMessage
+	gone    []string // stored keys
+	free    []*postfixMessage
+}
+
+const (
+	postfixMaxArriving    = 8 << 10
+	postfixArrivingMaxAge = 24 * time.Hour
+)
+
+func newPostfixMemory(limit int, maxAge time.Duration) *postfixMemory {
+	return &postfixMemory{
+		messages: map[queueKey]*postfixMessage{}, firsts: map[string]*postfixMessage{}, limit: limit, maxAge: maxAge,
+	}
+}
+
+func (p *postfixMemory) list(m *postfixMessage) *postfixList {
+	if m.has(msgQueued) {
+		return &p.queued
+	}
+	return &p.arriving
+}
+
+// find gives the message of a queue id in an instance. A service may log under a syslog_name of its own
+// (master.cf: -o syslog_name=outbound), so the id in another instance counts where there is none in this.
+func (p *postfixMemory) find(key *queueKey, instance uint32) *postfixMessage {
+	other := p.messages[*key]
+	for m := other; m != nil; m = m.sibling {
+		if m.instance == instance {
+			return m
+		}
+		if m.seen > other.seen || m.seen == other.seen && m.instance < other.instance {
+			other = m
+		}
+	}
+	return other
+}
+
+// open begins a message; one that had the id before is forgotten, for short queue ids come again.
+func (p *postfixMemory) open(key *queueKey, instance uint32, now int64) *postfixMessage {
+	if m := p.find(key, instance); m != nil && m.instance == instance {
+		p.forget(m)
+	}
+	var m *postfixMessage
+	if n := len(p.free); n > 0 {
+		m, p.free = p.free[n-1], p.free[:n-1]
+	} else {
+		m = new(postfixMessage)
+	}
+	*m = postfixMessage{key: *key, instance: instance, arrived: now, seen: now, sibling: p.messages[*key]}
+	p.insert(m)
+	p.touch(m, now)
+	return m
+}
+
+func (p *postfixMemory) insert(m *postfixMessage) {
+	p.messages[m.key] = m
+	p.list(m).add(m)
+	if !m.has(msgQueued) {
+		p.waiting++
+	}
+	if m.has(msgFirst) {
+		p.firsts[m.id] = m
+	}
+	m.size = m.measure()
+	p.size += m.size
+}
+
+// touch notes that m was heard of and may have changed.
+func (p *postfixMemory) touch(m *postfixMessage, now int64) {
+	m.seen = now
+	l := p.list(m)
+	l.remove(m)
+	l.add(m)
+	size := m.measure()
+	p.size += size - m.size
+	m.size = size
+	if !m.has(msgChanged) {
+		m.flags |= msgChanged
+		p.changed = append(p.changed, m)
+	}
+}
+
+// setQueued moves m to those that the queue manager has.
+func (p *postfixMemory) setQueued(m *postfixMessage) {
+	if !m.has(msgQueued) {
+		p.arriving.remove(m)
+		p.waiting--
+		m.flags |= msgQueued
+		p.queued.add(m)
+	}
+}
+
+// setInstance takes m over from a service that logged under a name of its own.
+func (p *postfixMemory) setInstance(m *postfixMessage, instance uint32) {
+	if m.instance == instance {
+		return
+	}
+	if m.has(msgStored) {
+		p.gone = append(p.gone, m.storedKey())
+		m.flags &^= msgStored
+	}
+	m.instance = instance
+}
+
+// setID notes the Message-ID; the first message that has it is the one that others may be re-injections of.
+func (p *postfixMemory) setID(m *postfixMessage, id string) {
+	if m.id == id {
+		return
+	}
+	p.dropFirst(m)
+	m.id = id
+	if id != "" && p.firsts[id] == nil {
+		m.flags |= msgFirst
+		p.firsts[id] = m
+	}
+}
+
+func (p *postfixMemory) dropFirst(m *postfixMessage) {
+	if m.has(msgFirst) {
+		m.flags &^= msgFirst
+		delete(p.firsts, m.id)
+	}
+}
+
+// forget drops m.
+func (p *postfixMemory) forget(m *postfixMessage) {
+	p.dropFirst(m)
+	if head := p.messages[m.key]; head == m {
+		if m.sibling == nil {
+			delete(p.messages, m.key)
+		} else {
+			p.messages[m.key] = m.sibling
+		}
+	} else {
+		for head.sibling != m {
+			head = head.sibling
+		}
+		head.sibling = m.sibling
+	}
+	p.list(m).remove(m)
+	if !m.has(msgQueued) {
+		p.waiting--
+	}
+	p.size -= m.size
+	if m.has(msgStored) {
+		p.gone = append(p.gone, m.storedKey())
+	}
+	changed := m.has(msgChanged)
+	*m = postfixMessage{key: m.key}
+	if !changed && len(p.free) < 1024 { // else p.changed still names it
+		p.free = append(p.free, m)
+	}
+}
+
+// bound forgets what is too old and, of the oldest, what is too much.
+func (p *postfixMemory) bound(now int64) {
+	tooOld := now - p.maxAge.Microseconds()
+	for m := p.queued.oldest; m != nil && (m.seen < tooOld || p.size > p.limit && m != p.queued.newest); m = p.queued.oldest {
+		p.forget(m)
+	}
+	tooOld = now - min(p.maxAge, postfixArrivingMaxAge).Microseconds()
+	for m := p.arriving.oldest; m != nil && (m.seen < tooOld || p.waiting > postfixMaxArriving); m = p.arriving.oldest {
+		p.forget(m)
+	}
+}

@@ -1,0 +1,108 @@
+package parsers
+
+import (
+	"bytes"
+	"strings"
+)
+
+// A postfixOutcome is what remains of a failed delivery: kept for each recipient that was deferred, until the message
+// expires or the recipient is done with.
+type postfixOutcome struct {
+	to, origTo string
+	remote     string // host name of the server that answered
+	code       int
+	status     string
+	diagnostic string
+}
+
+const (
+	postfixMaxDiagnostic = 1 << 10 // bytes
+	postfixSuspended     = "delivery temporarily suspended: "
+)
+
+// outcome keeps of d what the report needs.
+func (d *postfixDelivery) outcome() postfixOutcome {
+	host, words := splitReason(d.reason)
+	if host == nil {
+		host = relayHost(d.relay)
+	}
+	o := postfixOutcome{
+		to: string(d.to), origTo: string(d.origTo), remote: string(host), status: string(d.dsn),
+		diagnostic: cutText(strings.ToValidUTF8(string(words), "\uFFFD"), postfixMaxDiagnostic),
+	}
+	o.code = replyCode(o.diagnostic)
+	if strings.HasSuffix(o.status, ".0.0") || o.status == "" {
+		// Postfix writes 5.0.0 for a reply without a status, and also for one that contradicts its reply code.
+		if s := replyStatus(words); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) {
+			o.status = s
+		}
+	}
+	return o
+}
+
+// splitReason parts the server's words from Postfix's own:
+//
+//	host mx.example.net[192.0.2.1] said: 550 5.1.1 <jo@example.net>: User unknown (in reply to RCPT TO command)
+//	host mx.example.net[192.0.2.1] refused to talk to me: 421 4.3.2 All server ports are busy
+//	delivery temporarily suspended: host mx.example.net[192.0.2.1] refused to talk to me: 421 4.3.2 …
+//	lost connection with mx.example.net[192.0.2.1] while sending RCPT TO
+//	connect to mx.example.net[192.0.2.1]:25: Connection refused
+//	unknown user: "jo"
+func splitReason(reason []byte) (host, words []byte) {
+	reply := bytes.TrimPrefix(reason, []byte(postfixSuspended))
+	if rest, ok := bytes.CutPrefix(reply, []byte("host ")); ok {
+		name, rest, _ := bytes.Cut(rest, []byte(" "))
+		for _, verb := range []string{"said: ", "refused to talk to me: "} {
+			if said, ok := bytes.CutPrefix(rest, []byte(verb)); ok {
+				return beforeBracket(name), said
+			}
+		}
+	}
+	for _, verb := range []string{"lost connection with ", "conversation with ", "connect to "} {
+		if rest, ok := bytes.CutPrefix(reply, []byte(verb)); ok {
+			name, _, _ := bytes.Cut(rest, []byte(" "))
+			return beforeBracket(name), reason
+		}
+	}
+	return nil, reason
+}
+
+// relayHost is the host of "mx.example.net[192.0.2.1]:25"; "none", "local" and a pipe's name are no hosts.
+func relayHost(relay []byte) []byte {
+	if bytes.IndexByte(relay, '[') < 0 {
+		return nil
+	}
+	return beforeBracket(relay)
+}
+
+// beforeBracket is the name of "name[address]:port", or the address where there is no name.
+func beforeBracket(b []byte) []byte {
+	if i := bytes.IndexByte(b, '['); i > 0 {
+		return b[:i]
+	}
+	return bytes.Trim(withoutPort(b), "[]")
+}
+
+// replyStatus is the enhanced status code behind the reply code: "550 5.1.1 …", "550-5.1.1 …".
+func replyStatus(words []byte) string {
+	if len(words) > 4 && isDigit(words[0]) && isDigit(words[2]) {
+		words = words[4:]
+	}
+	return string(words[:statusLength3(words)])
+}
+
+// queuedAs finds the queue id that the next hop, perhaps our own content filter's way back, gave the message.
+//
+//	250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 93E16A2E421
+//	forwarded as 93E16A2E421
+func queuedAs(reason []byte) []byte {
+	at := bytes.LastIndex(reason, []byte("queued as "))
+	if at < 0 {
+		if id, ok := bytes.CutPrefix(reason, []byte("forwarded as ")); ok {
+			return id[:queueIDLength(id)]
+		}
+		return nil
+	}
+	id := reason[at+len("queued as "):]
+	return id[:queueIDLength(id)]
+}
