@@ -47,3 +47,15 @@ var Modules config.Registry[Parser]
 func register[C any](kind string, defaults C, build func(config.Env, config.Section, *C) (Parser, error)) {
 	config.Register(&Modules, kind, defaults, build)
 }
+
+// messages are the formats whose records are whole messages or requests rather than lines.
+var messages = map[string]bool{}
+
+// registerMessage is register for a format whose records are whole messages or requests.
+func registerMessage[C any](kind string, defaults C, build func(config.Env, config.Section, *C) (Parser, error)) {
+	messages[kind] = true
+	register(kind, defaults, build)
+}
+
+// IsMessage says whether a record of this format is a whole message or request rather than a line.
+func IsMessage(kind string) bool { return messages[kind] }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bouncefeed/internal/agent"
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+)
+
+func newBackfill(a *app) *cobra.Command {
+	var b agent.Backfill
+	var dryRun bool
+	var since, until string
+	cmd := &cobra.Command{
+		Use:   "backfill --as FORMAT FILE…",
+		Short: "report the bounces of old logs",
+		Long: `Reads old logs (plain, .gz, .xz or .zst; - is standard input) in the order given, as one stream, with their original
+times, and reports what they hold. What the daemon has reported already, or a backfill before, is not reported again.
+If the daemon runs, it delivers at its own pace; if not, the events wait in its queue.
+
+--dry-run needs no configuration and changes nothing: it shows what would be reported.` + "\n" + exitHelp,
+		Example: `  bouncefeed backfill --dry-run --as postfix /var/log/mail.log.2.gz /var/log/mail.log.1 /var/log/mail.log
+  bouncefeed backfill --since 2026-11-01 --as postfix /var/log/mail.log.1`,
+		Args: someFiles,
+		RunE: func(cmd *cobra.Command, files []string) (err error) {
+			b.Files, b.Version = files, version
+			if b.Since, err = parseTime(since); err != nil {
+				return err
+			}
+			if b.Until, err = parseTime(until); err != nil {
+				return err
+			}
+			if b.Config, err = a.loadIfThere(cmd); err != nil {
+				return err
+			}
+			return a.backfill(cmd, &b, dryRun)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&b.As, "as", "postfix", "the `format`: "+strings.Join(agent.LineFormats(), ", "))
+	f.BoolVar(&dryRun, "dry-run", false, "show what would be reported, change nothing")
+	f.StringVar(&since, "since", "", "report only what happened at or after `TIME` (2026-11-01 or RFC 3339)")
+	f.StringVar(&until, "until", "", "report only what happened before `TIME`")
+	f.StringSliceVar(&b.Senders, "senders", nil, "report only mail of these envelope `senders` (*@news.example.com)")
+	return a.jsonFlag(cmd)
+}
+
+func (a *app) backfill(cmd *cobra.Command, b *agent.Backfill, dryRun bool) error {
+	logConfig := config.Log{Level: "warn", Format: "text"}
+	b.Log = newLogger(os.Stderr, logConfig)
+	if dryRun {
+		table := newTable(cmd)
+		b.DryRun = func(e event.Event) error {
+			if a.json {
+				return printJSON(cmd, e)
+			}
+			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.Format(time.RFC3339), e.Type, e.Reason, clean(e.Recipient), clean(short(e.Diagnostic, 80)))
+			return err
+		}
+		defer table.Flush()
+	} else if b.Config == nil {
+		return &exitError{exitConfig, "no configuration at " + a.configPath + ": give --config, or --dry-run to only look"}
+	}
+	sum, err := b.Run(cmd.Context())
+	if a.json && !dryRun {
+		if perr := printJSON(cmd, sum); perr != nil {
+			return perr
+		}
+	}
+	if !a.json {
+		printSummary(sum, dryRun)
+	}
+	return err
+}
+
+func printSummary(sum agent.BackfillSummary, dryRun bool) {
+	verb := "queued"
+	if dryRun {
+		verb = "would be queued"
+	}
+	fmt.Fprintf(os.Stderr, "%d read, %d %s, %d reported before, %d outside of the time asked for\n", sum.Read, sum.Queued, verb, sum.Repeats, sum.Outside)
+	fmt.Fprintf(os.Stderr, "ignored: %s\nrefused: %s\n", counts(sum.Ignored), counts(sum.Refused))
+	if sum.Offline && sum.Queued > 0 {
+		fmt.Fprintln(os.Stderr, "the daemon does not run: it will deliver them once it does")
+	}
+}
+
+// parseTime reads a day or an RFC 3339 time; empty is no bound.
+func parseTime(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.ParseInLocation("2006-01-02", s, time.Local); err == nil {
+		return t, nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return t, &usageError{fmt.Errorf("%q is no time: write 2026-11-01 or 2026-11-01T12:00:00Z", s)}
+	}
+	return t, nil
+}
+
+// short cuts s to at most n bytes, at a character.
+func short(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"bouncefeed/internal/agent"
+)
+
+func newCheck(a *app) *cobra.Command {
+	var online bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "check the configuration and, with --online, the environment",
+		Long: `Reads the configuration and names every mistake with file:line:column and its remedy. With --online it also asks the
+environment, as the daemon's user (sudo -u bouncefeed bouncefeed check --online): can the inputs be read, can the queue
+be written, would the receivers take events. It changes nothing and sends no event.` + "\n" + exitHelp,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd, online) },
+	}
+	cmd.Flags().BoolVar(&online, "online", false, "also ask the environment: files, queue, receivers")
+	return a.jsonFlag(cmd)
+}
+
+func (a *app) check(cmd *cobra.Command, online bool) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.DiscardHandler)
+	if err := agent.Check(cfg, a.configPath, version, log); err != nil {
+		return err
+	}
+	found := []agent.Finding{{What: "configuration " + a.configPath, OK: true}}
+	if online {
+		asked, err := agent.CheckOnline(cmd.Context(), cfg, a.configPath, version, log)
+		if err != nil {
+			return err
+		}
+		found = append(found, asked...)
+	}
+	wrong := 0
+	for _, f := range found {
+		if !f.OK {
+			wrong++
+		}
+		if a.json {
+			err = printJSON(cmd, f)
+		} else if f.OK {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "ok     %s\n", f.What)
+		} else {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "WRONG  %s: %s\n", f.What, f.Detail)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if wrong > 0 {
+		return &exitError{exitFailure, fmt.Sprintf("%d of %d checks went wrong", wrong, len(found))}
+	}
+	return nil
+}

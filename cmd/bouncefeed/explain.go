@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bouncefeed/internal/agent"
+	"bouncefeed/internal/event"
+)
+
+func newExplain(a *app) *cobra.Command {
+	var as string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "explain [--as FORMAT] FILE…|-",
+		Short: "say what a log line, message or SMTP reply is, and why",
+		Long: `Says for every line of a log (postfix …), for a whole message (mail) or for bare SMTP replies, one a line (reply), what
+bouncefeed makes of it: fields, rule, reason, type, and whether it would be reported. It reads the lines of a file as
+one stream, with the memory that the daemon would have, and changes nothing.
+
+Lines of no interest are left out unless --all is given. With --json every line or message is one object.` + "\n" + exitHelp,
+		Example: `  grep 4F1A01C2D0 /var/log/mail.log | bouncefeed explain --as postfix -
+  echo '550 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org' | bouncefeed explain --as reply -`,
+		Args: someFiles,
+		RunE: func(cmd *cobra.Command, files []string) error {
+			cfg, err := a.loadIfThere(cmd)
+			if err != nil {
+				return err
+			}
+			silent := slog.New(slog.DiscardHandler)
+			return agent.Explain(cmd.Context(), cfg, as, version, files, silent, func(x agent.Explanation) error {
+				if a.json {
+					return printJSON(cmd, x)
+				}
+				return printExplanation(cmd.OutOrStdout(), x, all)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&as, "as", "postfix", "the `format`: "+strings.Join(agent.Formats(), ", ")+" or reply")
+	cmd.Flags().BoolVar(&all, "all", false, "show lines of no interest too")
+	return a.jsonFlag(cmd)
+}
+
+func someFiles(cmd *cobra.Command, files []string) error {
+	if len(files) == 0 {
+		return &usageError{fmt.Errorf("%s needs a file, or - for standard input (see 'bouncefeed %s --help')", cmd.CommandPath(), cmd.Name())}
+	}
+	return nil
+}
+
+func printExplanation(w io.Writer, x agent.Explanation, all bool) error {
+	place := x.File
+	if x.Line > 0 {
+		place = fmt.Sprintf("%s:%d", x.File, x.Line)
+	}
+	switch {
+	case x.Kind == "other" && !all:
+		return nil
+	case x.Why != "":
+		if _, err := fmt.Fprintf(w, "%s: refused: %s\n", place, x.Why); err != nil {
+			return err
+		}
+	case len(x.Events) == 0:
+		_, err := fmt.Fprintf(w, "%s: %s: nothing to report\n", place, x.Kind)
+		return err
+	}
+	for i := range x.Events {
+		if err := printEvent(w, place, &x.Events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printEvent prints an event as a block of "name  value" lines.
+func printEvent(w io.Writer, place string, e *event.Event) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s bounce: %s (fault: %s)\n", place, e.Type, e.Reason, e.Fault)
+	if e.Type == event.Complaint {
+		b.Reset()
+		fmt.Fprintf(&b, "%s: complaint\n", place)
+	}
+	field := func(name, value string) {
+		if value != "" && value != "0" {
+			fmt.Fprintf(&b, "  %-11s %s\n", name, clean(value))
+		}
+	}
+	field("recipient", e.Recipient)
+	field("delivered to", e.OriginalRecipient)
+	field("subscriber", e.SubscriberUUID)
+	field("campaign", e.CampaignUUID)
+	field("message-id", e.MessageID)
+	field("queue id", e.QueueID)
+	field("sender", e.Sender)
+	field("remote MTA", e.RemoteMTA)
+	field("code", fmt.Sprint(e.Code))
+	field("status", e.Status)
+	field("said", e.Diagnostic)
+	field("rule", e.Rule)
+	if e.Type == event.Soft && e.Fault == event.FaultSender {
+		field("reported", "no: the sender's fault says nothing about the subscriber (send: [sender_fault] reports it)")
+	} else {
+		field("reported", "yes, as "+string(e.Type))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,153 @@
+// Bouncefeed carries what the mail system says about undeliverable mail to a list manager's bounce webhook.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/control"
+)
+
+// version is set by the build (-ldflags "-X main.version=…").
+var version = "dev"
+
+// Exit codes, as in sysexits.h where it has one.
+const (
+	exitFailure     = 1  // what was asked did not work, or is not as it should be
+	exitUsage       = 2  // wrong words on the command line
+	exitUnavailable = 69 // the daemon does not run
+	exitConfig      = 78 // the configuration is wrong
+)
+
+const exitHelp = `
+Exit codes: 0 fine, 1 failure, 2 wrong usage, 69 the daemon does not run, 78 the configuration is wrong.`
+
+// buildCommands are commands of the build only, see gen.go.
+var buildCommands []func(root *cobra.Command) *cobra.Command
+
+// app is what all subcommands share.
+type app struct {
+	configPath string
+	socket     string
+	json       bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := newRoot().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, describe(err))
+		os.Exit(exitCode(err))
+	}
+}
+
+func newRoot() *cobra.Command {
+	a := &app{}
+	root := &cobra.Command{
+		Use:   "bouncefeed",
+		Short: "carry bounces from mail logs to a list manager's webhook",
+		Long: `bouncefeed reads what the mail system says about undeliverable mail, decides per recipient whether a bounce is
+hard, soft or a complaint and whose fault it is, and delivers each bounce once to listmonk's /webhooks/bounce or any
+endpoint that takes such posts.
+
+Try 'bouncefeed demo' first: it needs no configuration and no rights.
+` + exitHelp,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w (see 'bouncefeed %s --help')", err, cmd.Name())}
+	})
+	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "/etc/bouncefeed/config.yaml", "the configuration `file`")
+	root.AddCommand(newRun(a), newCheck(a), newExplain(a), newBackfill(a), newDemo(a), newStatus(a), newDead(a), newHeld(a), newTail(a), newVersion(a))
+	for _, add := range buildCommands {
+		root.AddCommand(add(root))
+	}
+	return root
+}
+
+// load reads the configuration.
+func (a *app) load() (*config.Config, error) { return config.Load(a.configPath) }
+
+// loadIfThere reads the configuration for commands that can do without: a missing or unreadable file is no mistake
+// unless it was asked for.
+func (a *app) loadIfThere(cmd *cobra.Command) (*config.Config, error) {
+	cfg, err := a.load()
+	if err != nil && !cmd.Flags().Changed("config") && (errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)) {
+		return nil, nil
+	}
+	return cfg, err
+}
+
+// controlSocket is --socket, or what the configuration says, or the default.
+func (a *app) controlSocket(cmd *cobra.Command) (string, error) {
+	if a.socket != "" {
+		return a.socket, nil
+	}
+	cfg, err := a.loadIfThere(cmd)
+	if err != nil {
+		return "", err
+	}
+	if cfg == nil {
+		cfg = config.Default()
+	}
+	return cfg.Control.Socket, nil
+}
+
+// jsonFlag and socketFlag add the flags that several commands share.
+func (a *app) jsonFlag(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON, one object a line")
+	return cmd
+}
+
+func (a *app) socketFlag(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVar(&a.socket, "socket", "", "the daemon's control `socket` (default: as configured)")
+	return cmd
+}
+
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+// exitError is a failure that has been told already, or needs its own code.
+type exitError struct {
+	code int
+	text string
+}
+
+func (e *exitError) Error() string { return e.text }
+
+func exitCode(err error) int {
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	if _, ok := errors.AsType[config.Errors](err); ok {
+		return exitConfig
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	if errors.Is(err, control.ErrNotRunning) {
+		return exitUnavailable
+	}
+	return exitFailure
+}
+
+func describe(err error) string {
+	if errs, ok := errors.AsType[config.Errors](err); ok {
+		noun := "mistake"
+		if len(errs) != 1 {
+			noun = "mistakes"
+		}
+		return fmt.Sprintf("%s\n%d %s in the configuration", errs, len(errs), noun)
+	}
+	return "bouncefeed: " + err.Error()
+}

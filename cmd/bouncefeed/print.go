@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+)
+
+func printJSON(cmd *cobra.Command, v any) error {
+	enc := json.NewEncoder(cmd.OutOrStdout())
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// printRaw prints a value that is JSON already.
+func printRaw(cmd *cobra.Command, v json.RawMessage) error {
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", v)
+	return err
+}
+
+func newTable(cmd *cobra.Command) *tabwriter.Writer {
+	return tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+}
+
+// counts prints "word 3, other 1", the largest first.
+func counts(m map[string]uint64) string {
+	words := make([]string, 0, len(m))
+	for w := range m {
+		words = append(words, w)
+	}
+	sort.Slice(words, func(i, j int) bool {
+		return m[words[i]] > m[words[j]] || m[words[i]] == m[words[j]] && words[i] < words[j]
+	})
+	for i, w := range words {
+		words[i] = fmt.Sprintf("%s %d", w, m[w])
+	}
+	return strings.Join(words, ", ")
+}
+
+// clean makes text from strangers safe for a terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x200e && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("%s takes no %q (see 'bouncefeed %s --help')", cmd.CommandPath(), args[0], cmd.Name())}
+	}
+	return nil
+}

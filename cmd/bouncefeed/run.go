@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"bouncefeed/internal/agent"
+)
+
+func newRun(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "run the daemon",
+		Long: `Reads the configured inputs and ships what they say, until SIGTERM or SIGINT. systemd starts this as bouncefeed.service.
+
+SIGHUP is ignored: 'systemctl restart bouncefeed' reads a changed configuration; nothing is lost or doubled by it.` + "\n" + exitHelp,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context()) },
+	}
+}
+
+func (a *app) run(ctx context.Context) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	log := newLogger(os.Stderr, cfg.Log)
+	daemon, err := agent.New(cfg, a.configPath, version, log)
+	if err != nil {
+		return err
+	}
+	signal.Ignore(syscall.SIGHUP)
+	go agent.Watchdog(ctx, func() bool { _, err := daemon.Status(); return err == nil })
+	defer agent.Notify("STOPPING=1")
+	return daemon.Run(ctx, func() { agent.Notify("READY=1") })
+}

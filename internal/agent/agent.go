@@ -1,0 +1,228 @@
+// Package agent builds what the configuration asks for, runs it, watches over it and starts it again. It is the only
+// package that knows all the others. A log line's way to its POST: the input reads it, the sink has it parsed
+// (parsers), judged (classify) and stored (queue), the delivery takes it from there and the output posts it.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"bouncefeed/inputs"
+	"bouncefeed/internal/classify"
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/control"
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/queue"
+	"bouncefeed/outputs"
+	"bouncefeed/parsers"
+)
+
+// Agent is the daemon.
+type Agent struct {
+	config     *config.Config
+	version    string
+	log        *slog.Logger
+	started    time.Time
+	plan       *plan
+	queue      *queue.Queue
+	sinks      []*sink
+	deliveries []*delivery
+	tail       tail
+}
+
+// plan is the configuration as modules: built without any I/O, so that check can do it too.
+type plan struct {
+	inputs     []plannedInput
+	outputs    []plannedOutput
+	classifier *classify.Classifier
+}
+
+type plannedInput struct {
+	name  string
+	kind  string
+	env   config.Env
+	built inputs.Built
+	state *condition
+}
+
+type plannedOutput struct {
+	name  string
+	kind  string
+	log   *slog.Logger
+	built outputs.Built
+}
+
+// New builds every module of cfg. The error is a config.Errors with all mistakes.
+func New(cfg *config.Config, file, version string, log *slog.Logger) (*Agent, error) {
+	p, err := newPlan(cfg, file, version, log)
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{config: cfg, version: version, log: log, plan: p, started: time.Now()}, nil
+}
+
+func newPlan(cfg *config.Config, file, version string, log *slog.Logger) (*plan, error) {
+	p := &plan{}
+	var errs []error
+	env := func(kind, name string) config.Env {
+		return config.Env{Name: name, Host: cfg.Host, Version: version, Log: log.With(kind, name)}
+	}
+	for _, in := range cfg.Inputs {
+		e := env("input", in.Name)
+		built, err := inputs.Modules.Build(e, in.Value)
+		errs = append(errs, err)
+		if err == nil {
+			errs = append(errs, checkFormat(e, in.Value, built.Settings))
+			p.inputs = append(p.inputs, plannedInput{in.Name, in.Value.Type, e, built, &condition{}})
+		}
+	}
+	for _, out := range cfg.Outputs {
+		e := env("output", out.Name)
+		built, err := outputs.Modules.Build(e, out.Value)
+		errs = append(errs, err)
+		if err == nil {
+			p.outputs = append(p.outputs, plannedOutput{out.Name, out.Value.Type, e.Log, built})
+		}
+	}
+	if len(cfg.Inputs) == 0 {
+		errs = append(errs, errors.New("no inputs: nothing to read"))
+	}
+	if len(cfg.Outputs) == 0 {
+		errs = append(errs, errors.New("no outputs: nowhere to send"))
+	}
+	var err error
+	p.classifier, err = newClassifier(cfg.Rules)
+	errs = append(errs, err)
+	return p, config.Join(file, errs...)
+}
+
+func checkFormat(env config.Env, in config.Section, s *inputs.Settings) error {
+	if s.Parser.Type == "" {
+		return in.Errorf("", "lacks its parser: one of %v", parsers.Modules.Kinds())
+	}
+	_, err := parsers.Modules.Build(env, s.Parser)
+	return err
+}
+
+func newClassifier(rules []config.Rule) (*classify.Classifier, error) {
+	own := make([]classify.Rule, len(rules))
+	for i, r := range rules {
+		own[i] = classify.Rule(r)
+	}
+	return classify.New(own)
+}
+
+// Run opens the queue and works until ctx ends (nil) or the queue breaks (the error). ready is called once everything
+// has started.
+func (a *Agent) Run(ctx context.Context, ready func()) error {
+	names := make([]string, len(a.plan.outputs))
+	for i, out := range a.plan.outputs {
+		names[i] = out.name
+	}
+	q, err := queue.Open(a.config.Queue.Path, queue.Options{
+		MaxSize: int64(a.config.Queue.MaxSize), Retain: a.config.Queue.Retain.Std(), Outputs: names, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.queue = q
+	defer func() {
+		if cerr := q.Close(); cerr != nil {
+			a.log.Error("close queue", "error", cerr)
+		}
+	}()
+	listener, err := control.Listen(a.config.Control.Socket)
+	if err != nil {
+		return err
+	}
+	a.assemble()
+	return a.work(ctx, listener, ready)
+}
+
+// assemble makes a sink for every input and a delivery for every output.
+func (a *Agent) assemble() {
+	for _, in := range a.plan.inputs {
+		a.sinks = append(a.sinks, a.newSink(in))
+	}
+	for _, out := range a.plan.outputs {
+		a.deliveries = append(a.deliveries, &delivery{
+			name: out.name, out: out.built.Output, settings: out.built.Settings, queue: a.queue, log: out.log,
+			observe: func(outcome string, e *event.Event) { a.tail.publish(out.name, outcome, e) },
+		})
+	}
+}
+
+func (a *Agent) newSink(in plannedInput) *sink {
+	return &sink{
+		name: in.name, format: in.built.Settings.Parser, env: in.env, senders: in.built.Settings.Senders,
+		classifier: a.plan.classifier, store: a.queue, ledgerKey: a.queue.Secret(), now: time.Now,
+		load:    func(p parsers.Stateful) error { return p.Load(a.queue.State(in.name)) },
+		observe: func(outcome string, e *event.Event) { a.tail.publish(in.name, outcome, e) },
+		healthy: func() {
+			if failed := in.state.succeed(); failed > 0 {
+				in.env.Log.Info("reading again", "after", failed.Round(time.Second).String())
+			}
+		},
+	}
+}
+
+// work runs everything side by side; the first fatal error ends it all.
+func (a *Agent) work(ctx context.Context, listener net.Listener, ready func()) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	start := func(name string, f func(context.Context) error) {
+		wg.Go(func() {
+			if err := f(ctx); err != nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	start("control", func(ctx context.Context) error { return control.Serve(ctx, listener, a.calls()) })
+	start("maintenance", a.maintain)
+	for _, d := range a.deliveries {
+		start("output "+d.name, d.run)
+	}
+	for i, in := range a.plan.inputs {
+		start("input "+in.name, func(ctx context.Context) error {
+			return supervise(ctx, in.env.Log, in.state, isFatal, func(ctx context.Context) error {
+				return in.built.Input.Run(ctx, a.sinks[i])
+			})
+		})
+	}
+	a.log.Info("running", "version", a.version, "inputs", len(a.plan.inputs), "outputs", len(a.plan.outputs), "queue", a.config.Queue.Path)
+	ready()
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	a.log.Info("stopped")
+	return nil
+}
+
+// isFatal: a damaged queue is mended by starting anew, which the supervisor of the process does.
+func isFatal(err error) bool { return errors.Is(err, queue.ErrDamaged) }
+
+const maintainEvery = time.Minute
+
+// maintain prunes and compacts the queue now and then.
+func (a *Agent) maintain(ctx context.Context) error {
+	var state condition
+	for wait(ctx, maintainEvery) {
+		err := a.queue.Maintain()
+		switch {
+		case err == nil:
+			state.succeed()
+		case isFatal(err):
+			return err
+		case state.fail(err):
+			a.log.Warn("queue maintenance, trying again", "error", err)
+		}
+	}
+	return nil
+}

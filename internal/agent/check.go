@@ -1,0 +1,96 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bouncefeed/inputs"
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/control"
+	"bouncefeed/outputs"
+)
+
+// Finding is one thing that check looked at.
+type Finding struct {
+	What   string `json:"what"`             // "input postfix", "queue", "output listmonk"
+	OK     bool   `json:"ok"`               // it works
+	Detail string `json:"detail,omitempty"` // what is wrong and what mends it, or what was found
+}
+
+const probeTime = 20 * time.Second
+
+// Check builds every module of cfg without any I/O. The error is a config.Errors.
+func Check(cfg *config.Config, file, version string, log *slog.Logger) error {
+	_, err := newPlan(cfg, file, version, log)
+	return err
+}
+
+// CheckOnline asks the environment: can the inputs be read, can the queue be written, would the receivers take events.
+// It changes nothing.
+func CheckOnline(ctx context.Context, cfg *config.Config, file, version string, log *slog.Logger) ([]Finding, error) {
+	p, err := newPlan(cfg, file, version, log)
+	if err != nil {
+		return nil, err
+	}
+	var found []Finding
+	look := func(what string, f func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(ctx, probeTime)
+		defer cancel()
+		finding := Finding{What: what, OK: true}
+		if err := guarded(ctx, f); err != nil {
+			finding.OK, finding.Detail = false, err.Error()
+		}
+		found = append(found, finding)
+	}
+	for _, in := range p.inputs {
+		if probe, ok := in.built.Input.(inputs.Probe); ok {
+			look("input "+in.name, probe.Probe)
+		}
+	}
+	look("queue", func(ctx context.Context) error { return probeQueue(ctx, cfg) })
+	for _, out := range p.outputs {
+		if probe, ok := out.built.Output.(outputs.Probe); ok {
+			look("output "+out.name, probe.Probe)
+		}
+	}
+	return found, nil
+}
+
+// probeQueue says whether the daemon could keep its queue: it runs and does, or the place can be written.
+func probeQueue(ctx context.Context, cfg *config.Config) error {
+	if running(ctx, cfg) {
+		return nil
+	}
+	dir := filepath.Dir(cfg.Queue.Path)
+	for {
+		info, err := os.Stat(dir)
+		if errors.Is(err, os.ErrNotExist) && dir != filepath.Dir(dir) {
+			dir = filepath.Dir(dir) // it is made on the first start
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("queue directory: %w", err)
+		}
+		if !info.IsDir() {
+			return fmt.Errorf("%s is no directory: queue.path must lie in one", dir)
+		}
+		break
+	}
+	f, err := os.CreateTemp(dir, ".bouncefeed-check-*")
+	if err != nil {
+		return fmt.Errorf("the queue can't be written: %w: run the check as the daemon's user (sudo -u bouncefeed), or mend the owner of %s", err, dir)
+	}
+	f.Close()
+	return os.Remove(f.Name())
+}
+
+func running(ctx context.Context, cfg *config.Config) bool {
+	err := control.Do(ctx, cfg.Control.Socket, "status", nil, nil, func(json.RawMessage) error { return nil })
+	return err == nil
+}

@@ -1,0 +1,53 @@
+package agent
+
+import (
+	"sync"
+	"time"
+)
+
+// condition is how a module fares, for `status` and for logging a failure once.
+type condition struct {
+	mu    sync.Mutex
+	err   error // of the last attempt; nil: fine
+	since time.Time
+	last  time.Time // last success
+}
+
+// fail notes a failure and says whether it is the first in a row.
+func (c *condition) fail(err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := c.err == nil
+	if first {
+		c.since = time.Now()
+	}
+	c.err = err
+	return first
+}
+
+// succeed notes a success and says for how long things had been failing; 0: they had not.
+func (c *condition) succeed() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var failed time.Duration
+	if c.err != nil {
+		failed = max(time.Since(c.since), 1)
+	}
+	c.err, c.last = nil, time.Now()
+	return failed
+}
+
+// report is the error in words ("" if fine), since when, and the last success; nil where there is none.
+func (c *condition) report() (problem string, since, last *time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		t := c.since.UTC()
+		problem, since = c.err.Error(), &t
+	}
+	if !c.last.IsZero() {
+		t := c.last.UTC()
+		last = &t
+	}
+	return problem, since, last
+}

@@ -1,0 +1,179 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/queue"
+	"bouncefeed/outputs"
+)
+
+const (
+	fetch       = 64                     // events taken from the queue at a time
+	settleAfter = 100 * time.Millisecond // what was sent is on disk as such after this long at most
+	settleMany  = 32                     // or after this many
+	grace       = 5 * time.Second        // a POST under way at shutdown may end: cut off, it would be posted twice
+	laterAtMost = time.Hour              // longest wait that a receiver may ask for
+)
+
+// delivery ships the queue to one output, in order, one attempt at a time. What was settled late, or not at all
+// because of a kill, is sent again with the same id.
+type delivery struct {
+	name     string
+	out      outputs.Output
+	settings *outputs.Settings
+	queue    *queue.Queue
+	log      *slog.Logger
+	observe  func(outcome string, e *event.Event)
+	state    condition
+
+	next    time.Time // the earliest moment of the next send, by max_rate
+	settled []queue.Settled
+	oldest  time.Time // when the first of settled was sent
+}
+
+// run ships until ctx ends or the queue breaks.
+func (d *delivery) run(ctx context.Context) error {
+	for {
+		items, err := d.queue.Next(ctx, d.name, fetch)
+		if err != nil {
+			return d.ended(ctx, err)
+		}
+		for len(items) > 0 && ctx.Err() == nil {
+			n := min(len(items), max(1, d.settings.Batch))
+			if err := d.ship(ctx, items[:n]); err != nil {
+				return d.ended(ctx, err)
+			}
+			items = items[n:]
+		}
+		if err := d.settle(); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// ended settles what is sent already and tells an end from a failure.
+func (d *delivery) ended(ctx context.Context, err error) error {
+	if serr := d.settle(); serr != nil {
+		return serr
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// ship sends one batch until the receiver has it or refused it for good.
+func (d *delivery) ship(ctx context.Context, items []queue.Item) error {
+	var batch []event.Event
+	var seqs []uint64
+	for i := range items {
+		if d.settings.Wants(&items[i].Event) {
+			batch = append(batch, items[i].Event)
+			seqs = append(seqs, items[i].Seq)
+		}
+	}
+	outcome, answer := queue.Sent, ""
+	if len(batch) > 0 {
+		err := d.insist(ctx, batch)
+		switch {
+		case event.IsPermanent(err):
+			outcome, answer = queue.Dead, err.Error()
+			d.log.Warn("set aside as a dead letter, see 'bouncefeed dead list'", "events", len(batch), "answer", answer)
+		case err != nil:
+			return err
+		}
+	}
+	if len(d.settled) == 0 {
+		d.oldest = time.Now()
+	}
+	for i := range items {
+		s := queue.Settled{Seq: items[i].Seq, Outcome: queue.NotSent}
+		if len(seqs) > 0 && seqs[0] == s.Seq {
+			s.Outcome, s.Answer, seqs = outcome, answer, seqs[1:]
+		}
+		d.settled = append(d.settled, s)
+		d.observe(string(s.Outcome), &items[i].Event)
+	}
+	if len(d.settled) >= settleMany || time.Since(d.oldest) > settleAfter {
+		return d.settle()
+	}
+	return nil
+}
+
+func (d *delivery) settle() error {
+	if len(d.settled) == 0 {
+		return nil
+	}
+	err := d.queue.Settle(d.name, d.settled)
+	d.settled = d.settled[:0]
+	return err
+}
+
+// insist sends batch until it is taken (nil), refused for good (a permanent error) or ctx ends (its error).
+func (d *delivery) insist(ctx context.Context, batch []event.Event) error {
+	var b backoff
+	for {
+		if err := d.pace(ctx, len(batch)); err != nil {
+			return err
+		}
+		err := d.attempt(ctx, batch)
+		if err == nil || event.IsPermanent(err) {
+			if failed := d.state.succeed(); failed > 0 {
+				d.log.Info("delivering again", "after", failed.Round(time.Second).String())
+			}
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if d.state.fail(err) {
+			d.log.Warn("not delivering, trying again until it works", "error", err)
+		}
+		if err := d.settle(); err != nil {
+			return err
+		}
+		pause := b.next()
+		if later, ok := errors.AsType[*outputs.LaterError](err); ok && later.After > pause {
+			pause = min(later.After, laterAtMost)
+		}
+		if !wait(ctx, pause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// attempt is one Send. At shutdown it may still end, within grace.
+func (d *delivery) attempt(ctx context.Context, batch []event.Event) error {
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		wait(sending, grace)
+		cancel()
+	})
+	defer stop()
+	return guarded(sending, func(ctx context.Context) error { return d.out.Send(ctx, batch) })
+}
+
+// pace waits until max_rate allows n more events.
+func (d *delivery) pace(ctx context.Context, n int) error {
+	if d.settings.MaxRate <= 0 {
+		return nil
+	}
+	now := time.Now()
+	if d.next.Before(now) {
+		d.next = now
+	}
+	pause := d.next.Sub(now)
+	d.next = d.next.Add(time.Duration(float64(n) / d.settings.MaxRate * float64(time.Second)))
+	if pause > 0 && !wait(ctx, pause) {
+		return ctx.Err()
+	}
+	return nil
+}

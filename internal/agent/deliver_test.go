@@ -1,0 +1,174 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/queue"
+	"bouncefeed/outputs"
+)
+
+// answering is an output that answers by the recipient's domain, and notes what it took.
+type answering struct {
+	mu     sync.Mutex
+	broken bool // everything is to come later
+	tried  chan struct{}
+	taken  []string
+}
+
+func (a *answering) Send(_ context.Context, batch []event.Event) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.broken {
+		select {
+		case a.tried <- struct{}{}:
+		default:
+		}
+		return errors.New("503: not now")
+	}
+	for _, e := range batch {
+		if strings.HasSuffix(e.Recipient, "@never.example") {
+			return event.Permanent(errors.New("400: bad e-mail"))
+		}
+		a.taken = append(a.taken, e.Recipient)
+	}
+	return nil
+}
+
+func openQueue(t *testing.T, dir string) *queue.Queue {
+	t.Helper()
+	q, err := queue.Open(filepath.Join(dir, "queue.db"), queue.Options{MaxSize: 64 << 20, Retain: time.Hour, Outputs: []string{"out"}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { q.Close() })
+	return q
+}
+
+func fill(t *testing.T, q *queue.Queue, n int, e event.Event) {
+	t.Helper()
+	b := queue.Batch{Input: "in"}
+	for i := range n {
+		one := e
+		one.Recipient = fmt.Sprintf("%d%s", i, e.Recipient)
+		one.ID = one.MakeID()
+		b.Events = append(b.Events, one)
+	}
+	if _, err := q.Commit(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func startDelivery(t *testing.T, q *queue.Queue, out outputs.Output) (*delivery, func()) {
+	d := &delivery{
+		name: "out", out: out, queue: q, log: slog.New(slog.DiscardHandler), observe: func(string, *event.Event) {},
+		settings: &outputs.Settings{Send: outputs.DefaultSend, Batch: 1},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.run(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	return d, stop
+}
+
+// eventually polls until ok holds: the tests wait for a state, never for a time.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func pending(t *testing.T, q *queue.Queue) uint64 {
+	st, err := q.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.Pending["out"]
+}
+
+func TestDeliverySortsByAnswer(t *testing.T) {
+	q := openQueue(t, t.TempDir())
+	fill(t, q, 40, event.Event{Recipient: "@ok.example", Type: event.Hard, Reason: event.UserUnknown, Fault: event.FaultRecipient})
+	fill(t, q, 2, event.Event{Recipient: "@never.example", Type: event.Hard, Reason: event.UserUnknown, Fault: event.FaultRecipient})
+	fill(t, q, 3, event.Event{Recipient: "@ours.example", Type: event.Soft, Reason: event.Blocklisted, Fault: event.FaultSender})
+	fill(t, q, 1, event.Event{Recipient: "@spam.example", Type: event.Complaint})
+	out := &answering{}
+	_, stop := startDelivery(t, q, out)
+	eventually(t, "the queue is empty", func() bool { return pending(t, q) == 0 })
+	stop()
+	st, err := q.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]uint64{"output/out/sent": 41, "output/out/dead": 2, "output/out/not_sent": 3} {
+		if st.Counters[name] != want {
+			t.Errorf("%s = %d, want %d", name, st.Counters[name], want)
+		}
+	}
+	if len(out.taken) != 41 || !slices.IsSortedFunc(out.taken[:10], func(a, b string) int { return strings.Compare(a, b) }) {
+		t.Errorf("took %v", out.taken)
+	}
+	dead, err := q.Dead("out")
+	if err != nil || len(dead) != 2 || dead[0].Answer != "400: bad e-mail" {
+		t.Errorf("dead letters %v, %v", dead, err)
+	}
+}
+
+func TestDeliveryWaitsForABrokenReceiver(t *testing.T) {
+	q := openQueue(t, t.TempDir())
+	fill(t, q, 5, event.Event{Recipient: "@ok.example", Type: event.Hard, Fault: event.FaultRecipient})
+	out := &answering{broken: true, tried: make(chan struct{}, 1)}
+	d, _ := startDelivery(t, q, out)
+	<-out.tried
+	eventually(t, "status tells the problem", func() bool {
+		problem, since, _ := d.state.report()
+		return problem == "503: not now" && since != nil
+	})
+	if n := pending(t, q); n != 5 {
+		t.Errorf("%d pending, want 5", n)
+	}
+	out.mu.Lock()
+	out.broken = false
+	out.mu.Unlock()
+	eventually(t, "all are delivered", func() bool { return pending(t, q) == 0 })
+	if problem, _, last := d.state.report(); problem != "" || last == nil {
+		t.Errorf("still says %q", problem)
+	}
+	if len(out.taken) != 5 {
+		t.Errorf("took %v", out.taken)
+	}
+}
+
+func TestBackoffIsCappedAndJittered(t *testing.T) {
+	var b backoff
+	seen := map[time.Duration]bool{}
+	for range 100 {
+		d := b.next()
+		if d < backoffFirst/2 || d > backoffLast*3/2 {
+			t.Fatalf("waits %s", d)
+		}
+		seen[d] = true
+	}
+	if len(seen) < 50 {
+		t.Error("no jitter")
+	}
+}

@@ -1,0 +1,228 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"bouncefeed/internal/classify"
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/queue"
+	"bouncefeed/parsers"
+)
+
+// Counter words of what is read and not reported. The parsers' refusals and the event types add theirs.
+const (
+	ignoredOther       = "other"        // a record of no interest
+	ignoredSender      = "other_sender" // not an envelope sender of `senders:`
+	ignoredTest        = "test_mail"    // listmonk's dummy UUID
+	refusedNoRecipient = "no_recipient" // a failure that names nobody
+	refusedMalformed   = "malformed"
+)
+
+// dummyUUID marks listmonk's test mails.
+const dummyUUID = "00000000-0000-0000-0000-000000000000"
+
+// store is where a sink puts what it made of records: the queue, or what backfill and explain have instead.
+type store interface {
+	Commit(ctx context.Context, b queue.Batch) (queue.Result, error)
+	Checkpoint(input string) (map[string]string, error)
+}
+
+// sink turns the records of one input into stored events. It is the inputs.Sink of that input.
+type sink struct {
+	name       string
+	format     config.Section
+	env        config.Env
+	senders    []string
+	classifier *classify.Classifier
+	store      store
+	load       func(parsers.Stateful) error // restores a parser's stored memory; nil: it starts empty
+	ledgerKey  []byte
+	observe    func(outcome string, e *event.Event) // tail; nil: nobody watches
+	now        func() time.Time
+	healthy    func()              // a Commit succeeded; nil: nobody asks
+	nameless   func(e event.Event) // a failure that names nobody, beside its refusal; nil: nobody asks
+
+	mu     sync.Mutex // held while parsing; commits of independent records run side by side
+	parser parsers.Parser
+	batch  *queue.Batch
+	when   time.Time // of the record being parsed
+	found  int       // outcomes of the record being parsed
+	emit   func(event.Event)
+}
+
+// Checkpoint implements inputs.Sink.
+func (s *sink) Checkpoint() (map[string]string, error) { return s.store.Checkpoint(s.name) }
+
+// Commit implements inputs.Sink.
+func (s *sink) Commit(ctx context.Context, recs []event.Record, checkpoint map[string]string) error {
+	batch, err := s.parse(recs)
+	if err != nil {
+		return err
+	}
+	batch.Checkpoint = checkpoint
+	result, err := s.store.Commit(ctx, *batch)
+	if err != nil {
+		s.forget()
+		return err
+	}
+	if s.healthy != nil {
+		s.healthy()
+	}
+	if s.observe != nil {
+		s.publish(batch, result)
+	}
+	return nil
+}
+
+func (s *sink) publish(b *queue.Batch, r queue.Result) {
+	for i := range b.Events {
+		outcome := "queued"
+		if r.Repeat[i] {
+			outcome = "repeat"
+		}
+		s.observe(outcome, &b.Events[i])
+	}
+	for i := range b.Held {
+		s.observe("held", &b.Held[i].Event)
+	}
+}
+
+// forget drops the parser after a failed Commit: what it remembers was not stored.
+func (s *sink) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parser = nil
+}
+
+func (s *sink) parse(recs []event.Record) (*queue.Batch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(); err != nil {
+		return nil, err
+	}
+	b := &queue.Batch{Input: s.name, Counts: map[string]uint64{}}
+	s.batch = b
+	read, other := 0, 0
+	for i := range recs {
+		s.found, s.when = 0, recs[i].Time
+		if err := s.parser.Parse(recs[i], s.emit); err != nil {
+			s.refuse(err, recs[i].Body)
+		}
+		if s.found == 0 {
+			s.found, other = 1, other+1
+		}
+		read += s.found
+	}
+	b.Counts["read"] += uint64(read)
+	if other > 0 {
+		b.Counts["ignored/"+ignoredOther] += uint64(other)
+	}
+	if p, ok := s.parser.(parsers.Stateful); ok {
+		b.State = p.Changes()
+	}
+	s.batch = nil
+	return b, nil
+}
+
+// ready makes the parser and restores its memory, at first and after a failed Commit.
+func (s *sink) ready() error {
+	if s.parser != nil {
+		return nil
+	}
+	p, err := parsers.Modules.Build(s.env, s.format)
+	if err != nil {
+		return err
+	}
+	if st, ok := p.(parsers.Stateful); ok && s.load != nil {
+		if err := s.load(st); err != nil {
+			return fmt.Errorf("restore the memory of parser %s: %w", s.format.Type, err)
+		}
+	}
+	s.parser, s.emit = p, s.accept
+	return nil
+}
+
+func (s *sink) ignore(why string) { s.batch.Counts["ignored/"+why]++ }
+
+// refuse counts a record that is not believed and keeps it aside.
+func (s *sink) refuse(err error, body []byte) {
+	s.found++
+	why := refusedMalformed
+	if r, ok := errors.AsType[*event.RefusedError](err); ok {
+		why = r.Why
+	}
+	s.batch.Counts["refused/"+why]++
+	s.batch.Refused = append(s.batch.Refused, queue.Refused{Time: s.now(), Why: why, Body: append([]byte(nil), body[:min(len(body), 4096)]...)})
+}
+
+// accept completes what a parser emitted and decides where it goes.
+func (s *sink) accept(e event.Event) {
+	if !s.wanted(e.Sender) {
+		s.found++
+		s.ignore(ignoredSender)
+		return
+	}
+	if e.Type == event.Delivered && e.MessageID != "" && e.Recipient != "" && s.ledgerKey != nil {
+		s.batch.Sent = append(s.batch.Sent, event.Sent(s.ledgerKey, e.MessageID, e.Recipient))
+	}
+	if e.Type != "" && !e.Type.Reported() {
+		s.found++
+		s.ignore(string(e.Type))
+		return
+	}
+	if e.Recipient == "" && e.SubscriberUUID == "" {
+		s.refuse(event.Refuse(refusedNoRecipient, "a failure that names nobody"), []byte(e.Diagnostic))
+		if s.nameless != nil {
+			s.complete(&e)
+			s.nameless(e)
+		}
+		return
+	}
+	s.found++
+	if e.SubscriberUUID == dummyUUID {
+		s.ignore(ignoredTest)
+		return
+	}
+	s.complete(&e)
+	s.batch.Events = append(s.batch.Events, e)
+}
+
+// complete adds what only the agent knows: the verdict, the id, the input.
+func (s *sink) complete(e *event.Event) {
+	e.Input = s.name
+	if e.Time.IsZero() {
+		e.Time = s.when
+	}
+	if e.Time.IsZero() {
+		e.Time = s.now()
+	}
+	e.Time = e.Time.UTC()
+	if e.Type == "" {
+		judge(s.classifier, e)
+	}
+	e.ID = e.MakeID()
+}
+
+// judge fills in e's verdict from its code, status, text and remote host.
+func judge(c *classify.Classifier, e *event.Event) {
+	v := c.Classify(classify.Reply{Code: e.Code, Status: e.Status, Text: e.Diagnostic, Remote: e.RemoteMTA, Expired: e.Expired, Hint: e.Hint})
+	e.Type, e.Reason, e.Fault, e.Rule = v.Type, v.Reason, v.Fault, v.Rule
+}
+
+// wanted says whether mail of this envelope sender is reported.
+func (s *sink) wanted(sender string) bool {
+	if len(s.senders) == 0 {
+		return true
+	}
+	for _, pattern := range s.senders {
+		if matchAddress(pattern, sender) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,124 @@
+package agent
+
+import (
+	"strings"
+	"time"
+
+	"bouncefeed/inputs"
+	"bouncefeed/internal/queue"
+)
+
+// Status is the answer of `bouncefeed status`. Its counters are stored with the events they count and add up over the
+// life of the queue file: for an input read = queued + held + all ignored + all refused; for an output what all inputs
+// queued (and what was released or retried) = sent + not_sent + dead + dropped + pending.
+type Status struct {
+	Version string         `json:"version"`
+	Host    string         `json:"host"`
+	Since   time.Time      `json:"since"`
+	Inputs  []InputStatus  `json:"inputs"`
+	Outputs []OutputStatus `json:"outputs"`
+	Queue   QueueStatus    `json:"queue"`
+}
+
+// InputStatus tells how one input fares.
+type InputStatus struct {
+	Name    string            `json:"name"`
+	Type    string            `json:"type"`
+	Problem string            `json:"problem,omitempty"` // why it does not read at the moment
+	Since   *time.Time        `json:"problem_since,omitempty"`
+	At      string            `json:"at,omitempty"`
+	Lag     int64             `json:"lag"` // unread, in LagUnit; -1 unknown
+	LagUnit string            `json:"lag_unit,omitempty"`
+	Gaps    uint64            `json:"gaps"`
+	Read    uint64            `json:"read"`
+	Queued  uint64            `json:"queued"`
+	Held    uint64            `json:"held"`
+	Ignored map[string]uint64 `json:"ignored"`
+	Refused map[string]uint64 `json:"refused"`
+}
+
+// OutputStatus tells how one output fares.
+type OutputStatus struct {
+	Name     string     `json:"name"`
+	Type     string     `json:"type"`
+	Pending  uint64     `json:"pending"`
+	Sent     uint64     `json:"sent"`
+	NotSent  uint64     `json:"not_sent"` // kept back by its `send:`
+	Dead     uint64     `json:"dead"`     // set aside at the moment, see `bouncefeed dead`
+	Problem  string     `json:"problem,omitempty"`
+	Since    *time.Time `json:"problem_since,omitempty"`
+	LastSent *time.Time `json:"last_sent,omitempty"`
+}
+
+// QueueStatus tells about the queue file; sizes in bytes.
+type QueueStatus struct {
+	Path     string `json:"path"`
+	FileSize int64  `json:"file_size"`
+	Used     int64  `json:"used"`
+	MaxSize  int64  `json:"max_size"`
+	Full     bool   `json:"full"`
+	Held     uint64 `json:"held"`
+	// Counters are all of them by name, for those who add them up.
+	Counters map[string]uint64 `json:"counters"`
+}
+
+// Status gathers the daemon's state.
+func (a *Agent) Status() (Status, error) {
+	stats, err := a.queue.Stats()
+	if err != nil {
+		return Status{}, err
+	}
+	st := Status{Version: a.version, Host: a.config.Host, Since: a.started.UTC(), Queue: QueueStatus{
+		Path: a.config.Queue.Path, FileSize: stats.FileSize, Used: stats.Used, MaxSize: stats.MaxSize, Full: stats.Full,
+		Held: stats.Held, Counters: stats.Counters,
+	}}
+	for _, in := range a.plan.inputs {
+		st.Inputs = append(st.Inputs, in.status(stats.Counters))
+	}
+	for _, d := range a.deliveries {
+		st.Outputs = append(st.Outputs, d.status(stats))
+	}
+	for i := range st.Outputs {
+		st.Outputs[i].Type = a.plan.outputs[i].kind
+	}
+	return st, nil
+}
+
+func (in *plannedInput) status(counters map[string]uint64) InputStatus {
+	st := InputStatus{Name: in.name, Type: in.kind, Lag: -1, Ignored: map[string]uint64{}, Refused: map[string]uint64{}}
+	st.Problem, st.Since, _ = in.state.report()
+	if r, ok := in.built.Input.(inputs.Reporter); ok {
+		p := r.Report()
+		st.At, st.Lag, st.LagUnit, st.Gaps = p.At, p.Lag, p.Unit, p.Gaps
+	}
+	for name, n := range counters {
+		key, ok := strings.CutPrefix(name, "input/"+in.name+"/")
+		if !ok {
+			continue
+		}
+		sort, word, _ := strings.Cut(key, "/")
+		switch sort {
+		case "read":
+			st.Read = n
+		case "queued":
+			st.Queued = n
+		case "held":
+			st.Held = n
+		case "ignored":
+			st.Ignored[word] = n
+		case "refused":
+			st.Refused[word] = n
+		}
+	}
+	return st
+}
+
+func (d *delivery) status(stats queue.Stats) OutputStatus {
+	counter := func(word string) uint64 { return stats.Counters["output/"+d.name+"/"+word] }
+	st := OutputStatus{
+		Name: d.name, Pending: stats.Pending[d.name], Dead: stats.Dead[d.name],
+		Sent: counter(string(queue.Sent)), NotSent: counter(string(queue.NotSent)),
+	}
+	st.Problem, st.Since, st.LastSent = d.state.report()
+	return st
+}
