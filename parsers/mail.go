@@ -10,7 +10,7 @@ import (
 )
 
 func init() {
-	register("mail", mailConfig{}, func(config.Env, config.Section, *mailConfig) (Parser, error) {
+	registerMessage("mail", mailConfig{}, func(config.Env, config.Section, *mailConfig) (Parser, error) {
 		return mailParser{}, nil
 	})
 }
@@ -117,6 +117,9 @@ func (m *mailMessage) readOriginal(r *mimeReader) {
 			m.original = h
 		}
 		m.proof.addReturned(h)
+		if typ, _ := mediaType(h.get("Content-Type")); typ == "multipart/report" && m.wrapped == nil {
+			m.wrapped = e.decoded(mailMaxText)
+		}
 		if m.proof.subscriber == "" && r.left > 0 && e.depth < mailMaxDepth {
 			m.deeper(r, h, body, e.depth+1)
 		}
@@ -161,6 +164,9 @@ func (m *mailMessage) events() []event.Event {
 		return m.only(event.MDN)
 	}
 	if m.status != nil && !m.isHuman() {
+		if m.isChallenge() {
+			return m.only(event.Challenge)
+		}
 		if events := m.dsnEvents(parseDSN(toUTF8(m.status.decoded(mailMaxText), m.status.params["charset"]))); len(events) > 0 {
 			return events
 		}
@@ -214,14 +220,27 @@ func (m *mailMessage) time(date string) time.Time {
 
 // failure completes the event of one failed recipient. single says that it is the only one.
 func (m *mailMessage) failure(e event.Event, single bool) event.Event {
-	if single && m.proof.recipient != "" && !sameAddress(e.Recipient, m.proof.recipient) {
-		e.OriginalRecipient, e.Recipient = e.Recipient, m.proof.recipient
+	if known := m.envelopeRecipient(); single && known != "" && !sameAddress(e.Recipient, known) {
+		e.OriginalRecipient, e.Recipient = e.Recipient, known
 	}
 	if !single && !m.sentTo(e) { // the proof is somebody else's
 		e.SubscriberUUID, e.CampaignUUID, e.Evidence = "", "", ""
 	}
 	e.Diagnostic = cutText(strings.ToValidUTF8(e.Diagnostic, "�"), mailMaxDiagnostic)
 	return e
+}
+
+// envelopeRecipient is to whom we sent the message, where that is known better than the report knows it: the one address
+// in To of a message that carries our subscriber's UUID, or what a classic VERP address says if To agrees.
+func (m *mailMessage) envelopeRecipient() string {
+	to := m.original.addresses("To")
+	if len(to) != 1 || !isAddress(to[0]) {
+		return ""
+	}
+	if m.proof.evidence == evidenceUUID || sameAddress(to[0], m.proof.recipient) {
+		return to[0]
+	}
+	return ""
 }
 
 // sentTo says whether the returned message was addressed to e's recipient.
