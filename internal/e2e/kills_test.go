@@ -48,7 +48,7 @@ func TestKills(t *testing.T) {
 				rotations++
 				hupDue = true
 			}
-			<-time.After(time.Duration(random.IntN(100)) * time.Millisecond)
+			<-time.After(time.Duration(random.IntN(60)) * time.Millisecond)
 		}
 		d.process.kill(t)
 		r.nextLife(t)

@@ -124,17 +124,16 @@ func startPostfix(t *testing.T) {
 	waitFor(t, 30*time.Second, "Postfix listens", func() bool { return listening(smtpPort) && listening(reinjectPort) })
 }
 
-// queued counts the messages in Postfix's queue.
-func queued(t *testing.T) int {
+// queued lists the messages in Postfix's queue.
+func queued(t *testing.T) (files []string) {
 	t.Helper()
-	n := 0
 	for _, dir := range []string{"maildrop", "incoming", "active", "deferred"} {
-		err := filepath.WalkDir(filepath.Join(spool, dir), func(_ string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(spool, dir), func(file string, d fs.DirEntry, err error) error {
 			if os.IsNotExist(err) { // delivered while we looked
 				return nil
 			}
 			if err == nil && !d.IsDir() {
-				n++
+				files = append(files, file)
 			}
 			return err
 		})
@@ -142,15 +141,20 @@ func queued(t *testing.T) int {
 			t.Fatal(err)
 		}
 	}
-	return n
+	return files
 }
 
 // waitQueueEmpty waits until every message is delivered, returned or expired.
 func waitQueueEmpty(t *testing.T) {
 	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("in Postfix's queue: %v", queued(t))
+		}
+	})
 	empty := 0 // a message may move between two directories while we look
 	waitFor(t, 60*time.Second, "Postfix's queue is empty", func() bool {
-		if queued(t) == 0 {
+		if len(queued(t)) == 0 {
 			empty++
 		} else {
 			empty = 0
