@@ -81,11 +81,11 @@ func (m *mailMessage) sortParts(e *mimeEntity) {
 	}
 	switch e.typ {
 	case "message/delivery-status", "message/global-delivery-status", "text/delivery-status":
-		first(&m.status, e)
+		keepFirst(&m.status, e)
 	case "message/feedback-report":
-		first(&m.feedback, e)
+		keepFirst(&m.feedback, e)
 	case "message/disposition-notification", "message/global-disposition-notification":
-		first(&m.disposition, e)
+		keepFirst(&m.disposition, e)
 	case "message/rfc822", "message/global", "message/news", "message/partial", "message/rfc822-headers",
 		"message/global-headers", "text/rfc822-headers", "text/rfc822-header", "text/rfc822":
 		m.enclosed = append(m.enclosed, e)
@@ -100,7 +100,7 @@ func (m *mailMessage) sortParts(e *mimeEntity) {
 	}
 }
 
-func first(place **mimeEntity, e *mimeEntity) {
+func keepFirst(place **mimeEntity, e *mimeEntity) {
 	if *place == nil {
 		*place = e
 	}
@@ -198,7 +198,7 @@ func (m *mailMessage) event() event.Event {
 	if sender := cleanAddress(m.original.get("Return-Path")); isAddress(sender) {
 		e.Sender = sender
 	} else if to := m.header.addresses("To"); len(to) > 0 {
-		e.Sender = to[0]
+		e.Sender = peelAddress(to[0])
 	}
 	return e
 }

@@ -2,26 +2,46 @@ package parsers
 
 import "strings"
 
-// diagnosisFor finds in the text what was said of a recipient: the lines that follow its address, else the reply that
-// names it, else any reply, else what follows "because" or "reason", else the text's own words.
+// diagnosisFor finds in the text what was said of a recipient, and is never empty if there is a text.
 func (m *mailMessage) diagnosisFor(addr, other string) string {
+	if d := m.saidOf(addr, other); d != "" {
+		return d
+	}
+	return m.wholeText()
+}
+
+func (m *mailMessage) wholeText() string { return cutText(collapse(m.body), 600) }
+
+// saidOf finds in the text what was said of a recipient: the lines that follow its address, else the reply that names
+// it, else any reply, else what follows "because" or "reason".
+func (m *mailMessage) saidOf(addr, other string) string {
 	lines := strings.Split(m.body, "\n")
 	lines = lines[:min(len(lines), textLinesToRead)]
 	if d := paragraphOf(lines, addr); d != "" {
 		return d
 	}
-	if other != "" {
-		if d := paragraphOf(lines, other); d != "" {
-			return d
-		}
+	if d := paragraphOf(lines, other); d != "" {
+		return d
 	}
 	if d := replyIn(lines, addr); d != "" {
 		return d
 	}
-	if d := labelledReason(lines); d != "" {
+	if d := labelledReason(lines[lineOf(lines, addr):]); d != "" {
 		return d
 	}
-	return cutText(collapse(m.body), 600)
+	return labelledReason(lines)
+}
+
+// lineOf is the first line that names addr, or 0.
+func lineOf(lines []string, addr string) int {
+	if addr != "" {
+		for i, line := range lines {
+			if strings.Contains(line, addr) {
+				return i
+			}
+		}
+	}
+	return 0
 }
 
 // paragraphOf is what stands behind addr at the beginning of a line, and the lines after it up to a blank one.
@@ -31,10 +51,10 @@ func paragraphOf(lines []string, addr string) string {
 	}
 	for i, line := range lines {
 		for _, s := range textAddresses(line) {
-			if !sameAddress(s.addr, addr) || strings.Trim(line[:s.start], " \t>*-•|\"'(<") != "" {
+			if !sameAddress(s.addr, addr) || !standsFirst(line[:s.start]) {
 				continue
 			}
-			said := append([]string{strings.TrimLeft(line[s.end:], ":.>)\"' \t")}, following(lines[i+1:])...)
+			said := append([]string{strings.TrimLeft(withoutMailto(line[s.end:]), ":.>)\"' \t")}, following(lines[i+1:], addr)...)
 			if d := joinLines(said, mailMaxDiagnostic/2); !saysNothing(d) {
 				return d
 			}
@@ -43,42 +63,60 @@ func paragraphOf(lines []string, addr string) string {
 	return ""
 }
 
-// following are the lines that belong to an address above them: up to a blank line once something was said, to a ruled
-// line, or to the next address.
-func following(lines []string) []string {
-	said := false
+// withoutMailto takes off the link that follows an address where HTML was made into text: "<mailto:jo@example.org>".
+func withoutMailto(after string) string {
+	if hasPrefixFold(after, "<mailto:") {
+		_, after, _ = strings.Cut(after, ">")
+	}
+	return after
+}
+
+// following are the lines that belong to addr in a line above them: up to a blank line once something was said, to a
+// ruled line, or to the next address. A line that ends with a colon promises more.
+func following(lines []string, addr string) []string {
+	said, promised := false, false
 	for i, line := range lines[:min(len(lines), 20)] {
 		text := strings.TrimSpace(line)
 		switch {
-		case text == "" && (said || i > 1):
+		case text == "" && (said && !promised || i > 3):
 			return lines[:i]
 		case text == "":
-		case strings.HasPrefix(text, "---") || strings.HasPrefix(text, "===") || strings.HasPrefix(text, "___"):
-			return lines[:i]
-		case beginsWithAddress(text):
+		case isRule(text), i > 0 && isTranscript(text), !promised && beginsWithOther(text, addr):
 			return lines[:i]
 		default:
-			said = true
+			said, promised = true, strings.HasSuffix(text, ":")
 		}
 	}
 	return lines[:min(len(lines), 20)]
 }
 
-func beginsWithAddress(text string) bool {
+func isRule(text string) bool {
+	return strings.HasPrefix(text, "---") || strings.HasPrefix(text, "===") || strings.HasPrefix(text, "___") || strings.HasPrefix(text, "***")
+}
+
+// isTranscript knows the lines of an SMTP session as sendmail shows it.
+func isTranscript(text string) bool {
+	return strings.HasPrefix(text, ">>>") || strings.HasPrefix(text, "<<<") || hasPrefixFold(text, "while talking to") || strings.HasPrefix(text, "... while talking")
+}
+
+// standsFirst says whether before, what precedes an address in its line, is only decoration.
+func standsFirst(before string) bool { return strings.Trim(before, " \t>*-•|\"'(<") == "" }
+
+func beginsWithOther(text, addr string) bool {
 	spans := textAddresses(text)
-	return len(spans) > 0 && strings.Trim(text[:spans[0].start], " \t>*-•<") == ""
+	return len(spans) > 0 && standsFirst(text[:spans[0].start]) && !sameAddress(spans[0].addr, addr)
 }
 
 // replyIn finds an SMTP reply with its continuation lines: the last one that names addr, else the last of all, which
 // in a transcript is the one that decided.
 func replyIn(lines []string, addr string) string {
 	best, named := -1, false
+	addr = strings.ToLower(addr)
 	for i, line := range lines {
-		code, _ := findReply(line)
-		if code == 0 {
+		if code, _ := findReply(line); code == 0 {
 			continue
 		}
-		names := addr != "" && strings.Contains(strings.ToLower(line), strings.ToLower(addr))
+		names := addr != "" && strings.Contains(strings.ToLower(line), addr)
 		if names || !named {
 			best, named = i, names
 		}
@@ -87,37 +125,59 @@ func replyIn(lines []string, addr string) string {
 		return ""
 	}
 	start := best
-	for start > 0 && strings.TrimSpace(lines[start-1]) != "" && best-start < 8 {
-		if code, at := findReply(lines[start-1]); code == 0 || at > 8 {
-			break
-		}
+	for start > 0 && best-start < 8 && isContinued(lines[start-1]) {
 		start--
 	}
-	return joinLines(following2(lines[start:]), mailMaxDiagnostic/2)
-}
-
-// following2 are lines up to the first blank or ruled one.
-func following2(lines []string) []string {
-	for i, line := range lines[:min(len(lines), 16)] {
-		if text := strings.TrimSpace(line); text == "" || strings.HasPrefix(text, "---") {
-			return lines[:i]
+	_, at := findReply(lines[start])
+	said := []string{lines[start][at:]}
+	for _, line := range lines[start+1 : min(len(lines), start+16)] {
+		text := strings.TrimSpace(line)
+		code, at := findReply(text)
+		if text == "" || isRule(text) || isTranscript(text) || code != 0 && at == 0 && !isContinued(said[len(said)-1]) {
+			break
 		}
+		said = append(said, text)
 	}
-	return lines[:min(len(lines), 16)]
+	return joinLines(said, mailMaxDiagnostic/2)
 }
 
+// isContinued says whether line is a reply's line with more to come: "550-5.1.1 The account…" (RFC 5321 §4.2.1).
+func isContinued(line string) bool {
+	line = strings.TrimLeft(line, " \t<>")
+	return len(line) > 4 && line[3] == '-' && replyCode(line) != 0
+}
+
+// theReply cuts what an MTA wrote around the reply it got: "SMTP error from remote mail server after RCPT TO:<jo@…>:
+// host mx.example.org [192.0.2.1]: 550 …", "Remote host said: 550 … Giving up on 192.0.2.1."
+func theReply(diagnostic string) string {
+	code, at := findReply(diagnostic)
+	if code == 0 {
+		return diagnostic
+	}
+	before := strings.ToLower(diagnostic[:at])
+	if !strings.Contains(before, "host ") && !strings.Contains(before, "said") && !strings.Contains(before, "smtp error") {
+		return diagnostic
+	}
+	reply, _, _ := strings.Cut(diagnostic[at:], "Giving up on")
+	if saysNothing(reply) {
+		return diagnostic
+	}
+	return strings.TrimSpace(reply)
+}
+
+// labelledReason is what follows "because:", "Reason:", "原因：": the rest of that line and the lines that belong to it.
 func labelledReason(lines []string) string {
 	for i, line := range lines {
 		lower := strings.ToLower(line)
+		if len(lower) != len(line) || !strings.ContainsAny(line, ":：は") {
+			continue
+		}
 		for _, label := range reasonLabels {
 			at := strings.Index(lower, label)
-			if at < 0 || len(lower) != len(line) {
+			if at < 0 || !endsLabel(line[at+len(label)-1:]) {
 				continue
 			}
-			said := append([]string{line[at:]}, following2(lines[i+1:])...)
-			if len(said) == 1 || strings.TrimSpace(said[1]) == "" {
-				said = append(said, following(lines[min(i+1, len(lines)):])...)
-			}
+			said := append([]string{line[at:]}, following(lines[i+1:], "")...)
 			if d := joinLines(said, mailMaxDiagnostic/2); len(d) > len(label)+8 {
 				return d
 			}
@@ -126,19 +186,26 @@ func labelledReason(lines []string) string {
 	return ""
 }
 
+// endsLabel says whether a colon, or what stands for one in Japanese, follows soon.
+func endsLabel(rest string) bool {
+	return strings.ContainsAny(cutText(rest, 24), ":：は")
+}
+
 // remoteIn finds the host in "host mx.example.org[192.0.2.1] said:", "host mx.example.org [192.0.2.1]:" and
 // "192.0.2.1 does not like recipient".
 func remoteIn(diagnostic string) string {
-	_, after, found := strings.Cut(diagnostic, "host ")
-	if !found {
-		if first, rest, _ := strings.Cut(diagnostic, " "); strings.HasPrefix(rest, "does not like") || strings.HasPrefix(rest, "failed after") {
-			return first
+	if first, rest, _ := strings.Cut(diagnostic, " "); strings.HasPrefix(rest, "does not like") || strings.HasPrefix(rest, "failed after") {
+		return first
+	}
+	for rest := diagnostic; ; {
+		_, after, found := strings.Cut(rest, "host ")
+		if !found {
+			return ""
 		}
-		return ""
+		name := strings.Trim(after[:strings.IndexAny(after+" ", " [(:,;")], "<>.")
+		if strings.Contains(name, ".") && !strings.Contains(name, "@") {
+			return name
+		}
+		rest = after
 	}
-	name := after[:strings.IndexAny(after+" ", " [(:,;")]
-	if name = strings.Trim(name, "<>."); strings.Contains(name, ".") {
-		return name
-	}
-	return ""
 }

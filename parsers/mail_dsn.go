@@ -170,7 +170,7 @@ func typedAddress(v string) string {
 
 // bareLocal keeps a local user's name without a domain, as sendmail and MTAs inside a company write it.
 func bareLocal(typ, addr string) string {
-	if addr == "" || strings.ContainsAny(addr, " \t|/\\:;,<>()=@") || typ != "rfc822" && typ != "local" {
+	if addr == "" || strings.ContainsAny(addr, " \t|/\\:;,<>()=@") || strings.HasPrefix(typ, "x") {
 		return ""
 	}
 	return addr
@@ -204,12 +204,24 @@ func (m *mailMessage) dsnEvents(d dsnReport) []event.Event {
 		r := &d.recipients[i]
 		e := m.dsnEvent(&d, r)
 		if e.Type = r.outcome(); e.Type == "" {
-			m.diagnose(&e, r)
-			e = m.failure(e, failed == 1)
+			m.diagnose(&e, r, failed == 1)
+			if e = m.failure(e, failed == 1); told(events, e.Recipient) {
+				continue
+			}
 		}
 		events = append(events, e)
 	}
 	return events
+}
+
+// told says whether a failure of recipient is among events: sendmail names it once for each alias it went through.
+func told(events []event.Event, recipient string) bool {
+	for i := range events {
+		if events[i].Type == "" && sameAddress(events[i].Recipient, recipient) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *mailMessage) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
@@ -240,19 +252,25 @@ func (m *mailMessage) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
 }
 
 // diagnose fills in what the MTA answered. Where the report's own diagnostic says nothing, the text for humans does.
-func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient) {
+func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 	e.Diagnostic = r.diagnostic
 	if saysNothing(r.diagnostic) || r.diagnosticType == "x-unix" {
 		m.readText()
-		if text := m.diagnosisFor(e.Recipient, r.final); text != "" {
-			e.Diagnostic = text
+		if text := m.saidOf(e.Recipient, r.final); text != "" {
+			e.Diagnostic = theReply(text)
+		} else if saysNothing(e.Diagnostic) && (e.Status == "" || strings.HasSuffix(e.Status, ".0.0")) {
+			e.Diagnostic = m.wholeText()
 		}
 	}
 	e.Code, _ = findReply(e.Diagnostic)
 	e.Expired = strings.HasPrefix(e.Status, "4") || saysExpired(e.Diagnostic)
 	if !e.Expired && (e.Status == "" || e.Status == "5.0.0") { // Exim's status is always 5.0.0
 		m.readText()
-		e.Expired = containsAny(m.lower, expiredTexts)
+		said := m.lower
+		if !single {
+			said = m.saidOf(e.Recipient, r.final)
+		}
+		e.Expired = saysExpired(said)
 	}
 }
 
@@ -260,11 +278,14 @@ func saysExpired(diagnostic string) bool {
 	return containsAny(strings.ToLower(diagnostic), expiredTexts)
 }
 
-// saysNothing is true of "", "550", "smtp; 5.0.0" and "550 failed".
+// saysNothing is true of "", "550", "5.0.0 failed" and of an address alone.
 func saysNothing(diagnostic string) bool {
+	for _, s := range textAddresses(diagnostic) {
+		diagnostic = strings.Replace(diagnostic, s.addr, "", 1)
+	}
 	letters := 0
 	for _, c := range diagnostic {
-		if c > '9' && c != ';' {
+		if c > '9' && c != ';' && c != '<' && c != '>' {
 			letters++
 		}
 	}

@@ -13,7 +13,7 @@ type mailProof struct {
 }
 
 func (p *mailProof) add(subscriber, campaign, evidence string) {
-	if subscriber == "" || p.conflict {
+	if subscriber == "" || subscriber == noUUID || p.conflict {
 		return
 	}
 	if p.subscriber != "" && p.subscriber != subscriber {
@@ -32,18 +32,20 @@ func (p *mailProof) add(subscriber, campaign, evidence string) {
 // addReturned looks at the header of a returned message.
 func (p *mailProof) addReturned(h mailHeader) {
 	campaign := firstUUID(h.text("X-Listmonk-Campaign"))
-	p.add(firstUUID(h.text("X-Listmonk-Subscriber")), campaign, "uuid")
-	p.add2(uuidPair(cleanMessageID(h.get("Message-ID")), ".", "@"))
+	p.add(firstUUID(h.text("X-Listmonk-Subscriber")), campaign, evidenceUUID)
+	p.addPair(messageIDUUIDs(cleanMessageID(h.get("Message-ID"))))
 	h.each("List-Unsubscribe", func(v string) { p.addUnsubscribe(v) })
 	h.each("Return-Path", func(v string) { p.addVERP(cleanAddress(v)) })
 }
 
-func (p *mailProof) add2(campaign, subscriber string) { p.add(subscriber, campaign, "uuid") }
+func (p *mailProof) addPair(campaign, subscriber string) { p.add(subscriber, campaign, evidenceUUID) }
 
 // addUnsubscribe reads listmonk's `https://lists.example.com/subscription/CAMPAIGN/SUBSCRIBER`.
 func (p *mailProof) addUnsubscribe(v string) {
 	if _, path, found := strings.Cut(v, "/subscription/"); found {
-		p.add2(uuidPair(path, "/", ""))
+		if len(path) > 2*uuidLength && path[uuidLength] == '/' {
+			p.addPair(messageIDUUIDs(path[:uuidLength] + "." + path[uuidLength+1:2*uuidLength+1] + "@"))
+		}
 	}
 }
 
@@ -57,9 +59,9 @@ func (p *mailProof) addVERP(addr string) {
 	if first := firstUUID(local); first != "" {
 		_, rest, _ := strings.Cut(strings.ToLower(local), first)
 		if second := firstUUID(rest); second != "" {
-			p.add(second, first, "verp")
+			p.add(second, first, evidenceVERP)
 		} else {
-			p.add(first, "", "verp")
+			p.add(first, "", evidenceVERP)
 		}
 		return
 	}
@@ -107,7 +109,7 @@ func (p *mailProof) addRaw(text string) {
 		}
 		at += len(field) + next
 	}
-	p.add(subscriber, campaign, "uuid")
+	p.add(subscriber, campaign, evidenceUUID)
 }
 
 // peelAddress takes off what forwarders wrap around an envelope address: BATV (`prvs=TAG=jo@`, `prvs=jo/TAG@`,
@@ -154,23 +156,6 @@ func peelOnce(local string) (inner, domain string) {
 		}
 	}
 	return "", ""
-}
-
-// uuidPair reads two UUIDs with sep between and, if end is not empty, end behind.
-func uuidPair(s, sep, end string) (first, second string) {
-	const n = 36
-	if len(s) < 2*n+len(sep)+len(end) || !isUUID(s[:n]) || !strings.HasPrefix(s[n:], sep) {
-		return "", ""
-	}
-	rest := s[n+len(sep):]
-	if !isUUID(rest[:n]) || !strings.HasPrefix(rest[n:], end) {
-		return "", ""
-	}
-	first, second = strings.ToLower(s[:n]), strings.ToLower(rest[:n])
-	if second == noUUID {
-		return "", ""
-	}
-	return first, second
 }
 
 const noUUID = "00000000-0000-0000-0000-000000000000" // listmonk's test messages

@@ -71,7 +71,18 @@ func (m *mailMessage) isHuman() bool {
 		return false
 	}
 	subject := strings.ToLower(m.header.text("Subject"))
-	return replyPrefix(subject)
+	if !replyPrefix(subject) {
+		return false
+	}
+	if !containsAny(subject, failureSubjects) || m.header.has("In-Reply-To") || m.header.has("References") || forwardPrefix(subject) {
+		return true
+	}
+	m.readText()
+	return strings.Contains(m.body, "\n>")
+}
+
+func forwardPrefix(subject string) bool {
+	return !hasPrefixFold(subject, "re") && !hasPrefixFold(subject, "aw")
 }
 
 func replyPrefix(subject string) bool {
@@ -90,18 +101,21 @@ func (m *mailMessage) notBounce() event.Type {
 	switch {
 	case m.hotmailComplaint():
 		return ""
-	case m.isListCommand(subject), m.isReport(subject), strings.HasPrefix(subject, "postmaster copy"), m.isHuman():
+	case m.isReport(subject), strings.HasPrefix(subject, "postmaster copy"), m.isHuman():
 		return event.Ordinary
 	}
 	system := from.daemon || from.null
 	failing := containsAny(subject, failureSubjects)
+	if !failing && isListNotice(subject) {
+		return event.Ordinary
+	}
 	if m.isAutoreply(subject, from.daemon && failing) {
 		return event.Autoreply
 	}
 	if !failing && !from.daemon && containsAny(m.lower, challengeTexts) && m.autoSubmitted() {
 		return event.Challenge
 	}
-	if m.isDelay(subject) && (system || failing) {
+	if (system || failing) && m.isDelay(subject, failing) {
 		return event.Delayed
 	}
 	telling := m.header.has("X-Failed-Recipients") || containsAny(m.lower, failureTexts)
@@ -114,14 +128,24 @@ func (m *mailMessage) notBounce() event.Type {
 	return event.Ordinary
 }
 
-// isDelay knows notices that the server still tries. "Warning" in the subject is worth more than any word in the
-// text, which often says both what is and what will be.
-func (m *mailMessage) isDelay(subject string) bool {
-	if strings.HasPrefix(subject, "warning") || containsAny(subject, delaySubjects) {
+// isDelay knows notices that the server still tries. A subject that warns of a delay is worth more than any word in the
+// text, which often says both what is and what will be; so is the one that Postfix gives to final failures only.
+func (m *mailMessage) isDelay(subject string, failing bool) bool {
+	switch {
+	case containsAny(subject, delaySubjects), strings.Contains(subject, "warning") && (!failing || containsAny(subject, spans)):
 		return !containsAny(subject, finalTexts)
+	case strings.Contains(subject, "undelivered mail returned to sender"):
+		return false
 	}
 	return containsAny(m.lower, delayTexts) && !containsAny(m.lower, finalTexts)
 }
+
+// spans stand in the subject of a warning: "could not send message for past 4 hours".
+var spans = phrases(`
+hour
+minute
+past
+`)
 
 // isAutoreply looks for RFC 3834 and what was there before it. Exim and Gmail mark their bounces auto-replied too, so
 // a mail system that names a failure is not believed to be on vacation.
@@ -150,12 +174,17 @@ func (m *mailMessage) autoSubmitted() bool {
 	return v != "" && v != "no" || m.header.has("X-Auto-Response-Suppress") || m.header.has("Precedence") || m.header.has("In-Reply-To") || m.header.has("References")
 }
 
-// isListCommand knows the answers of list managers to commands and moderators' notices.
-func (m *mailMessage) isListCommand(subject string) bool {
-	return strings.Contains(subject, "results of your email command") || strings.Contains(subject, "moderator") ||
-		strings.Contains(subject, "post by non-member") || strings.Contains(subject, "not member") ||
-		strings.Contains(subject, "bounce action notification") || strings.Contains(subject, "confirm subscription")
-}
+// isListNotice knows the answers of list managers to commands, and what they tell a moderator.
+func isListNotice(subject string) bool { return containsAny(subject, listSubjects) }
+
+var listSubjects = phrases(`
+results of your email command
+moderator
+non-member
+not member
+confirm subscription
+subscription confirmation
+`)
 
 // isReport knows DMARC aggregate (RFC 7489 §7.2.1.1) and TLS reports (RFC 8460 §5.3).
 func (m *mailMessage) isReport(subject string) bool {
@@ -164,3 +193,12 @@ func (m *mailMessage) isReport(subject string) bool {
 
 // collapse makes one blank of each run of white space.
 func collapse(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// isChallenge knows a challenge dressed up as a delivery status: no mail system sent it, and it asks for something.
+func (m *mailMessage) isChallenge() bool {
+	if s := m.sender(); s.daemon || s.null {
+		return false
+	}
+	m.readText()
+	return containsAny(m.lower, challengeTexts)
+}

@@ -22,7 +22,9 @@ failure delivery
 failure notice
 failure notification
 failed mail
+mail failed
 mail failure
+message failed
 message failure
 returned mail
 returned to sender
@@ -719,6 +721,7 @@ approved sender
 approved senders
 allowed senders list
 guest list
+waitlisted
 whitelist
 spam blocker
 spamblocker

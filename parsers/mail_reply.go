@@ -45,7 +45,7 @@ func replyCode(s string) int {
 	if len(s) < 3 || s[0] != '4' && s[0] != '5' || s[1] < '0' || s[1] > '5' || !isDigit(s[2]) {
 		return 0
 	}
-	if len(s) > 3 && strings.IndexByte(" -:\t#;,<", s[3]) < 0 {
+	if len(s) > 3 && strings.IndexByte(" -:\t#;,<])", s[3]) < 0 {
 		return 0
 	}
 	return int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
@@ -72,7 +72,7 @@ func speaksLikeReply(s string, i int) bool {
 		return true
 	}
 	before := strings.ToLower(strings.TrimRight(s[max(0, i-24):i], " \t\"'(<["))
-	for _, word := range []string{"said:", "error:", "error", "code:", "code", "response:", "reply:", "reason:", "returned", "<<<", "smtp;", "smtp", "server:", "message:", "was:", "status:", "status", ":", "|", "with", "\n", "]"} {
+	for _, word := range []string{"said:", "error:", "error", "code:", "code", "response:", "reply:", "reason:", "returned", "<<<", "smtp;", "smtp", "server:", "message:", "was:", "status:", "status", ":", "：", "|", "with", "\n", "]"} {
 		if strings.HasSuffix(before, word) {
 			return true
 		}

@@ -169,7 +169,7 @@ func (m *mailMessage) textEvents() []event.Event {
 		}
 	}
 	failures := m.failures()
-	if failures[0].addr == "" {
+	if m.wrapped != nil && (failures[0] == "" || m.body == "") {
 		if events := m.enclosedReport(); len(events) > 0 {
 			return events
 		}
@@ -177,12 +177,13 @@ func (m *mailMessage) textEvents() []event.Event {
 	events := make([]event.Event, 0, len(failures))
 	for _, f := range failures {
 		e := m.event()
-		e.Recipient, e.OriginalRecipient = f.addr, f.other
-		e.Diagnostic = m.diagnosisFor(f.addr, f.other)
+		e.Recipient = f
+		e.Diagnostic = m.diagnosisFor(f, "")
+		e.Expired = saysExpired(e.Diagnostic) || len(failures) == 1 && saysExpired(m.lower)
+		e.RemoteMTA = remoteIn(e.Diagnostic)
+		e.Diagnostic = theReply(e.Diagnostic)
 		e.Code, _ = findReply(e.Diagnostic)
 		e.Status = firstStatus(e.Diagnostic)
-		e.RemoteMTA = remoteIn(e.Diagnostic)
-		e.Expired = saysExpired(e.Diagnostic) || saysExpired(m.lower)
 		events = append(events, m.failure(e, len(failures) == 1))
 	}
 	return events
@@ -209,7 +210,7 @@ type textFailure struct{ addr, other string }
 
 // failures finds who failed: what the header says, else what the text says, else to whom the returned message went if
 // that was one. The last resort is a failure of nobody: a bounce to be counted.
-func (m *mailMessage) failures() []textFailure {
+func (m *mailMessage) failures() []string {
 	var found []string
 	m.header.each("X-Failed-Recipients", func(v string) {
 		for _, a := range strings.Split(decodeWords(v), ",") {
@@ -224,18 +225,41 @@ func (m *mailMessage) failures() []textFailure {
 		found = m.textRecipients()
 	}
 	if len(found) == 0 {
-		if found = m.original.addresses("To"); len(found) != 1 || len(m.original.addresses("Cc")) > 0 {
+		found = m.localRecipients()
+	}
+	if len(found) == 0 && m.wrapped == nil {
+		if found = m.original.addresses("To"); len(found) != 1 || m.original.has("Cc") || !isAddress(found[0]) {
 			found = nil
 		}
 	}
 	if len(found) == 0 {
-		return []textFailure{{}}
+		found = []string{m.proof.recipient}
 	}
-	failures := make([]textFailure, len(found))
-	for i, a := range found {
-		failures[i] = textFailure{addr: a}
+	return found
+}
+
+// localRecipients reads AOL's way: "…to the following recipients could not be delivered…:" and a line with the local
+// part alone. The domain is the reporter's.
+func (m *mailMessage) localRecipients() []string {
+	from := m.header.addresses("From")
+	if len(from) != 1 || !m.sender().daemon {
+		return nil
 	}
-	return failures
+	domain := from[0][strings.LastIndexByte(from[0], '@'):]
+	var found []string
+	listed := false
+	for _, line := range strings.Split(m.body, "\n") {
+		switch line = strings.TrimSpace(line); {
+		case line == "":
+		case strings.Contains(line, "following recipient"):
+			listed = strings.HasSuffix(line, ":")
+		case listed && !strings.ContainsAny(line, " \t@:/"):
+			found = addAddress(found, line+domain)
+		default:
+			listed = false
+		}
+	}
+	return found
 }
 
 // How sure a line's wording makes an address the failed recipient.
@@ -266,7 +290,12 @@ func (m *mailMessage) textRecipients() []string {
 	var all []candidate
 	best := candidate{weight: 2*inSentence - 1}
 	lines := strings.Split(m.body, "\n")
+	owner := -1 // indentation of the address whose lines these are; -1 outside of such lines
 	for _, line := range lines[:min(len(lines), textLinesToRead)] {
+		indent := len(line) - len(strings.TrimLeft(line, " \t"))
+		if owner >= 0 && indent <= owner || indent == len(line) {
+			owner = -1
+		}
 		if !strings.Contains(line, "@") || len(all) > 2*mailMaxRecipients {
 			continue
 		}
@@ -275,6 +304,11 @@ func (m *mailMessage) textRecipients() []string {
 				continue
 			}
 			c := candidate{addr: s.addr, class: wording(line, s)}
+			if owner >= 0 { // "<jo@example.org>: host … said: 550\n    <bounces@example.com>: unauthorized sender"
+				c.class = min(c.class, mentioned)
+			} else if c.class >= beforeReason {
+				owner = indent
+			}
 			c.weight = 2*c.class + known[strings.ToLower(s.addr)]
 			all = append(all, c)
 			if c.weight > best.weight {
@@ -317,7 +351,7 @@ func wording(line string, s addressSpan) int {
 	switch {
 	case before == "" && (after == "" || after == "." || after == "," || after == ";" || after[0] == ':'):
 		return onItsOwn
-	case (before == "" || replyCode(before) != 0 && len(before) < 14) && !containsAny(after, senderWords):
+	case (before == "" || replyCode(before) != 0 && strings.Trim(before, "0123456789.-# <") == "") && !containsAny(after, senderWords):
 		return beforeReason
 	case strings.HasSuffix(strings.TrimRight(before, " \t<"), ":") && containsAny(before, recipientWords), strings.HasPrefix(before, "to:"):
 		return afterLabel
