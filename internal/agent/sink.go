@@ -50,8 +50,9 @@ type sink struct {
 	mu     sync.Mutex // held while parsing; commits of independent records run side by side
 	parser parsers.Parser
 	batch  *queue.Batch
-	when   time.Time // of the record being parsed
-	found  int       // outcomes of the record being parsed
+	when   time.Time             // of the record being parsed
+	found  int                   // outcomes of the record being parsed
+	noted  map[event.Type]uint64 // of this batch, by the types that are only counted
 	emit   func(event.Event)
 }
 
@@ -118,6 +119,10 @@ func (s *sink) parse(recs []event.Record) (*queue.Batch, error) {
 		}
 		read += s.found
 	}
+	for t, n := range s.noted {
+		b.Counts["ignored/"+string(t)] += n
+	}
+	clear(s.noted)
 	b.Counts["read"] += uint64(read)
 	if other > 0 {
 		b.Counts["ignored/"+ignoredOther] += uint64(other)
@@ -143,7 +148,7 @@ func (s *sink) ready() error {
 			return fmt.Errorf("restore the memory of parser %s: %w", s.format.Type, err)
 		}
 	}
-	s.parser, s.emit = p, s.accept
+	s.parser, s.emit, s.noted = p, s.accept, map[event.Type]uint64{}
 	return nil
 }
 
@@ -172,7 +177,7 @@ func (s *sink) accept(e event.Event) {
 	}
 	if e.Type != "" && !e.Type.Reported() {
 		s.found++
-		s.ignore(string(e.Type))
+		s.noted[e.Type]++
 		return
 	}
 	if e.Recipient == "" && e.SubscriberUUID == "" {

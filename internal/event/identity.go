@@ -66,7 +66,8 @@ func (e *Event) recipients() []string {
 
 // key hashes its parts with their lengths in between, so that no two lists of parts give the same bytes.
 func key(parts ...string) Key {
-	var b []byte
+	var room [512]byte // on the stack: one delivery in the log is one hash
+	b := room[:0]
 	for _, p := range parts {
 		b = append(b, byte(len(p)>>24), byte(len(p)>>16), byte(len(p)>>8), byte(len(p)))
 		b = append(b, p...)
