@@ -156,13 +156,15 @@ func (t *txn) forgetPassed() error {
 		return err
 	}
 	events := t.Bucket(bucketEvents)
-	for {
-		k, _ := events.Cursor().First()
-		if k == nil || numbered(k) > passed {
-			return nil
-		}
-		if err := events.Delete(slices.Clone(k)); err != nil {
+	var keys [][]byte // not deleted on the way: a cursor would step over every emptied page again and again
+	c := events.Cursor()
+	for k, _ := c.First(); k != nil && numbered(k) <= passed; k, _ = c.Next() {
+		keys = append(keys, slices.Clone(k))
+	}
+	for _, k := range keys {
+		if err := events.Delete(k); err != nil {
 			return err
 		}
 	}
+	return nil
 }

@@ -20,7 +20,7 @@ const (
 	pageSize    = 4096 // whatever the machine's: a commit writes whole pages
 	allocSize   = 4 << 20
 	format      = 1
-	lockTimeout = 2 * time.Second // a daemon that restarts may still be closing
+	lockTimeout = time.Second // a daemon that restarts may still be closing
 )
 
 // Open opens the queue file, making it and its folder if there is none.

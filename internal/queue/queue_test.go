@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -31,6 +33,8 @@ func openNew(t testing.TB, o Options) *Queue {
 	}
 	return openAt(t, filepath.Join(t.TempDir(), "sub", "queue.db"), o)
 }
+
+func textLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // bounce is an event as the agent hands it in; n tells it from others.
 func bounce(n int) event.Event {

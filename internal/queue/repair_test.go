@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -69,7 +68,7 @@ func TestHopelessFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			var log bytes.Buffer
-			q := openAt(t, path, Options{Outputs: []string{"out"}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			q := openAt(t, path, Options{Outputs: []string{"out"}, Log: textLog(&log)})
 			aside := damaged(path)
 			if len(aside) != 1 {
 				t.Fatalf("moved aside: %q", aside)
@@ -106,7 +105,7 @@ func TestDamagedPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	random := rand.New(rand.NewPCG(3, 4))
-	rounds := 300
+	rounds := 120
 	if testing.Short() {
 		rounds = 50
 	}
