@@ -35,7 +35,7 @@ const (
 // A Classifier holds compiled rules. It is safe for concurrent use.
 type Classifier struct {
 	rules   []rule // the user's first
-	phrases index
+	phrases *index
 	scratch sync.Pool // *scratch
 }
 
@@ -71,7 +71,8 @@ func New(user []Rule) (*Classifier, error) {
 }
 
 // Classify says what r means. The type follows from the reason with two exceptions: after deferrals (Expired, or words
-// that say so), or told only by temporary replies, a hard reason is soft. A user's rule may set the type itself.
+// that say so), or told only by temporary replies (or words that say so), a hard reason is soft. A user's rule may set
+// the type itself.
 func (c *Classifier) Classify(r Reply) Verdict {
 	s := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(s)

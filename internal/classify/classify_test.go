@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -69,6 +70,25 @@ func exampleReply(r Rule, phrase string) Reply {
 		reply.Remote = strings.TrimPrefix(r.Remote[0], "*.")
 	}
 	return reply
+}
+
+// testdata/replies.txt has one reply a line, its reason in front.
+func TestReplies(t *testing.T) {
+	data, err := os.ReadFile("testdata/replies.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Default()
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(line)
+		reason, text, ok := strings.Cut(line, " ")
+		if !ok || reason == "#" {
+			continue
+		}
+		if v := c.Classify(Reply{Text: text}); string(v.Reason) != reason {
+			t.Errorf("%s\n  is %s (%s), not %s", text, v.Reason, v.Rule, reason)
+		}
+	}
 }
 
 func BenchmarkClassify(b *testing.B) {

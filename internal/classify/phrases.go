@@ -1,6 +1,9 @@
 package classify
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A phrase is literal pieces that follow each other with at most gap bytes between them: "user * unknown".
 type phrase struct {
@@ -13,74 +16,79 @@ type phrase struct {
 // fewest other phrases have, so that most positions of a text cost one look at a small table.
 type index struct {
 	phrases []phrase
-	seen    [1 << 16 / 64]uint64 // hashes of the keys, so that most look-ups end here
-	anchors map[uint32][]anchor
+	heads   [1<<hashBits + 1]uint16 // where the anchors of a hash begin; they end where the next one's begin
+	anchors []anchor
 	short   []int // phrases without a piece of keySize bytes
 }
 
 // anchor says that a key stands at offset in pieces[piece] of a phrase.
-type anchor struct{ phrase, piece, offset int }
+type anchor struct {
+	hash                  uint16
+	phrase, piece, offset int
+}
 
-const keySize = 4
+const (
+	keySize  = 4
+	hashBits = 14
+)
 
-func newIndex(rules []rule) index {
-	x := index{anchors: map[uint32][]anchor{}}
-	uses := map[uint32]int{}
+func newIndex(rules []rule) *index {
+	x := &index{}
+	var uses [1 << hashBits]int
 	for i, r := range rules {
 		for _, p := range r.phrases {
 			p.rule = i
 			x.phrases = append(x.phrases, p)
-			p.eachKey(func(key uint32, _, _ int) { uses[key]++ })
+			p.eachKey(func(hash uint16, _, _ int) { uses[hash]++ })
 		}
 	}
 	for i, p := range x.phrases {
-		x.file(i, p, uses)
+		if a, ok := p.rarest(&uses); ok {
+			a.phrase = i
+			x.anchors = append(x.anchors, a)
+		} else {
+			x.short = append(x.short, i)
+		}
+	}
+	slices.SortStableFunc(x.anchors, func(a, b anchor) int { return int(a.hash) - int(b.hash) })
+	for _, a := range x.anchors {
+		x.heads[a.hash+1]++
+	}
+	for i := range x.heads[1:] {
+		x.heads[i+1] += x.heads[i]
 	}
 	return x
 }
 
-func (x *index) file(i int, p phrase, uses map[uint32]int) {
-	var best uint32
-	at, fewest := anchor{phrase: i}, 0
-	p.eachKey(func(key uint32, piece, offset int) {
-		if n := uses[key]; fewest == 0 || n < fewest {
-			best, fewest = key, n
-			at.piece, at.offset = piece, offset
+// rarest picks the key of p that the fewest phrases have.
+func (p phrase) rarest(uses *[1 << hashBits]int) (best anchor, ok bool) {
+	p.eachKey(func(hash uint16, piece, offset int) {
+		if !ok || uses[hash] < uses[best.hash] {
+			best, ok = anchor{hash: hash, piece: piece, offset: offset}, true
 		}
 	})
-	if fewest == 0 {
-		x.short = append(x.short, i)
-		return
-	}
-	x.anchors[best] = append(x.anchors[best], at)
-	h := hash(best)
-	x.seen[h/64] |= 1 << (h % 64)
+	return best, ok
 }
 
-func (p phrase) eachKey(f func(key uint32, piece, offset int)) {
+func (p phrase) eachKey(f func(hash uint16, piece, offset int)) {
 	for i, piece := range p.pieces {
 		for o := 0; o+keySize <= len(piece); o++ {
-			f(keyAt(piece, o), i, o)
+			f(hashAt(piece, o), i, o)
 		}
 	}
 }
 
-func keyAt(s string, i int) uint32 {
+func hashAt(s string, i int) uint16 {
 	_ = s[i+3]
-	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
+	key := uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
+	return uint16(key * 2654435761 >> (32 - hashBits))
 }
-
-func hash(key uint32) uint16 { return uint16(key * 2654435761 >> 16) }
 
 // find marks every rule that has a phrase in text.
 func (x *index) find(text string, m *marks) {
 	for i := 0; i+keySize <= len(text); i++ {
-		key := keyAt(text, i)
-		h := hash(key)
-		if x.seen[h/64]&(1<<(h%64)) == 0 {
-			continue
-		}
-		for _, a := range x.anchors[key] {
+		hash := hashAt(text, i)
+		for _, a := range x.anchors[x.heads[hash]:x.heads[hash+1]] {
 			x.try(text, i, a, m)
 		}
 	}

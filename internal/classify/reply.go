@@ -56,8 +56,12 @@ func (f *facts) read(r Reply) {
 
 func failure(code int) bool { return code >= 400 && code <= 599 }
 
-// temporary says that only temporary replies tell of the failure: 4xx or 4.x.x, and no 5.x.x that says something.
+// temporary says that only temporary replies tell of the failure: 4xx or 4.x.x, and no 5.x.x that says something. A
+// reply that calls itself temporary ("550 user temporarily locked") is believed too.
 func (f *facts) temporary() bool {
+	if strings.Contains(f.text, "temporar") { // English, French, Spanish, Portuguese, Italian
+		return true
+	}
 	if f.code/100 == 4 {
 		return f.status[0] != 5 || f.status.vague()
 	}
