@@ -4,6 +4,7 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
@@ -36,9 +37,38 @@ func (mailParser) Parse(rec event.Record, emit func(event.Event)) error {
 		return err
 	}
 	for _, e := range m.events() {
+		tidy(&e)
 		emit(e)
 	}
 	return nil
+}
+
+// tidy makes every text what JSON and a database can carry: valid UTF-8, no control characters, of bounded length.
+func tidy(e *event.Event) {
+	for _, field := range []*string{&e.Recipient, &e.OriginalRecipient, &e.Sender} {
+		*field = tidyText(*field, mailMaxAddress)
+	}
+	for _, field := range []*string{&e.MessageID, &e.QueueID, &e.RemoteMTA, &e.Host, &e.Status} {
+		*field = tidyText(*field, mailMaxName)
+	}
+	e.Diagnostic = tidyText(e.Diagnostic, mailMaxDiagnostic)
+}
+
+func tidyText(s string, limit int) string {
+	s = cutText(s, limit)
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7F {
+			return strings.Map(printable, strings.ToValidUTF8(s, "?"))
+		}
+	}
+	return s
+}
+
+func printable(r rune) rune {
+	if r < ' ' || r == 0x7F || r == utf8.RuneError {
+		return '?'
+	}
+	return r
 }
 
 // mailMessage is a message taken apart. Its own structure is kept apart from what it returns: a delivery-status part
@@ -226,7 +256,6 @@ func (m *mailMessage) failure(e event.Event, single bool) event.Event {
 	if !single && !m.sentTo(e) { // the proof is somebody else's
 		e.SubscriberUUID, e.CampaignUUID, e.Evidence = "", "", ""
 	}
-	e.Diagnostic = cutText(strings.ToValidUTF8(e.Diagnostic, "�"), mailMaxDiagnostic)
 	return e
 }
 
@@ -253,7 +282,10 @@ func (m *mailMessage) sentTo(e event.Event) bool {
 	return false
 }
 
-const mailMaxDiagnostic = 2 << 10
+const (
+	mailMaxDiagnostic = 2 << 10
+	mailMaxName       = 512 // bytes of an id or a host name
+)
 
 // cutText cuts s at a rune's border.
 func cutText(s string, limit int) string {

@@ -143,8 +143,13 @@ func cleanAddress(s string) string {
 // isAddress says whether s can be an address at all; a report may name "undisclosed" or a program instead.
 func isAddress(s string) bool {
 	at := strings.LastIndexByte(s, '@')
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7F {
+			return false
+		}
+	}
 	return at > 0 && at < len(s)-1 && len(s) <= mailMaxAddress && !strings.ContainsAny(s[at:], " \t,;|/()<>") &&
-		(s[0] == '"' || !strings.ContainsAny(s[:at], " \t<>()|,;@"))
+		(s[0] == '"' || !strings.ContainsAny(s[:at], " \t<>()|,;@")) && utf8.ValidString(s)
 }
 
 // decodeXtext undoes RFC 3461 §4 in an address that was copied from the ORCPT parameter as it stood. Only what xtext

@@ -145,11 +145,14 @@ func unfold(v []byte) string {
 
 var wordDecoder = mime.WordDecoder{CharsetReader: charset.Reader}
 
+const mailMaxWord = 2 << 10 // bytes of a value with encoded words; each costs a decoder
+
 // decodeWords decodes what can be decoded and leaves the rest as it is.
 func decodeWords(s string) string {
 	if !strings.Contains(s, "=?") {
 		return s
 	}
+	s = cutText(s, mailMaxWord)
 	if decoded, err := wordDecoder.DecodeHeader(s); err == nil {
 		return decoded
 	}

@@ -18,7 +18,11 @@ func (m *mailMessage) readText() {
 	m.useText(text)
 }
 
+// mailMaxWords is how much of a text is searched for words, in bytes; a report says what it has to say at the top.
+const mailMaxWords = 64 << 10
+
 func (m *mailMessage) useText(text string) {
+	text = cutText(text, mailMaxWords)
 	lines := strings.Split(text, "\n")
 	end, header := findCopy(lines)
 	m.body = strings.Join(lines[:end], "\n")
