@@ -241,3 +241,18 @@ func TestListmonkEOFNamesTheSwitch(t *testing.T) {
 	url, _ := rawServer(t, readRequest)
 	expect(t, "EOF", sendOne(t, t.Context(), posterTo(t, "listmonk", url)), "bounce processing is off in Settings → Bounces")
 }
+
+func BenchmarkListmonkSend(b *testing.B) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, `{"data":true}`)
+	}))
+	defer s.Close()
+	out := mustBuild(b, "listmonk", "url: "+s.URL+listmonkRoute, "username: bouncefeed", "password_file: "+tokenFile(b))
+	batch := []event.Event{someEvent("a")}
+	for b.Loop() {
+		if err := out.Send(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
