@@ -29,13 +29,9 @@ func (a *app) check(cmd *cobra.Command, online bool) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.DiscardHandler)
-	if err := agent.Check(cfg, a.configPath, version, log); err != nil {
-		return err
-	}
 	found := []agent.Finding{{What: "configuration " + a.configPath, OK: true}}
 	if online {
-		asked, err := agent.CheckOnline(cmd.Context(), cfg, a.configPath, version, log)
+		asked, err := agent.CheckOnline(cmd.Context(), cfg, a.configPath, version, slog.New(slog.DiscardHandler))
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ Lines of no interest are left out unless --all is given. With --json every line 
 
 func someFiles(cmd *cobra.Command, files []string) error {
 	if len(files) == 0 {
-		return &usageError{fmt.Errorf("%s needs a file, or - for standard input (see 'bouncefeed %s --help')", cmd.CommandPath(), cmd.Name())}
+		return &usageError{fmt.Errorf("%s needs a file, or - for standard input (see '%s --help')", cmd.CommandPath(), cmd.CommandPath())}
 	}
 	return nil
 }

@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"bouncefeed/internal/agent"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
 )
@@ -74,13 +77,19 @@ Try 'bouncefeed demo' first: it needs no configuration and no rights.
 	return root
 }
 
-// load reads the configuration.
-func (a *app) load() (*config.Config, error) { return config.Load(a.configPath) }
+// load reads the configuration and builds every module of it: all mistakes at once.
+func (a *app) load() (*config.Config, error) {
+	cfg, err := config.Load(a.configPath)
+	if cfg == nil {
+		return nil, err
+	}
+	return cfg, config.Join(a.configPath, err, agent.Check(cfg, a.configPath, version, slog.New(slog.DiscardHandler)))
+}
 
 // loadIfThere reads the configuration for commands that can do without: a missing or unreadable file is no mistake
 // unless it was asked for.
 func (a *app) loadIfThere(cmd *cobra.Command) (*config.Config, error) {
-	cfg, err := a.load()
+	cfg, err := config.Load(a.configPath)
 	if err != nil && !cmd.Flags().Changed("config") && (errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)) {
 		return nil, nil
 	}
@@ -135,6 +144,9 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}
+	if strings.HasPrefix(err.Error(), "unknown command") { // cobra has no type for it
+		return exitUsage
+	}
 	if errors.Is(err, control.ErrNotRunning) {
 		return exitUnavailable
 	}
@@ -148,6 +160,9 @@ func describe(err error) string {
 			noun = "mistakes"
 		}
 		return fmt.Sprintf("%s\n%d %s in the configuration", errs, len(errs), noun)
+	}
+	if strings.HasPrefix(err.Error(), "bouncefeed ") {
+		return err.Error()
 	}
 	return "bouncefeed: " + err.Error()
 }

@@ -53,7 +53,14 @@ func clean(s string) string {
 
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return &usageError{fmt.Errorf("%s takes no %q (see 'bouncefeed %s --help')", cmd.CommandPath(), args[0], cmd.Name())}
+		return &usageError{fmt.Errorf("%s takes no %q (see '%s --help')", cmd.CommandPath(), args[0], cmd.CommandPath())}
+	}
+	return nil
+}
+
+func oneArg(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return &usageError{fmt.Errorf("%s takes one argument (see '%s --help')", cmd.CommandPath(), cmd.CommandPath())}
 	}
 	return nil
 }

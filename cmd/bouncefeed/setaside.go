@@ -73,7 +73,7 @@ func (a *app) newShelf(s shelf) *cobra.Command {
 		cmd.AddCommand(a.socketFlag(a.jsonFlag(sub)))
 	}
 	add("list", "list them", noArgs, func(cmd *cobra.Command, _ []string, q url.Values) error { return a.listShelf(cmd, s, q) })
-	add("show NUMBER", "show one whole", cobra.ExactArgs(1), func(cmd *cobra.Command, args []string, q url.Values) error {
+	add("show NUMBER", "show one whole", oneArg, func(cmd *cobra.Command, args []string, q url.Values) error {
 		return a.showShelf(cmd, s, args[0], q)
 	})
 	count := func(call, done string) func(*cobra.Command, []string, url.Values) error {

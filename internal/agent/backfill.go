@@ -6,7 +6,9 @@ import (
 	"encoding/gob"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,6 +98,9 @@ func (b *Backfill) target(ctx context.Context, s *sink, sum *BackfillSummary) (s
 // newLooseSink makes a sink that belongs to no running input, for format as. With a configuration it has the admin's
 // rules and the settings of the first input that reads this format.
 func newLooseSink(cfg *config.Config, as, version string, log *slog.Logger) (*sink, error) {
+	if !slices.Contains(Formats(), as) {
+		return nil, fmt.Errorf("unknown format %q: one of %s", as, strings.Join(Formats(), ", "))
+	}
 	s := &sink{name: as, format: config.Section{Type: as}, classifier: classify.Default(), now: time.Now}
 	host := config.Default().Host
 	if cfg != nil {
@@ -112,7 +117,7 @@ func newLooseSink(cfg *config.Config, as, version string, log *slog.Logger) (*si
 		}
 	}
 	s.env = config.Env{Name: s.name, Host: host, Version: version, Log: log}
-	return s, s.ready() // an unknown format is told at once
+	return s, s.ready()
 }
 
 // tally counts what passes on its way to target, and keeps back what lies outside of the wanted time.

@@ -77,7 +77,8 @@ func Default() *Config {
 }
 
 // Load reads and checks the file at path. The error is an Errors with every mistake found outside the modules'
-// own sections.
+// own sections; the Config beside it holds what could be decoded all the same, so that the modules' mistakes can be
+// told too. It is nil if there is nothing to decode.
 func Load(path string) (*Config, error) {
 	data, err := readCapped(path, MaxSize)
 	if err != nil {
@@ -89,7 +90,7 @@ func Load(path string) (*Config, error) {
 // moduleName is what an admin may call an input or output: it keys checkpoints, metrics and log lines.
 var moduleName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)
 
-// Parse checks data, the contents of the file called name.
+// Parse is Load for data, the contents of the file called name.
 func Parse(name string, data []byte) (*Config, error) {
 	root, err := document(name, data)
 	if err != nil {
@@ -106,7 +107,7 @@ func Parse(name string, data []byte) (*Config, error) {
 		}
 	}
 	if len(d.errs) > 0 {
-		return nil, d.errs.sorted()
+		return c, d.errs.sorted()
 	}
 	return c, nil
 }
