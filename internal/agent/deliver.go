@@ -69,34 +69,52 @@ func (d *delivery) ended(ctx context.Context, err error) error {
 	return err
 }
 
-// ship sends one batch until the receiver has it or refused it for good.
+// ship sends one batch until the receiver has it or refused it for good. If it refuses several events together, one
+// alone may be to blame, or their number: each is then sent by itself.
 func (d *delivery) ship(ctx context.Context, items []queue.Item) error {
 	var batch []event.Event
-	var seqs []uint64
 	for i := range items {
 		if d.settings.Wants(&items[i].Event) {
 			batch = append(batch, items[i].Event)
-			seqs = append(seqs, items[i].Seq)
 		}
 	}
-	outcome, answer := queue.Sent, ""
+	answer := ""
 	if len(batch) > 0 {
 		err := d.insist(ctx, batch)
 		switch {
+		case event.IsPermanent(err) && len(batch) > 1:
+			return d.shipEach(ctx, items)
 		case event.IsPermanent(err):
-			outcome, answer = queue.Dead, err.Error()
-			d.log.Warn("set aside as a dead letter, see 'bouncefeed dead list'", "events", len(batch), "answer", answer)
+			answer = err.Error()
+			d.log.Warn("set aside as a dead letter, see 'bouncefeed dead list'", "answer", answer)
 		case err != nil:
 			return err
 		}
 	}
+	return d.note(items, answer)
+}
+
+func (d *delivery) shipEach(ctx context.Context, items []queue.Item) error {
+	for i := range items {
+		if err := d.ship(ctx, items[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note remembers what became of items, to be settled soon. answer is the receiver's that refused them; "": it took them.
+func (d *delivery) note(items []queue.Item, answer string) error {
 	if len(d.settled) == 0 {
 		d.oldest = time.Now()
 	}
 	for i := range items {
-		s := queue.Settled{Seq: items[i].Seq, Outcome: queue.NotSent}
-		if len(seqs) > 0 && seqs[0] == s.Seq {
-			s.Outcome, s.Answer, seqs = outcome, answer, seqs[1:]
+		s := queue.Settled{Seq: items[i].Seq, Outcome: queue.Sent}
+		switch {
+		case !d.settings.Wants(&items[i].Event):
+			s.Outcome = queue.NotSent
+		case answer != "":
+			s.Outcome, s.Answer = queue.Dead, answer
 		}
 		d.settled = append(d.settled, s)
 		d.observe(string(s.Outcome), &items[i].Event)

@@ -133,6 +133,40 @@ func TestDeliverySortsByAnswer(t *testing.T) {
 	}
 }
 
+func TestDeliveryBlamesOneOfABatch(t *testing.T) {
+	q := openQueue(t, t.TempDir())
+	fill(t, q, 5, event.Event{Recipient: "@ok.example", Type: event.Hard, Fault: event.FaultRecipient})
+	fill(t, q, 1, event.Event{Recipient: "@never.example", Type: event.Hard, Fault: event.FaultRecipient})
+	fill(t, q, 5, event.Event{Recipient: "@fine.example", Type: event.Hard, Fault: event.FaultRecipient})
+	d := &delivery{
+		name: "out", out: &wholeBatches{}, queue: q, log: slog.New(slog.DiscardHandler), observe: func(string, *event.Event) {},
+		settings: &outputs.Settings{Send: outputs.DefaultSend, Batch: 50},
+	}
+	items, err := q.Next(t.Context(), "out", 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.ship(t.Context(), items), d.settle()); err != nil {
+		t.Fatal(err)
+	}
+	st, err := q.Stats()
+	if err != nil || st.Counters["output/out/sent"] != 10 || st.Counters["output/out/dead"] != 1 {
+		t.Errorf("counters %v, %v", st.Counters, err)
+	}
+}
+
+// wholeBatches refuses a batch for good if one of its events is refused.
+type wholeBatches struct{}
+
+func (wholeBatches) Send(_ context.Context, batch []event.Event) error {
+	for _, e := range batch {
+		if strings.HasSuffix(e.Recipient, "@never.example") {
+			return event.Permanent(errors.New("400: bad e-mail"))
+		}
+	}
+	return nil
+}
+
 func TestDeliveryWaitsForABrokenReceiver(t *testing.T) {
 	q := openQueue(t, t.TempDir())
 	fill(t, q, 5, event.Event{Recipient: "@ok.example", Type: event.Hard, Fault: event.FaultRecipient})
