@@ -35,6 +35,7 @@ here=$(go env GOHOSTARCH)
 binary "$here" "$STAGE/here"
 mkdir "$STAGE/man"
 GOARCH=$here CGO_ENABLED=0 go run -trimpath -tags gen -ldflags "$ldflags" ./cmd/bouncefeed gen-man "$STAGE/man"
+rm "$STAGE"/man/*-completion*
 gzip -9n "$STAGE"/man/*
 for shell in bash zsh fish; do
 	"$STAGE/here" completion "$shell" >"$STAGE/bouncefeed.$shell"

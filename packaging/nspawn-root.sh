@@ -12,7 +12,7 @@ suite=${1:-bookworm}
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 cache=${XDG_CACHE_HOME:-/var/cache}/bouncefeed-test
 
-packages=systemd,systemd-sysv,dbus,rsyslog,logrotate,iproute2,procps,postfix,man-db
+packages=systemd,systemd-sysv,dbus,rsyslog,logrotate,iproute2,procps,postfix
 
 # The name carries a hash of this script: a changed package list makes a new tree.
 root=$cache/$suite-$(sha256sum "$0" | cut -c1-12)

@@ -1,0 +1,247 @@
+package debian
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// TestDeb lives through the life of an installed package: installed, configured, bounces, crashes, upgraded, misconfigured,
+// power cut, removed, purged.
+func TestDeb(t *testing.T) {
+	suites := strings.Fields(os.Getenv("BOUNCEFEED_E2E_SUITES"))
+	if len(suites) == 0 {
+		suites = []string{"bookworm", "trixie"}
+	}
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			d := newDebian(t, suite)
+			first, second := buildDeb(t, "0.0.1"), buildDeb(t, "0.0.2")
+			installSwitchedOff(d, first)
+			d.boot()
+			d.copyIn(first, "/root/first.deb")
+			d.copyIn(second, "/root/second.deb")
+			steps := []struct {
+				name string
+				run  func(*debian, *receiver)
+			}{
+				{"install", install}, {"configure", configure}, {"bounce", bounce}, {"rotate", rotate}, {"drop-in", dropIn},
+				{"hang", hang}, {"crash", crash}, {"upgrade", upgrade}, {"mistake", mistake}, {"power cut", powerCut},
+				{"remove and purge", removeAndPurge},
+			}
+			r := &receiver{d: d}
+			for _, step := range steps {
+				t.Log("==", step.name)
+				step.run(d, r)
+				if t.Failed() {
+					t.Fatalf("%s: see above", step.name)
+				}
+			}
+		})
+	}
+}
+
+func buildDeb(t *testing.T, version string) string {
+	t.Helper()
+	dist := t.TempDir()
+	cmd := exec.Command("../../../packaging/build-deb.sh")
+	cmd.Env = append(os.Environ(), "DIST="+dist, "ARCHES="+runtime.GOARCH, "VERSION="+version)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build the package: %v\n%s", err, out)
+	}
+	return filepath.Join(dist, "bouncefeed_"+version+"_"+runtime.GOARCH+".deb")
+}
+
+// installSwitchedOff installs and purges where no systemd runs, as in an image build or a container.
+func installSwitchedOff(d *debian, deb string) {
+	d.t.Helper()
+	d.copyToDisk(deb, "/root/off.deb")
+	out := d.switchedOff(`dpkg -i /root/off.deb && systemctl is-enabled bouncefeed && id bouncefeed && dpkg -P bouncefeed && ! ls -d /etc/bouncefeed /var/lib/bouncefeed`)
+	if !strings.Contains(out, "\nenabled\n") {
+		d.t.Errorf("installed without systemd running, it is not enabled:\n%s", out)
+	}
+}
+
+// install leaves an enabled service that waits for its configuration, quietly.
+func install(d *debian, _ *receiver) {
+	if out := d.run("dpkg -i /root/first.deb"); !strings.Contains(out, "edit /etc/bouncefeed/config.yaml, then: systemctl start bouncefeed") {
+		d.t.Errorf("the installation does not tell what to do next:\n%s", out)
+	}
+	d.want("systemctl is-enabled bouncefeed", "enabled")
+	d.run("systemctl start bouncefeed") // what an admin tries, and what every boot does
+	d.want("systemctl is-active bouncefeed", "inactive")
+	if log := d.run("journalctl -u bouncefeed --no-pager"); !strings.Contains(log, "is still the example: edit it") {
+		d.t.Errorf("the journal does not say why nothing starts:\n%s", log)
+	}
+	d.want("id -nG bouncefeed | tr ' ' '\\n' | sort | xargs", "adm bouncefeed systemd-journal")
+	d.want("getent passwd bouncefeed | cut -d: -f6-", "/var/lib/bouncefeed:/usr/sbin/nologin")
+	d.want("stat -c '%n %U:%G %a' /etc/bouncefeed /etc/bouncefeed/config.yaml",
+		"/etc/bouncefeed root:bouncefeed 750\n/etc/bouncefeed/config.yaml root:bouncefeed 640")
+	d.run("cmp /usr/share/doc/bouncefeed/examples/config.yaml /etc/bouncefeed/config.yaml && bouncefeed check")
+	d.want("dpkg -V bouncefeed", "")
+	d.want("systemd-analyze verify --man=no bouncefeed.service", "")
+	d.t.Logf("systemd-analyze security: %s", d.run("systemd-analyze security --no-pager bouncefeed.service | tail -1"))
+}
+
+const realConfig = `inputs:
+  postfix:
+    type: logfile
+    path: /var/log/mail.log
+    parser: postfix
+outputs:
+  listmonk:
+    type: listmonk
+    url: http://127.0.0.1:9000/webhooks/bounce
+    username: bouncefeed
+    password_file: /etc/bouncefeed/listmonk.token
+`
+
+// configure does what the README tells an admin to do.
+func configure(d *debian, r *receiver) {
+	r.listen()
+	d.put("/etc/bouncefeed/config.yaml", realConfig)
+	d.run("install -m 640 -g bouncefeed /dev/null /etc/bouncefeed/listmonk.token && echo secret-token > /etc/bouncefeed/listmonk.token")
+	d.run("systemctl start bouncefeed")
+	d.want("systemctl is-active bouncefeed", "active") // Type=notify: start returned, so READY=1 came
+	d.want("stat -c '%n %U:%G %a' /var/lib/bouncefeed /var/lib/bouncefeed/queue.db",
+		"/var/lib/bouncefeed bouncefeed:bouncefeed 700\n/var/lib/bouncefeed/queue.db bouncefeed:bouncefeed 600")
+	log := d.run("journalctl -u bouncefeed --no-pager")
+	if !strings.Contains(log, "msg=running version=0.0.1 inputs=1 outputs=1") {
+		d.t.Errorf("the journal does not say that it runs:\n%s", log)
+	}
+	d.run("bouncefeed status") // the control socket, through RuntimeDirectory
+	d.run("runuser -u bouncefeed -- bouncefeed check --online")
+}
+
+// bounce has the distribution's own Postfix bounce a mail, logged by the distribution's own rsyslog.
+func bounce(d *debian, r *receiver) {
+	r.bounce("first")
+	var post struct{ Email, Type, Source string }
+	if err := json.Unmarshal([]byte(r.bodies()[0]), &post); err != nil {
+		d.t.Fatal(err)
+	}
+	host := d.run("uname -n")
+	if post.Email != "first@localhost" || post.Type != "hard" || post.Source != "bouncefeed/"+host {
+		d.t.Errorf("posted %+v", post)
+	}
+}
+
+// rotate: the distribution's own logrotate, with its own rules.
+func rotate(d *debian, r *receiver) {
+	d.run("logrotate -f /etc/logrotate.d/rsyslog && test -e /var/log/mail.log.1")
+	r.bounce("after-rotation")
+}
+
+// dropIn follows what the unit says of drop-ins: a secret as a credential, an output file outside /var/lib.
+func dropIn(d *debian, r *receiver) {
+	d.run(`install -d -o bouncefeed /srv/bounces
+install -m 600 /etc/bouncefeed/listmonk.token /root/listmonk.token
+mkdir -p /etc/systemd/system/bouncefeed.service.d
+printf '[Service]\nLoadCredential=listmonk:/root/listmonk.token\nReadWritePaths=/srv/bounces\n' > /etc/systemd/system/bouncefeed.service.d/test.conf`)
+	config := strings.Replace(realConfig, "password_file: /etc/bouncefeed/listmonk.token", "password_credential: listmonk", 1)
+	d.put("/etc/bouncefeed/config.yaml", config+"  archive:\n    type: file\n    path: /srv/bounces/bounces.jsonl\n")
+	d.run("systemctl daemon-reload; systemctl restart bouncefeed")
+	r.bounce("with-drop-in")
+	d.until("the bounce in the file", func() bool {
+		_, code := d.try("grep -q with-drop-in@localhost /srv/bounces/bounces.jsonl")
+		return code == 0
+	})
+	d.put("/etc/bouncefeed/config.yaml", realConfig)
+	d.run("rm -r /srv/bounces /etc/systemd/system/bouncefeed.service.d; systemctl daemon-reload; systemctl restart bouncefeed")
+}
+
+// hang: a daemon that no longer says it lives is replaced.
+func hang(d *debian, r *receiver) {
+	d.run(`mkdir -p /run/systemd/system/bouncefeed.service.d
+printf '[Service]\nWatchdogSec=2s\n' > /run/systemd/system/bouncefeed.service.d/test.conf
+systemctl daemon-reload; systemctl restart bouncefeed`)
+	const lastSign = "systemctl show -P WatchdogTimestampMonotonic bouncefeed"
+	first := d.run(lastSign)
+	d.until("a sign of life", func() bool { return d.run(lastSign) != first })
+	d.run("systemctl kill -s STOP bouncefeed")
+	r.sendMail("hanging")
+	d.until("a new daemon in place of the one that hangs", r.restarted)
+	r.wait("hanging")
+	d.run("rm -r /run/systemd/system/bouncefeed.service.d; systemctl daemon-reload; systemctl restart bouncefeed")
+}
+
+// crash: what bounces while the daemon is dead is told once it is back.
+func crash(d *debian, r *receiver) {
+	d.run("systemctl kill -s KILL bouncefeed")
+	r.sendMail("while-dead")
+	d.until("a new daemon in place of the killed one", r.restarted)
+	r.wait("while-dead")
+	r.bounce("after-kill")
+}
+
+// upgrade replaces the running daemon and keeps what is the admin's: configuration, modes, state.
+func upgrade(d *debian, r *receiver) {
+	d.run("chmod 600 /etc/bouncefeed/config.yaml; chown bouncefeed: /etc/bouncefeed/config.yaml")
+	d.run("dpkg -i /root/second.deb")
+	d.want("systemctl is-active bouncefeed", "active")
+	if running := d.run("bouncefeed version"); !strings.Contains(running, "0.0.2") {
+		d.t.Errorf("after the upgrade: %s", running)
+	}
+	if status := d.run("bouncefeed status"); !strings.Contains(status, "0.0.2") {
+		d.t.Errorf("the running daemon is not the upgraded one:\n%s", status)
+	}
+	d.want("cat /etc/bouncefeed/config.yaml", strings.TrimRight(realConfig, "\n"))
+	d.want("stat -c '%U:%G %a' /etc/bouncefeed/config.yaml", "bouncefeed:bouncefeed 600")
+	r.bounce("after-upgrade")
+
+	d.run("systemctl disable --now bouncefeed && dpkg -i /root/first.deb")
+	d.want("systemctl is-enabled bouncefeed; systemctl is-active bouncefeed", "disabled\ninactive")
+	d.run("systemctl enable --now bouncefeed")
+	r.bounce("after-downgrade")
+}
+
+// mistake: a broken configuration is shown with its line and is not tried again and again.
+func mistake(d *debian, r *receiver) {
+	d.put("/etc/bouncefeed/config.yaml", realConfig+"quue:\n  path: /x\n")
+	if _, code := d.try("systemctl restart bouncefeed"); code == 0 {
+		d.t.Error("it starts with a mistake in its configuration")
+	}
+	d.want("for p in SubState ExecMainStatus NRestarts; do systemctl show -P $p bouncefeed; done", "failed\n78\n0")
+	if status, _ := d.try("systemctl status --no-pager -l bouncefeed"); !strings.Contains(status, `/etc/bouncefeed/config.yaml:12:1: unknown key "quue"; did you mean "queue"?`) {
+		d.t.Errorf("systemctl status does not show the mistake:\n%s", status)
+	}
+	d.put("/etc/bouncefeed/config.yaml", realConfig)
+	d.run("systemctl start bouncefeed")
+	r.bounce("after-mistake")
+}
+
+// powerCut: the machine stops dead and comes back; the service with it.
+func powerCut(d *debian, r *receiver) {
+	d.powerCut()
+	d.boot()
+	r.listen()
+	d.until("the service after the boot", func() bool {
+		state, _ := d.try("systemctl is-active bouncefeed")
+		return state == "active"
+	})
+	d.until("Postfix after the boot", func() bool { _, code := d.try("postqueue -p"); return code == 0 })
+	r.bounce("after-power-cut")
+}
+
+// removeAndPurge: removal keeps configuration and state, purging leaves the locked account and nothing else.
+func removeAndPurge(d *debian, r *receiver) {
+	r.onceEach()
+	d.run("dpkg -r bouncefeed")
+	d.want("systemctl is-active bouncefeed; pidof bouncefeed", "inactive")
+	d.run("test -s /var/lib/bouncefeed/queue.db && test -s /etc/bouncefeed/config.yaml")
+
+	d.run("dpkg -i /root/second.deb")
+	d.want("systemctl is-active bouncefeed", "active")
+	r.bounce("after-reinstall")
+	r.onceEach()
+
+	d.run("dpkg -P bouncefeed")
+	d.want("systemctl is-active bouncefeed; pidof bouncefeed", "inactive")
+	d.want("find / -xdev -name '*bouncefeed*' ! -path '/var/log/*' ! -path '/root/*' ! -path '/proc/*'", "")
+	d.want("find / -xdev -user bouncefeed -o -xdev -group bouncefeed", "")
+	d.want("passwd -S bouncefeed | cut -d' ' -f2", "L")
+}

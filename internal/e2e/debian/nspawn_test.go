@@ -1,0 +1,258 @@
+// Package debian tests the Debian package where it is meant to live: in a booted Debian with systemd, rsyslog and Postfix
+// as the distribution ships them, in a container. That needs root and the packages that packaging/test-deps.sh installs;
+// without them the test is skipped, or fails where CI is set. It is a package of its own because package e2e runs inside
+// namespaces that have no network to fetch a Debian from.
+//
+//	BOUNCEFEED_E2E_SUITES=trixie   the releases to test on; default "bookworm trixie"
+package debian
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// debian is a Debian in a container of its own: its own network, and once booted systemd as PID 1. Its disk is an
+// overlay over the tree that packaging/nspawn-root.sh keeps, and outlives power cuts.
+type debian struct {
+	t      *testing.T
+	base   string // the kept tree
+	disk   string // what was written over it
+	leader int    // the container's PID 1 as seen from here
+	ended  <-chan struct{}
+}
+
+// newDebian prepares a switched-off Debian of a suite. Where that is impossible the test is skipped, or fails in CI.
+func newDebian(t *testing.T, suite string) *debian {
+	t.Helper()
+	for _, tool := range []string{"debootstrap", "systemd-nspawn", "nsenter"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			skipUnlessCI(t, tool+" is not installed: packaging/test-deps.sh installs it")
+		}
+	}
+	if os.Getuid() != 0 {
+		skipUnlessCI(t, "containers need root")
+	}
+	var stderr bytes.Buffer
+	prepare := exec.Command("../../../packaging/nspawn-root.sh", suite)
+	prepare.Stderr = &stderr
+	root, err := prepare.Output()
+	if err != nil {
+		t.Fatalf("prepare Debian %s: %v\n%s", suite, err, stderr.String())
+	}
+	return &debian{t: t, base: strings.TrimSpace(string(root)), disk: t.TempDir()}
+}
+
+func skipUnlessCI(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(why)
+	}
+	t.Skip("SKIPPED, NOTHING PROVED: " + why)
+}
+
+// systemd-nspawn wants /run/systemd on a tmpfs; the mount namespace keeps that, and the overlay, from the host.
+const nspawnScript = `set -e
+mkdir -p /run/systemd "$2/upper" "$2/work" "$2/root"
+mount -t tmpfs tmpfs /run/systemd
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
+root=$2; shift 2
+exec systemd-nspawn -q -D "$root/root" --machine="bouncefeed-$$" --private-network --register=no --keep-unit \
+	--resolv-conf=off --console=pipe "$@"`
+
+func (d *debian) nspawn(args ...string) *exec.Cmd {
+	args = append([]string{"-m", "--propagation", "private", "bash", "-c", nspawnScript, "nspawn", d.base, d.disk}, args...)
+	cmd := exec.Command("unshare", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd
+}
+
+// switchedOff runs a shell script in the tree as an image builder does: no systemd is running.
+func (d *debian) switchedOff(script string) string {
+	d.t.Helper()
+	out, err := d.nspawn("sh", "-c", script).CombinedOutput()
+	if err != nil {
+		d.t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+	return string(out)
+}
+
+// boot switches it on and waits until systemd has started everything. The test's end switches it off.
+func (d *debian) boot() {
+	d.t.Helper()
+	console, err := os.Create(filepath.Join(d.disk, "console.log"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	cmd := d.nspawn("-b")
+	cmd.Stdout, cmd.Stderr = console, console
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM // a test that is killed leaves no container behind
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // the parent of which Pdeathsig speaks is this thread
+		defer console.Close()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+		}
+		close(ended)
+	}()
+	if err := <-started; err != nil {
+		d.t.Fatal(err)
+	}
+	d.ended = ended
+	d.t.Cleanup(d.powerOff)
+	d.until("the container's PID 1", func() bool { d.leader = onlyChild(cmd.Process.Pid); return d.leader != 0 })
+	d.until("a booted system", func() bool {
+		state, _ := d.try("systemctl is-system-running")
+		return state == "running" || state == "degraded"
+	})
+}
+
+// onlyChild is the process that nspawn (pid) started, once it runs systemd.
+func onlyChild(pid int) int {
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	child, err := strconv.Atoi(strings.TrimSpace(string(children)))
+	if err != nil {
+		return 0
+	}
+	if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", child)); string(name) != "systemd\n" {
+		return 0
+	}
+	return child
+}
+
+// powerCut ends every process at once: nothing is shut down.
+func (d *debian) powerCut() {
+	d.signal(unix.SIGKILL)
+	<-d.ended
+	d.leader = 0
+}
+
+func (d *debian) powerOff() {
+	if d.leader == 0 {
+		return
+	}
+	if d.t.Failed() {
+		log, _ := d.try("journalctl -b --no-pager -n 150")
+		d.t.Logf("journal:\n%s", log)
+	}
+	const sigRTMIN = 34
+	d.signal(sigRTMIN + 4) // systemd: power off
+	select {
+	case <-d.ended:
+		d.leader = 0
+	case <-time.After(30 * time.Second):
+		d.powerCut()
+	}
+}
+
+func (d *debian) signal(s syscall.Signal) {
+	if err := syscall.Kill(d.leader, s); err != nil && !errors.Is(err, unix.ESRCH) {
+		d.t.Errorf("signal the container: %v", err)
+	}
+}
+
+// try runs a shell script inside and gives its output, without the last line end, and its exit code.
+func (d *debian) try(script string) (string, int) {
+	cmd := exec.Command("nsenter", "-t", strconv.Itoa(d.leader), "-a", "--",
+		"env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "sh", "-c", script)
+	out, _ := cmd.CombinedOutput()
+	return strings.TrimRight(string(out), "\n"), cmd.ProcessState.ExitCode()
+}
+
+// run is try for scripts that must succeed.
+func (d *debian) run(script string) string {
+	d.t.Helper()
+	out, code := d.try(script)
+	if code != 0 {
+		d.t.Fatalf("%s: exit %d\n%s", script, code, out)
+	}
+	return out
+}
+
+// want runs a script, whatever its exit code, and compares its output.
+func (d *debian) want(script, want string) {
+	d.t.Helper()
+	if got, _ := d.try(script); got != want {
+		d.t.Errorf("%s: got\n%s\nwant\n%s", script, got, want)
+	}
+}
+
+// put writes a file inside.
+func (d *debian) put(path, content string) {
+	d.t.Helper()
+	if err := os.WriteFile(filepath.Join(fmt.Sprintf("/proc/%d/root", d.leader), path), []byte(content), 0o644); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// copyIn copies a file of ours into the running system, copyToDisk onto the disk of a switched-off one.
+func (d *debian) copyIn(from, to string) { d.copyTo(from, fmt.Sprintf("/proc/%d/root", d.leader), to) }
+
+func (d *debian) copyToDisk(from, to string) { d.copyTo(from, filepath.Join(d.disk, "upper"), to) }
+
+func (d *debian) copyTo(from, root, to string) {
+	d.t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(filepath.Join(root, to)), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(root, to), data, 0o644)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// until polls for what must come true within a minute.
+func (d *debian) until(what string, holds func() bool) {
+	d.t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(time.Minute); !holds(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			d.t.Fatalf("waited a minute for %s", what)
+		}
+	}
+}
+
+// listen opens a TCP port in the container's network. A socket belongs to the namespace of the thread that made it,
+// whoever uses it later; the thread ends with the goroutine that stays locked to it.
+func (d *debian) listen(address string) net.Listener {
+	d.t.Helper()
+	var listener net.Listener
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", d.leader))
+		if err == nil {
+			defer ns.Close()
+			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
+		}
+		if err == nil {
+			listener, err = net.Listen("tcp", address)
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		d.t.Fatalf("listen on %s in the container: %v", address, err)
+	}
+	return listener
+}
