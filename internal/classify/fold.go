@@ -12,7 +12,8 @@ import (
 // hyphens and underscores as one space; a mail address as "@", so that nobody's name decides anything; without
 // the reply code and status that begin every line of a multi-line reply. Invalid UTF-8 becomes "?".
 func fold(out []byte, text string, code int) []byte {
-	word := len(out) // where the atom that might be a local part begins
+	word := len(out)  // where the atom that might be a local part begins
+	quote := len(out) // where the last quoted string began
 	for i := 0; i < len(text); {
 		c := text[i]
 		switch {
@@ -28,7 +29,13 @@ func fold(out []byte, text string, code int) []byte {
 				continue
 			}
 			out = append(out, '@')
-		case c == '\'' || c == '"' || c == '`' || c == 0:
+		case c == '"' && strings.HasPrefix(text[i+1:], "@"):
+			word = quote
+			i++
+			continue
+		case c == '"':
+			quote = len(out)
+		case c == '\'' || c == '`' || c == 0:
 		case c <= ' ' || c == '_' || c == '-' || c == 0x7f:
 			if c <= ' ' {
 				i += repeatedHead(text[i+1:], code)
