@@ -50,6 +50,7 @@ type postfix struct {
 	first        int64 // Unix microseconds of the first line ever read; 0: none yet
 	firstChanged bool
 
+	line     postfixLine     // the one being read
 	clients  map[string]bool // whether a client is foreign, as asked before
 	host     string          // of the last line
 	hostHash uint32
@@ -74,6 +75,7 @@ func buildPostfix(_ config.Env, section config.Section, c *postfixConfig) (Parse
 	}
 	p := &postfix{
 		memory: newPostfixMemory(int(c.Memory), c.MaxAge.Std()), transports: map[string]bool{}, verp: v, clients: map[string]bool{},
+		hostHash: fnv32(nil),
 	}
 	for _, name := range c.Transports {
 		p.transports[name] = true
@@ -151,12 +153,13 @@ type postfixLine struct {
 	instance uint32
 	now      time.Time
 	at       int64 // now, in Unix microseconds
+	seen     int64 // the same, but not ahead of the time of reading
 	text     []byte
 }
 
 // Parse implements Parser.
 func (p *postfix) Parse(rec event.Record, emit func(event.Event)) error {
-	var l postfixLine
+	l := &p.line
 	if !splitSyslog(&rec, &l.syslogLine) {
 		return nil
 	}
@@ -174,7 +177,7 @@ func (p *postfix) Parse(rec event.Record, emit func(event.Event)) error {
 		return nil
 	}
 	l.text = l.message[n+2:]
-	say := p.shape(&l)
+	say := shapeOf(l.text)
 	if say == nil || say.role&role == 0 {
 		return nil
 	}
@@ -183,19 +186,21 @@ func (p *postfix) Parse(rec event.Record, emit func(event.Event)) error {
 		return nil
 	}
 	l.at = l.now.UnixMicro()
+	l.key = queueKey{host: p.hashHost(l.host)}
 	copy(l.key.id[:], l.message[:n])
-	l.key.host = p.hashHost(l.host)
 	l.instance = hashInstance(l.tag)
-	p.memory.bound(min(l.at, latest(rec.Time)))
-	return say.read(p, &l, emit)
+	if l.seen = min(l.at, latest(rec.Time)); p.memory.isDue(l.seen) {
+		p.memory.bound(l.seen)
+	}
+	return say.read(p, l, emit)
 }
 
-// latest is the time that a log's own clock is not believed to be ahead of; nothing is forgotten for a wrong stamp.
+// latest is how far ahead a log's clock is believed: nothing is forgotten for a wrong stamp.
 func latest(read time.Time) int64 {
 	if read.IsZero() {
 		read = time.Now()
 	}
-	return read.Add(24 * time.Hour).UnixMicro()
+	return read.UnixMicro() + (24 * time.Hour).Microseconds()
 }
 
 // A postfixShape is how a line begins behind its queue id, who may write it, and who reads it.
@@ -216,10 +221,10 @@ var postfixShapes = [...]postfixShape{
 	{"requeued", roleSuper, (*postfix).readRequeued},
 }
 
-func (p *postfix) shape(l *postfixLine) *postfixShape {
+func shapeOf(text []byte) *postfixShape {
 	for i := range postfixShapes {
 		s := &postfixShapes[i]
-		if len(l.text) >= len(s.begins) && l.text[0] == s.begins[0] && string(l.text[:len(s.begins)]) == s.begins {
+		if len(text) >= len(s.begins) && text[0] == s.begins[0] && string(text[:len(s.begins)]) == s.begins {
 			return s
 		}
 	}

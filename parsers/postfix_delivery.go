@@ -1,9 +1,9 @@
 package parsers
 
 import (
-	"bytes"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bouncefeed/internal/event"
 )
@@ -14,7 +14,7 @@ func (p *postfix) readDelivery(l *postfixLine, emit func(event.Event)) error {
 	if err != nil {
 		return err
 	}
-	status := string(bytes.ToLower(d.status))
+	status := strings.ToLower(string(d.status))
 	if status == "deliverable" || status == "undeliverable" { // address verification
 		return nil
 	}
@@ -23,7 +23,7 @@ func (p *postfix) readDelivery(l *postfixLine, emit func(event.Event)) error {
 		if !p.isMidLife(l, &d) {
 			return event.Refuse(WhyUnopened, "no cleanup or qmgr line opened this queue id")
 		}
-		m = p.memory.open(&l.key, l.instance, l.at)
+		m = p.memory.open(l)
 		m.arrived = l.at - readSeconds(d.delay).Microseconds()
 		p.memory.setQueued(m)
 	}
@@ -31,6 +31,8 @@ func (p *postfix) readDelivery(l *postfixLine, emit func(event.Event)) error {
 		known: m.active != 0, sinceActive: time.Duration(l.at-m.active) * time.Microsecond, resolution: l.resolution(),
 	}
 	if d.twoReadings(clock) {
+		m.drop(&d) // whatever it was, the recipient is not simply pending any more
+		p.memory.touch(m, l.seen)
 		return event.Refuse(WhyTwoReadings, "the address may end in two places")
 	}
 	p.note(l, m, &d, status, emit)
@@ -65,7 +67,7 @@ func (p *postfix) note(l *postfixLine, m *postfixMessage, d *postfixDelivery, st
 		}
 		m.flags &^= msgActive
 	}
-	p.memory.touch(m, l.at)
+	p.memory.touch(m, l.seen)
 }
 
 // expire reports every recipient that is still pending.
@@ -78,7 +80,7 @@ func (p *postfix) expire(l *postfixLine, m *postfixMessage, emit func(event.Even
 		}
 	}
 	m.pending = nil
-	p.memory.touch(m, l.at)
+	p.memory.touch(m, l.seen)
 }
 
 // drop takes a recipient off those still pending.
@@ -156,7 +158,7 @@ func (p *postfix) report(l *postfixLine, m *postfixMessage, o *postfixOutcome, k
 		e.OriginalRecipient = ""
 	}
 	e.QueueID, e.OtherQueueIDs = p.ids(m)
-	if !m.has(msgForeign) {
+	if kind != event.Delivered && !m.has(msgForeign) {
 		p.correlate(&e, m)
 	}
 	return e
@@ -191,8 +193,16 @@ func cleanPostfixID(id string) string {
 	} else if strings.IndexByte(id, ' ') >= 0 {
 		return ""
 	}
-	if strings.ContainsAny(id, "<>") || strings.ContainsFunc(id, isUnseen) {
+	plain := true
+	for i := range len(id) {
+		if c := id[i]; c == '<' || c == '>' || c < ' ' {
+			return ""
+		} else if c >= 0x7f {
+			plain = false
+		}
+	}
+	if !plain && (!utf8.ValidString(id) || strings.ContainsFunc(id, isUnseen)) {
 		return ""
 	}
-	return strings.ToValidUTF8(id, "\uFFFD")
+	return id
 }

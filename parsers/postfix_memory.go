@@ -47,7 +47,7 @@ type postfixMessage struct {
 
 	sibling    *postfixMessage // same host and queue id in another instance
 	prev, next *postfixMessage // in its list, by time of the last line
-	size       int             // as counted in the memory's
+	size       int             // as counted in the memory's; 0 while arriving
 }
 
 // postfixLinks are what few messages have.
@@ -132,7 +132,7 @@ type postfixMemory struct {
 	queued   postfixList                  // the queue manager has them
 	arriving postfixList                  // not yet; many of these are rejected and never heard of again
 	waiting  int                          // in arriving
-	size     int
+	size     int                          // of those queued
 	limit    int
 	maxAge   time.Duration
 
@@ -142,7 +142,7 @@ type postfixMemory struct {
 }
 
 const (
-	postfixMaxArriving    = 8 << 10
+	postfixMaxArriving    = 4 << 10
 	postfixArrivingMaxAge = 24 * time.Hour
 )
 
@@ -175,8 +175,8 @@ func (p *postfixMemory) find(key *queueKey, instance uint32) *postfixMessage {
 }
 
 // open begins a message; one that had the id before is forgotten, for short queue ids come again.
-func (p *postfixMemory) open(key *queueKey, instance uint32, now int64) *postfixMessage {
-	if m := p.find(key, instance); m != nil && m.instance == instance {
+func (p *postfixMemory) open(l *postfixLine) *postfixMessage {
+	if m := p.find(&l.key, l.instance); m != nil && m.instance == l.instance {
 		p.forget(m)
 	}
 	var m *postfixMessage
@@ -185,9 +185,9 @@ func (p *postfixMemory) open(key *queueKey, instance uint32, now int64) *postfix
 	} else {
 		m = new(postfixMessage)
 	}
-	*m = postfixMessage{key: *key, instance: instance, arrived: now, seen: now, sibling: p.messages[*key]}
+	*m = postfixMessage{key: l.key, instance: l.instance, arrived: l.at, sibling: p.messages[l.key]}
 	p.insert(m)
-	p.touch(m, now)
+	p.touch(m, l.seen)
 	return m
 }
 
@@ -200,19 +200,27 @@ func (p *postfixMemory) insert(m *postfixMessage) {
 	if m.has(msgFirst) {
 		p.firsts[m.id] = m
 	}
-	m.size = m.measure()
-	p.size += m.size
+	p.weigh(m)
 }
 
-// touch notes that m was heard of and may have changed.
+// weigh counts what m takes.
+func (p *postfixMemory) weigh(m *postfixMessage) {
+	if m.has(msgQueued) {
+		size := m.measure()
+		p.size += size - m.size
+		m.size = size
+	}
+}
+
+// touch notes that m was heard of and may have changed. The lists stay in order also where the log's clock steps back.
 func (p *postfixMemory) touch(m *postfixMessage, now int64) {
-	m.seen = now
 	l := p.list(m)
 	l.remove(m)
+	if m.seen = now; l.newest != nil {
+		m.seen = max(now, l.newest.seen)
+	}
 	l.add(m)
-	size := m.measure()
-	p.size += size - m.size
-	m.size = size
+	p.weigh(m)
 	if !m.has(msgChanged) {
 		m.flags |= msgChanged
 		p.changed = append(p.changed, m)
@@ -291,13 +299,21 @@ func (p *postfixMemory) forget(m *postfixMessage) {
 	}
 }
 
+// isDue says whether bound has something to do at a time.
+func (p *postfixMemory) isDue(now int64) bool {
+	return p.size > p.limit || p.waiting > postfixMaxArriving || p.queued.isOlder(now-p.maxAge.Microseconds()) ||
+		p.arriving.isOlder(now-postfixArrivingMaxAge.Microseconds())
+}
+
+func (l *postfixList) isOlder(than int64) bool { return l.oldest != nil && l.oldest.seen < than }
+
 // bound forgets what is too old and, of the oldest, what is too much.
 func (p *postfixMemory) bound(now int64) {
 	tooOld := now - p.maxAge.Microseconds()
 	for m := p.queued.oldest; m != nil && (m.seen < tooOld || p.size > p.limit && m != p.queued.newest); m = p.queued.oldest {
 		p.forget(m)
 	}
-	tooOld = now - min(p.maxAge, postfixArrivingMaxAge).Microseconds()
+	tooOld = now - postfixArrivingMaxAge.Microseconds()
 	for m := p.arriving.oldest; m != nil && (m.seen < tooOld || p.waiting > postfixMaxArriving); m = p.arriving.oldest {
 		p.forget(m)
 	}

@@ -14,7 +14,7 @@ import (
 //
 //	8F7BAA2E332: client=mail.example.org[192.0.2.7], sasl_method=PLAIN, sasl_username=listmonk
 func (p *postfix) readClient(l *postfixLine, _ func(event.Event)) error {
-	m := p.memory.open(&l.key, l.instance, l.at)
+	m := p.memory.open(l)
 	if p.isForeign(l.text[len("client="):]) {
 		m.flags |= msgForeign
 	}
@@ -60,7 +60,7 @@ func (p *postfix) askForeign(client string) bool {
 //
 //	2E91EA2E447: uid=101 from=<bounce@example.org> orig_id=2031CA2E433
 func (p *postfix) readPickup(l *postfixLine, _ func(event.Event)) error {
-	m := p.memory.open(&l.key, l.instance, l.at)
+	m := p.memory.open(l)
 	at := bytes.Index(l.text, []byte(" from=<"))
 	if at < 0 {
 		return nil
@@ -78,7 +78,7 @@ func (p *postfix) readPickup(l *postfixLine, _ func(event.Event)) error {
 		return nil
 	}
 	p.setSender(m, sender)
-	p.memory.touch(m, l.at)
+	p.memory.touch(m, l.seen)
 	return nil
 }
 
@@ -108,7 +108,7 @@ func (p *postfix) readMessageID(l *postfixLine, _ func(event.Event)) error {
 	m := p.memory.find(&l.key, l.instance)
 	switch {
 	case m == nil || m.has(msgQueued) || m.id != "":
-		m = p.memory.open(&l.key, l.instance, l.at)
+		m = p.memory.open(l)
 	default:
 		p.memory.setInstance(m, l.instance)
 	}
@@ -117,7 +117,7 @@ func (p *postfix) readMessageID(l *postfixLine, _ func(event.Event)) error {
 	if old := p.memory.firsts[m.id]; old != nil && old != m && old.has(msgRequeued) {
 		p.adopt(m, old)
 	}
-	p.memory.touch(m, l.at)
+	p.memory.touch(m, l.seen)
 	return nil
 }
 
@@ -134,7 +134,7 @@ func (p *postfix) readHeader(l *postfixLine, _ func(event.Event)) error {
 	}
 	m := p.memory.find(&l.key, l.instance)
 	if m == nil || m.has(msgQueued) {
-		m = p.memory.open(&l.key, l.instance, l.at)
+		m = p.memory.open(l)
 	}
 	uuid := strings.ToLower(string(value[:uuidLength]))
 	switch string(name) {
@@ -143,7 +143,7 @@ func (p *postfix) readHeader(l *postfixLine, _ func(event.Event)) error {
 	case "Subscriber":
 		m.extra().subscriber = uuid
 	}
-	p.memory.touch(m, l.at)
+	p.memory.touch(m, l.seen)
 	return nil
 }
 
@@ -167,7 +167,7 @@ func (p *postfix) readQueue(l *postfixLine, emit func(event.Event)) error {
 		}
 	}
 	if m == nil {
-		m = p.memory.open(&l.key, l.instance, l.at)
+		m = p.memory.open(l)
 	}
 	if err != nil {
 		sender = nil // no sender of ours: nothing is reported of this message
@@ -185,7 +185,7 @@ func (p *postfix) readQueue(l *postfixLine, emit func(event.Event)) error {
 		parent.flags |= msgReinjected
 		p.memory.touch(parent, parent.seen)
 	}
-	p.memory.touch(m, l.at)
+	p.memory.touch(m, l.seen)
 	return err
 }
 
@@ -231,7 +231,7 @@ func (p *postfix) readRemoved(l *postfixLine, _ func(event.Event)) error {
 func (p *postfix) readRequeued(l *postfixLine, _ func(event.Event)) error {
 	if m := p.memory.find(&l.key, l.instance); m != nil && len(l.text) == len("requeued") {
 		m.flags |= msgRequeued
-		p.memory.touch(m, l.at)
+		p.memory.touch(m, l.seen)
 	}
 	return nil
 }

@@ -270,7 +270,10 @@ func readMinute(b, zone []byte, year int, read time.Time) (int64, bool) {
 		return 0, false
 	}
 	where, offset, ok := readZone(zone)
-	return time.Date(y, time.Month(month), day, hour, minute, 0, 0, where).Unix() - offset, ok
+	if !ok {
+		return 0, false
+	}
+	return time.Date(y, time.Month(month), day, hour, minute, 0, 0, where).Unix() - offset, true
 }
 
 func readZone(zone []byte) (where *time.Location, offset int64, ok bool) {
