@@ -222,7 +222,7 @@ func (m *mailMessage) event() event.Event {
 		SubscriberUUID: m.proof.subscriber,
 		CampaignUUID:   m.proof.campaign,
 		Evidence:       m.proof.evidence,
-		MessageID:      cleanMessageID(m.original.get("Message-ID")),
+		MessageID:      m.originalID(),
 	}
 	e.QueueID, e.Host = eximQueueID(m.original)
 	if sender := cleanAddress(m.original.get("Return-Path")); isAddress(sender) {
@@ -233,16 +233,23 @@ func (m *mailMessage) event() event.Event {
 	return e
 }
 
+// originalID is the returned message's Message-ID; Exchange and Gmail also answer to it.
+func (m *mailMessage) originalID() string {
+	if id := cleanMessageID(m.original.get("Message-ID")); id != "" {
+		return id
+	}
+	return cleanMessageID(m.header.get("In-Reply-To"))
+}
+
 // time reads a Date. A clock that is missing or far off is not believed: then it is when the message was read.
 func (m *mailMessage) time(date string) time.Time {
-	t, err := mail.ParseDate(date)
+	date, _, _ = strings.Cut(date, "(")
+	date = strings.TrimSpace(date)
+	t, err := time.Parse("Mon, _2 Jan 2006 15:04:05 -0700", date) // what nearly all write
 	if err != nil {
-		date, _, _ = strings.Cut(date, "(")
-		if t, err = mail.ParseDate(strings.TrimSpace(date)); err != nil {
-			return m.rec.Time
-		}
+		t, err = mail.ParseDate(date)
 	}
-	if t.Year() < 1990 || !m.rec.Time.IsZero() && t.After(m.rec.Time.Add(24*time.Hour)) {
+	if err != nil || t.Year() < 1990 || !m.rec.Time.IsZero() && t.After(m.rec.Time.Add(24*time.Hour)) {
 		return m.rec.Time
 	}
 	return t.UTC()

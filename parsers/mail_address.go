@@ -59,7 +59,7 @@ func localStart(line string, from, at int) int {
 			start = wide
 		}
 	}
-	for start < at && strings.IndexByte("'`.=*|/{", line[start]) >= 0 {
+	for start < at && strings.IndexByte("'`.=*|/{", line[start]) >= 0 && !strings.HasPrefix(line[start:], "=?") {
 		start++
 	}
 	return start

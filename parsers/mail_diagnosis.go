@@ -12,24 +12,34 @@ func (m *mailMessage) diagnosisFor(addr, other string) string {
 
 func (m *mailMessage) wholeText() string { return cutText(collapse(m.body), 600) }
 
-// saidOf finds in the text what was said of a recipient: the lines that follow its address, else the reply that names
-// it, else any reply, else what follows "because" or "reason".
+// saidOf finds in the text what was said of a recipient: a reply in the lines that follow its address, else the reply
+// that names it, else those lines, else any reply, else what follows "because" or "reason", else the lines after the
+// sentence that names it.
 func (m *mailMessage) saidOf(addr, other string) string {
 	lines := strings.Split(m.body, "\n")
 	lines = lines[:min(len(lines), textLinesToRead)]
-	if d := paragraphOf(lines, addr); d != "" {
+	paragraph := paragraphOf(lines, addr)
+	if paragraph == "" {
+		paragraph = paragraphOf(lines, other)
+	}
+	if code, _ := findReply(paragraph); code != 0 {
+		return paragraph
+	}
+	reply, named := replyIn(lines, addr)
+	if named || reply != "" && paragraph == "" {
+		return reply
+	}
+	if paragraph != "" {
+		return paragraph
+	}
+	at := lineOf(lines, addr)
+	if d := labelledReason(lines[at:]); d != "" {
 		return d
 	}
-	if d := paragraphOf(lines, other); d != "" {
+	if d := labelledReason(lines); d != "" || addr == "" || at == 0 {
 		return d
 	}
-	if d := replyIn(lines, addr); d != "" {
-		return d
-	}
-	if d := labelledReason(lines[lineOf(lines, addr):]); d != "" {
-		return d
-	}
-	return labelledReason(lines)
+	return joinLines(following(lines[at+1:], addr), mailMaxDiagnostic/2)
 }
 
 // lineOf is the first line that names addr, or 0.
@@ -109,8 +119,8 @@ func beginsWithOther(text, addr string) bool {
 
 // replyIn finds an SMTP reply with its continuation lines: the last one that names addr, else the last of all, which
 // in a transcript is the one that decided.
-func replyIn(lines []string, addr string) string {
-	best, named := -1, false
+func replyIn(lines []string, addr string) (reply string, named bool) {
+	best := -1
 	addr = strings.ToLower(addr)
 	for i, line := range lines {
 		if code, _ := findReply(line); code == 0 {
@@ -122,7 +132,7 @@ func replyIn(lines []string, addr string) string {
 		}
 	}
 	if best < 0 {
-		return ""
+		return "", false
 	}
 	start := best
 	for start > 0 && best-start < 8 && isContinued(lines[start-1]) {
@@ -138,7 +148,7 @@ func replyIn(lines []string, addr string) string {
 		}
 		said = append(said, text)
 	}
-	return joinLines(said, mailMaxDiagnostic/2)
+	return joinLines(said, mailMaxDiagnostic/2), named
 }
 
 // isContinued says whether line is a reply's line with more to come: "550-5.1.1 The account…" (RFC 5321 §4.2.1).
@@ -172,15 +182,13 @@ func labelledReason(lines []string) string {
 		if len(lower) != len(line) || !strings.ContainsAny(line, ":：は") {
 			continue
 		}
-		for _, label := range reasonLabels {
-			at := strings.Index(lower, label)
-			if at < 0 || !endsLabel(line[at+len(label)-1:]) {
-				continue
-			}
-			said := append([]string{line[at:]}, following(lines[i+1:], "")...)
-			if d := joinLines(said, mailMaxDiagnostic/2); len(d) > len(label)+8 {
-				return d
-			}
+		at, label := reasonLabels.find(lower)
+		if at < 0 || !endsLabel(line[at+len(label)-1:]) {
+			continue
+		}
+		said := append([]string{line[at:]}, following(lines[i+1:], "")...)
+		if d := joinLines(said, mailMaxDiagnostic/2); len(d) > len(label)+8 {
+			return d
 		}
 	}
 	return ""

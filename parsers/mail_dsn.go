@@ -12,6 +12,7 @@ type dsnReport struct {
 	queueID      string // X-Postfix-Queue-ID
 	sender       string // X-Postfix-Sender
 	arrival      string // Arrival-Date
+	originalID   string // X-Original-Message-ID, Gmail's
 	recipients   []dsnRecipient
 }
 
@@ -109,6 +110,8 @@ func (d *dsnReport) set(r *dsnRecipient, name, value string) {
 		d.queueID = value
 	case "x-postfix-sender":
 		d.sender = typedAddress(value)
+	case "x-original-message-id":
+		d.originalID = cleanMessageID(value)
 	case "arrival-date":
 		d.arrival = value
 	case "original-recipient":
@@ -157,6 +160,9 @@ func typedAddress(v string) string {
 	typ, rest := splitType(v)
 	if !strings.Contains(rest, "@") { // "=?…?=@example.org" is an address as it stands
 		rest = decodeWords(rest)
+	}
+	if before, _, commented := strings.Cut(rest, " ("); commented { // "jo@example.org (over quota)"
+		rest = before
 	}
 	addr := cleanAddress(rest)
 	if typ == "utf-8" {
@@ -230,7 +236,13 @@ func (m *mailMessage) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
 	if !isAddress(r.original) || sameAddress(r.original, r.final) {
 		e.Recipient, e.OriginalRecipient = r.final, ""
 	}
+	if !isAddress(e.Recipient) {
+		e.Recipient = m.inOriginalTo(e.Recipient)
+	}
 	e.Status, e.RemoteMTA = r.status, r.remoteMTA
+	if e.MessageID == "" {
+		e.MessageID = d.originalID
+	}
 	if e.Host != "" && !strings.EqualFold(e.Host, d.reportingMTA) {
 		e.QueueID = "" // given by another host than the one that reports
 	}
@@ -249,6 +261,16 @@ func (m *mailMessage) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
 		e.Time = m.time(d.arrival)
 	}
 	return e
+}
+
+// inOriginalTo completes a local part without a domain to the address in the returned message's To that has it.
+func (m *mailMessage) inOriginalTo(local string) string {
+	for _, to := range m.original.addresses("To") {
+		if len(to) > len(local) && to[len(local)] == '@' && hasPrefixFold(to, local) {
+			return to
+		}
+	}
+	return local
 }
 
 // diagnose fills in what the MTA answered. Where the report's own diagnostic says nothing, the text for humans does.
@@ -275,7 +297,7 @@ func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 }
 
 func saysExpired(diagnostic string) bool {
-	return containsAny(strings.ToLower(diagnostic), expiredTexts)
+	return expiredTexts.in(strings.ToLower(diagnostic))
 }
 
 // saysNothing is true of "", "550", "5.0.0 failed" and of an address alone.

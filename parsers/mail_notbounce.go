@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"slices"
 	"strings"
 
 	"bouncefeed/internal/event"
@@ -11,37 +12,6 @@ type mailSender struct {
 	daemon bool // a mail system, by its From
 	null   bool // no return path (RFC 5321 §4.5.5)
 }
-
-// daemonNames are how mail systems call themselves in From, without blanks, dashes, dots and underscores.
-var daemonNames = phrases(`
-mailerdaemon
-maildaemon
-postmaster
-mdaemon
-maildelivery
-deliverysubsystem
-deliverysystem
-mailsystem
-mailadmin
-mailserver
-systemadministrator
-systemanwender
-administrator@
-bounce
-mailer@
-daemon@
-smtpgateway
-smtpd
-postoffice
-undeliverable
-nondelivery
-amazonses
-mailrobot
-mailgateway
-messagelabs
-internetmail
-autoreply@dsn
-`)
 
 func (m *mailMessage) sender() mailSender {
 	from := strings.ToLower(m.header.text("From"))
@@ -54,7 +24,7 @@ func (m *mailMessage) sender() mailSender {
 		}
 		return r
 	}, from)
-	s := mailSender{daemon: containsAny(name, daemonNames) || name == "<>"}
+	s := mailSender{daemon: daemonNames.in(name) || name == "<>"}
 	if path := strings.TrimSpace(m.header.get("Return-Path")); path != "" {
 		path = strings.ToLower(strings.Trim(path, "<> "))
 		s.null = path == "" || strings.HasPrefix(path, "mailer-daemon") || strings.HasPrefix(path, "postmaster@")
@@ -74,7 +44,7 @@ func (m *mailMessage) isHuman() bool {
 	if !replyPrefix(subject) {
 		return false
 	}
-	if !containsAny(subject, failureSubjects) || m.header.has("In-Reply-To") || m.header.has("References") || forwardPrefix(subject) {
+	if !failureSubjects.in(subject) || m.header.has("In-Reply-To") || m.header.has("References") || forwardPrefix(subject) {
 		return true
 	}
 	m.readText()
@@ -105,47 +75,52 @@ func (m *mailMessage) notBounce() event.Type {
 		return event.Ordinary
 	}
 	system := from.daemon || from.null
-	failing := containsAny(subject, failureSubjects)
+	failing := failureSubjects.in(subject)
 	if !failing && isListNotice(subject) {
 		return event.Ordinary
 	}
 	if m.isAutoreply(subject, from.daemon && failing) {
 		return event.Autoreply
 	}
-	if !failing && !from.daemon && containsAny(m.lower, challengeTexts) && m.autoSubmitted() {
+	// A report whose status part was cut off or lost is still one.
+	report := m.root.typ == "multipart/report" && strings.EqualFold(m.root.params["report-type"], "delivery-status")
+	if !failing && !from.daemon && challengeTexts.in(m.lower) && (report || m.autoSubmitted()) {
 		return event.Challenge
 	}
-	if (system || failing) && m.isDelay(subject, failing) {
+	if (system || failing || report) && m.isDelay(subject, failing) {
 		return event.Delayed
 	}
-	telling := m.header.has("X-Failed-Recipients") || containsAny(m.lower, failureTexts)
-	if system && (failing || telling) || failing && telling {
+	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
+	if report || system && (failing || telling) || failing && telling && m.returnsSomething() {
 		return ""
 	}
-	if containsAny(m.lower, challengeTexts) && containsAny(subject, challengeTexts) {
+	if challengeTexts.in(m.lower) && challengeTexts.in(subject) {
 		return event.Challenge
 	}
 	return event.Ordinary
+}
+
+// returnsSomething says whether a message from nobody known as a mail system has more of a bounce than its words: the
+// returned message, an SMTP reply, a recipient. "Your parcel could not be delivered" has not.
+func (m *mailMessage) returnsSomething() bool {
+	if len(m.enclosed) > 0 || m.original != nil {
+		return true
+	}
+	code, _ := findReply(m.body)
+	return code != 0 || slices.ContainsFunc(m.candidates(), func(c candidate) bool { return c.class >= beforeReason })
 }
 
 // isDelay knows notices that the server still tries. A subject that warns of a delay is worth more than any word in the
 // text, which often says both what is and what will be; so is the one that Postfix gives to final failures only.
 func (m *mailMessage) isDelay(subject string, failing bool) bool {
 	switch {
-	case containsAny(subject, delaySubjects), strings.Contains(subject, "warning") && (!failing || containsAny(subject, spans)):
-		return !containsAny(subject, finalTexts)
+	case delaySubjects.in(subject), strings.Contains(subject, "warning") && (!failing || delaySpans.in(subject)):
+		return !finalTexts.in(subject)
 	case strings.Contains(subject, "undelivered mail returned to sender"):
 		return false
 	}
-	return containsAny(m.lower, delayTexts) && !containsAny(m.lower, finalTexts)
+	return delayTexts.in(m.lower) && !finalTexts.in(m.lower)
 }
-
-// spans stand in the subject of a warning: "could not send message for past 4 hours".
-var spans = phrases(`
-hour
-minute
-past
-`)
 
 // isAutoreply looks for RFC 3834 and what was there before it. Exim and Gmail mark their bounces auto-replied too, so
 // a mail system that names a failure is not believed to be on vacation.
@@ -153,7 +128,7 @@ func (m *mailMessage) isAutoreply(subject string, failing bool) bool {
 	if failing || m.header.has("X-Failed-Recipients") {
 		return false
 	}
-	if containsAny(subject, autoreplySubjects) {
+	if autoreplySubjects.in(subject) {
 		return true
 	}
 	for _, name := range []string{"X-Autoreply", "X-Autorespond", "X-Autoresponder", "X-Auto-Reply", "X-AutoReply-From", "X-Mail-Autoreply", "X-Autogenerated-Reply"} {
@@ -166,7 +141,7 @@ func (m *mailMessage) isAutoreply(subject string, failing bool) bool {
 		return true
 	}
 	replied := strings.HasPrefix(strings.ToLower(m.header.get("Auto-Submitted")), "auto-replied")
-	return (replied || replyPrefix(subject) || m.header.has("In-Reply-To")) && containsAny(m.lower, autoreplyTexts) && !containsAny(subject, failureSubjects)
+	return (replied || replyPrefix(subject) || m.header.has("In-Reply-To")) && autoreplyTexts.in(m.lower) && !failureSubjects.in(subject)
 }
 
 func (m *mailMessage) autoSubmitted() bool {
@@ -175,16 +150,7 @@ func (m *mailMessage) autoSubmitted() bool {
 }
 
 // isListNotice knows the answers of list managers to commands, and what they tell a moderator.
-func isListNotice(subject string) bool { return containsAny(subject, listSubjects) }
-
-var listSubjects = phrases(`
-results of your email command
-moderator
-non-member
-not member
-confirm subscription
-subscription confirmation
-`)
+func isListNotice(subject string) bool { return listSubjects.in(subject) }
 
 // isReport knows DMARC aggregate (RFC 7489 §7.2.1.1) and TLS reports (RFC 8460 §5.3).
 func (m *mailMessage) isReport(subject string) bool {
@@ -200,5 +166,5 @@ func (m *mailMessage) isChallenge() bool {
 		return false
 	}
 	m.readText()
-	return containsAny(m.lower, challengeTexts)
+	return challengeTexts.in(m.lower)
 }

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"slices"
 	"strings"
 
 	"bouncefeed/internal/event"
@@ -66,26 +67,9 @@ func (m *mailMessage) firstText(parts []*mimeEntity) string {
 }
 
 // copyFields are the fields that only a message's own header has; "Subject" and "To" also stand in summaries.
-var copyFields = phrases(`
-received
-return-path
-message-id
-mime-version
-dkim-signature
-delivered-to
-x-mailer
-content-type
-`)
+var copyFields = []string{"received", "return-path", "message-id", "mime-version", "dkim-signature", "delivered-to", "x-mailer", "content-type"}
 
-var summaryFields = phrases(`
-from
-to
-subject
-date
-sender
-reply-to
-cc
-`)
+var summaryFields = []string{"from", "to", "subject", "date", "sender", "reply-to", "cc"}
 
 // findCopy finds where the returned message begins in lines: end is where the report's own text ends, header where the
 // returned header begins. Both are len(lines) if there is none.
@@ -94,6 +78,9 @@ func findCopy(lines []string) (end, header int) {
 	for i, line := range lines {
 		if end < 0 && isCopyMark(line) {
 			end = i
+			if next := i + 1 + blankLines(lines[i+1:]); next < len(lines) && summaryBegins(lines[next:]) {
+				return end, next
+			}
 		}
 		if beginsHeader(lines[i:]) {
 			if end < 0 {
@@ -108,13 +95,33 @@ func findCopy(lines []string) (end, header int) {
 	return end, len(lines)
 }
 
-// isCopyMark knows a ruled line such as "--- Below this line is a copy of the message."
+// isCopyMark knows a ruled line such as "--- Below this line is a copy of the message.", or a short heading.
 func isCopyMark(line string) bool {
 	line = strings.TrimSpace(line)
-	if len(line) < 8 || len(line) > 120 || strings.IndexByte("-=*_#+", line[0]) < 0 || line[1] != line[0] {
+	if len(line) < 8 || len(line) > 120 {
 		return false
 	}
-	return containsAny(strings.ToLower(line), copyMarks)
+	ruled := strings.IndexByte("-=*_#+|", line[0]) >= 0 && strings.IndexByte("-=*_#+", line[1]) >= 0
+	return (ruled || len(line) < 48 && line[len(line)-1] == ':') && copyMarks.in(strings.ToLower(line))
+}
+
+func blankLines(lines []string) int {
+	n := 0
+	for n < len(lines) && strings.TrimSpace(lines[n]) == "" {
+		n++
+	}
+	return n
+}
+
+// summaryBegins says whether lines begin with two fields of a message's summary: "From:", "To:", "Subject:".
+func summaryBegins(lines []string) bool {
+	for _, line := range lines[:min(len(lines), 2)] {
+		name, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(line)), ":")
+		if !slices.Contains(summaryFields, name) && !slices.Contains(copyFields, name) {
+			return false
+		}
+	}
+	return len(lines) > 1
 }
 
 // beginsHeader says whether lines begin with three fields, one of which only a message's own header has.
@@ -134,10 +141,10 @@ func beginsHeader(lines []string) bool {
 			break
 		}
 		name := strings.ToLower(strings.TrimSpace(line[:colon]))
-		switch known := isOneOf(name, copyFields); {
+		switch known := slices.Contains(copyFields, name); {
 		case known:
 			own++
-		case n == 0 && !isOneOf(name, summaryFields) && !strings.HasPrefix(name, "x-"):
+		case n == 0 && !slices.Contains(summaryFields, name) && !strings.HasPrefix(name, "x-"):
 			return false
 		}
 		if fields++; fields >= 3 && own > 0 {
@@ -145,15 +152,6 @@ func beginsHeader(lines []string) bool {
 		}
 	}
 	return fields == own && own > 0 && fields >= 2
-}
-
-func isOneOf(word string, list []string) bool {
-	for _, w := range list {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }
 
 func indentOf(line string) string {
@@ -207,163 +205,4 @@ func (m *mailMessage) enclosedReport() []event.Event {
 	}
 	inner.readOriginal(&r)
 	return inner.dsnEvents(parseDSN(inner.status.text()))
-}
-
-// A textFailure is a recipient found in a text; other is the address it was generated from or forwarded to.
-type textFailure struct{ addr, other string }
-
-// failures finds who failed: what the header says, else what the text says, else to whom the returned message went if
-// that was one. The last resort is a failure of nobody: a bounce to be counted.
-func (m *mailMessage) failures() []string {
-	var found []string
-	m.header.each("X-Failed-Recipients", func(v string) {
-		for _, a := range strings.Split(decodeWords(v), ",") {
-			found = addAddress(found, cleanAddress(a))
-		}
-	})
-	if len(found) == 0 {
-		found = m.textRecipients()
-	}
-	if len(found) == 0 && len(m.pages) > 0 && len(m.texts) > 0 {
-		m.useText(m.firstText(m.pages))
-		found = m.textRecipients()
-	}
-	if len(found) == 0 {
-		found = m.localRecipients()
-	}
-	if len(found) == 0 && m.wrapped == nil {
-		if found = m.original.addresses("To"); len(found) != 1 || m.original.has("Cc") || !isAddress(found[0]) {
-			found = nil
-		}
-	}
-	if len(found) == 0 {
-		found = []string{m.proof.recipient}
-	}
-	return found
-}
-
-// localRecipients reads AOL's way: "…to the following recipients could not be delivered…:" and a line with the local
-// part alone. The domain is the reporter's.
-func (m *mailMessage) localRecipients() []string {
-	from := m.header.addresses("From")
-	if len(from) != 1 || !m.sender().daemon {
-		return nil
-	}
-	domain := from[0][strings.LastIndexByte(from[0], '@'):]
-	var found []string
-	listed := false
-	for _, line := range strings.Split(m.body, "\n") {
-		switch line = strings.TrimSpace(line); {
-		case line == "":
-		case strings.Contains(line, "following recipient"):
-			listed = strings.HasSuffix(line, ":")
-		case listed && !strings.ContainsAny(line, " \t@:/"):
-			found = addAddress(found, line+domain)
-		default:
-			listed = false
-		}
-	}
-	return found
-}
-
-// How sure a line's wording makes an address the failed recipient.
-const (
-	notRecipient = iota
-	mentioned    // it just stands there
-	inSentence   // "…your message to jo@example.org could not be…"
-	afterLabel   // "To: jo@example.org", "RCPT TO:<jo@example.org>"
-	beforeReason // "jo@example.org… User unknown", "550 <jo@example.org>… User unknown"
-	onItsOwn     // a line for itself, or "<jo@example.org>:"
-)
-
-// What is known of an address weighs besides its wording, in halves of a step.
-const (
-	inOriginalTo = 1  // the returned message was addressed to it
-	isSenders    = -3 // ours, or the reporter's
-)
-
-const textLinesToRead = 400
-
-// textRecipients takes the addresses with the surest wording. Where addresses stand in a list, all of it counts.
-func (m *mailMessage) textRecipients() []string {
-	type candidate struct {
-		addr          string
-		weight, class int
-	}
-	known := m.knownAddresses()
-	var all []candidate
-	best := candidate{weight: 2*inSentence - 1}
-	lines := strings.Split(m.body, "\n")
-	owner := -1 // indentation of the address whose lines these are; -1 outside of such lines
-	for _, line := range lines[:min(len(lines), textLinesToRead)] {
-		indent := len(line) - len(strings.TrimLeft(line, " \t"))
-		if owner >= 0 && indent <= owner || indent == len(line) {
-			owner = -1
-		}
-		if !strings.Contains(line, "@") || len(all) > 2*mailMaxRecipients {
-			continue
-		}
-		for _, s := range textAddresses(line) {
-			if !isAddress(s.addr) || !s.angled && !plausibleDomain(s.addr[strings.LastIndexByte(s.addr, '@')+1:]) {
-				continue
-			}
-			c := candidate{addr: s.addr, class: wording(line, s)}
-			if owner >= 0 { // "<jo@example.org>: host … said: 550\n    <bounces@example.com>: unauthorized sender"
-				c.class = min(c.class, mentioned)
-			} else if c.class >= beforeReason {
-				owner = indent
-			}
-			c.weight = 2*c.class + known[strings.ToLower(s.addr)]
-			all = append(all, c)
-			if c.weight > best.weight {
-				best = c
-			}
-		}
-	}
-	var found []string
-	for _, c := range all {
-		if c.weight == best.weight || c.class == best.class && c.class >= beforeReason && c.weight >= best.weight-inOriginalTo {
-			found = addAddress(found, c.addr)
-		}
-	}
-	return found
-}
-
-func (m *mailMessage) knownAddresses() map[string]int {
-	known := map[string]int{}
-	note := func(h mailHeader, weight int, names ...string) {
-		for _, name := range names {
-			for _, a := range h.addresses(name) {
-				known[strings.ToLower(a)] += weight
-			}
-		}
-	}
-	note(m.original, isSenders, "From", "Return-Path", "Sender")
-	note(m.header, isSenders, "To", "Delivered-To", "From", "Reply-To")
-	note(m.original, inOriginalTo, "To", "Cc")
-	return known
-}
-
-// wording judges an address by what stands around it in its line.
-func wording(line string, s addressSpan) int {
-	before := strings.ToLower(strings.TrimLeft(line[:s.start], " \t>*-•|\"'(<"))
-	after := strings.ToLower(strings.TrimSpace(line[s.end:]))
-	after = strings.TrimLeft(after, "\"')")
-	if containsAny(before, senderWords) && !containsAny(before, recipientWords) {
-		return notRecipient
-	}
-	switch {
-	case before == "" && (after == "" || after == "." || after == "," || after == ";" || after[0] == ':'):
-		return onItsOwn
-	case (before == "" || replyCode(before) != 0 && strings.Trim(before, "0123456789.-# <") == "") && !containsAny(after, senderWords):
-		return beforeReason
-	case strings.HasSuffix(strings.TrimRight(before, " \t<"), ":") && containsAny(before, recipientWords), strings.HasPrefix(before, "to:"):
-		return afterLabel
-	case containsAny(before, recipientWords) || containsAny(after, recipientWords):
-		return inSentence
-	}
-	if code, _ := findReply(line); code != 0 {
-		return inSentence
-	}
-	return mentioned
 }

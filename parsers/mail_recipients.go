@@ -1,0 +1,183 @@
+package parsers
+
+import "strings"
+
+// failures finds who failed: what the header says, else what the text says, else to whom the returned message went if
+// that was one. The last resort is a failure of nobody: a bounce to be counted.
+func (m *mailMessage) failures() []string {
+	var found []string
+	m.header.each("X-Failed-Recipients", func(v string) {
+		for _, a := range strings.Split(decodeWords(v), ",") {
+			found = addAddress(found, cleanAddress(a))
+		}
+	})
+	if len(found) == 0 || !m.names(found) {
+		if named := m.textRecipients(); len(named) > 0 {
+			found = named
+		}
+	}
+	if len(found) == 0 && len(m.pages) > 0 && len(m.texts) > 0 {
+		m.useText(m.firstText(m.pages))
+		found = m.textRecipients()
+	}
+	if len(found) == 0 {
+		found = m.localRecipients()
+	}
+	if len(found) == 0 && m.wrapped == nil {
+		if found = m.original.addresses("To"); len(found) != 1 || m.original.has("Cc") || !isAddress(found[0]) {
+			found = nil
+		}
+	}
+	if len(found) == 0 {
+		found = []string{m.proof.recipient}
+	}
+	return found
+}
+
+// names says whether the text names one of addrs.
+func (m *mailMessage) names(addrs []string) bool {
+	for _, a := range addrs {
+		if strings.Contains(m.lower, strings.ToLower(a)) {
+			return true
+		}
+	}
+	return false
+}
+
+// localRecipients reads AOL's way: "…to the following recipients could not be delivered…:" and a line with the local
+// part alone. The domain is the reporter's.
+func (m *mailMessage) localRecipients() []string {
+	from := m.header.addresses("From")
+	if len(from) != 1 || !m.sender().daemon {
+		return nil
+	}
+	domain := from[0][strings.LastIndexByte(from[0], '@'):]
+	var found []string
+	listed := false
+	for _, line := range strings.Split(m.body, "\n") {
+		switch line = strings.TrimSpace(line); {
+		case line == "":
+		case strings.Contains(line, "following recipient"):
+			listed = strings.HasSuffix(line, ":")
+		case listed && !strings.ContainsAny(line, " \t@:/"):
+			found = addAddress(found, line+domain)
+		default:
+			listed = false
+		}
+	}
+	return found
+}
+
+// How sure a line's wording makes an address the failed recipient.
+const (
+	notRecipient = iota
+	mentioned    // it just stands there
+	inSentence   // "…your message to jo@example.org could not be…"
+	afterLabel   // "To: jo@example.org", "RCPT TO:<jo@example.org>"
+	beforeReason // "jo@example.org… User unknown", "550 <jo@example.org>… User unknown"
+	onItsOwn     // a line for itself, or "<jo@example.org>:"
+)
+
+// What is known of an address weighs besides its wording, in halves of a step.
+const (
+	inOriginalTo = 1  // the returned message was addressed to it
+	isSenders    = -3 // ours, or the reporter's
+)
+
+const textLinesToRead = 400
+
+// A candidate is an address in a text that may be the failed recipient.
+type candidate struct {
+	addr          string
+	shape         string // the words around it
+	weight, class int
+}
+
+// textRecipients takes the addresses with the surest wording. Where addresses stand in a list, or the same sentence is
+// said of several, all of them count.
+func (m *mailMessage) textRecipients() []string {
+	all := m.candidates()
+	best := candidate{weight: 2*inSentence - 1}
+	for _, c := range all {
+		if c.weight > best.weight {
+			best = c
+		}
+	}
+	var found []string
+	for _, c := range all {
+		listed := c.class >= beforeReason || c.shape == best.shape && c.class >= inSentence
+		if c.weight == best.weight || c.class == best.class && listed && c.weight >= best.weight-inOriginalTo {
+			found = addAddress(found, c.addr)
+		}
+	}
+	return found
+}
+
+func (m *mailMessage) candidates() []candidate {
+	var all []candidate
+	known := m.knownAddresses()
+	lines := strings.Split(m.body, "\n")
+	owner := -1 // indentation of the address whose lines these are; -1 outside of such lines
+	for _, line := range lines[:min(len(lines), textLinesToRead)] {
+		indent := len(line) - len(strings.TrimLeft(line, " \t"))
+		if owner >= 0 && indent <= owner || indent == len(line) {
+			owner = -1
+		}
+		if !strings.Contains(line, "@") || len(all) > 2*mailMaxRecipients {
+			continue
+		}
+		for _, s := range textAddresses(line) {
+			if !isAddress(s.addr) || !s.angled && !plausibleDomain(s.addr[strings.LastIndexByte(s.addr, '@')+1:]) {
+				continue
+			}
+			c := candidate{addr: s.addr, class: wording(line, s), shape: line[:s.start] + cutText(line[s.end:], 24)}
+			if owner >= 0 { // "<jo@example.org>: host … said: 550\n    <bounces@example.com>: unauthorized sender"
+				c.class = min(c.class, mentioned)
+			} else if c.class >= beforeReason {
+				owner = indent
+			}
+			c.weight = 2*c.class + known[strings.ToLower(s.addr)]
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func (m *mailMessage) knownAddresses() map[string]int {
+	known := map[string]int{}
+	note := func(h mailHeader, weight int, names ...string) {
+		for _, name := range names {
+			for _, a := range h.addresses(name) {
+				known[strings.ToLower(a)] += weight
+			}
+		}
+	}
+	note(m.original, isSenders, "From", "Return-Path", "Sender")
+	note(m.header, isSenders, "To", "Delivered-To", "From", "Reply-To")
+	note(m.original, inOriginalTo, "To", "Cc")
+	return known
+}
+
+// wording judges an address by what stands around it in its line.
+func wording(line string, s addressSpan) int {
+	before := strings.ToLower(strings.TrimLeft(line[:s.start], " \t>*-•|\"'(<"))
+	after := strings.ToLower(strings.TrimSpace(line[s.end:]))
+	after = strings.TrimLeft(after, "\"')")
+	if senderWords.in(before) && !recipientWords.in(before) {
+		return notRecipient
+	}
+	switch {
+	case before == "" && (after == "" || after == "." || after == "," || after == ";" || after[0] == ':'):
+		return onItsOwn
+	case (before == "" || replyCode(before) != 0 && strings.Trim(before, "0123456789.-# <") == "") && !senderWords.in(after):
+		return beforeReason
+	case strings.HasSuffix(strings.TrimRight(before, " \t<"), ":") && recipientWords.in(before), strings.HasPrefix(before, "to:"):
+		return afterLabel
+	case recipientWords.in(before) || recipientWords.in(after):
+		return inSentence
+	}
+	if code, _ := findReply(line); code != 0 {
+		return inSentence
+	}
+	return mentioned
+}
