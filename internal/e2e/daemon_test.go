@@ -17,7 +17,7 @@ import (
 
 // daemon is bouncefeed as its unit starts it: its own user, group adm, readiness by sd_notify.
 type daemon struct {
-	dir      string // its configuration, queue and socket
+	dir      string        // its configuration, queue and socket
 	ready    chan struct{} // one for each READY=1 it said
 	receiver *receiver
 	process  *process

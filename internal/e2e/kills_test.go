@@ -3,10 +3,13 @@ package e2e
 import (
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // moods is what the receiver does while the daemon is being killed: mostly it takes what comes.
@@ -32,6 +35,7 @@ func TestKills(t *testing.T) {
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	t.Logf("BOUNCEFEED_E2E_SEED=%d", seed)
 
+	writes := watchWrites(t, d.dir)
 	var tr traffic
 	began, rotations, hupDue := time.Now(), 0, false
 	for range kills {
@@ -50,6 +54,13 @@ func TestKills(t *testing.T) {
 			}
 			<-time.After(time.Duration(random.IntN(60)) * time.Millisecond)
 		}
+		if random.IntN(2) == 0 { // while it stores something
+			select {
+			case <-writes:
+			case <-time.After(time.Second):
+			}
+			<-time.After(time.Duration(random.IntN(4000)) * time.Microsecond)
+		}
 		d.process.kill(t)
 		r.nextLife(t)
 	}
@@ -62,6 +73,35 @@ func TestKills(t *testing.T) {
 	t.Logf("%d kills in %v, %d rotations, %d recipients, %d posts", kills, time.Since(began).Round(time.Second), rotations, len(tr.wants), len(r.seen()))
 	requireFaultless(t, &tr, d, sendDefault)
 	d.stop(t)
+}
+
+// watchWrites tells whoever waits of a write to the queue file in dir.
+func watchWrites(t *testing.T, dir string) <-chan struct{} {
+	t.Helper()
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := watcher.Add(dir); err != nil {
+		t.Fatal(err)
+	}
+	writes, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for e := range watcher.Events {
+			if filepath.Base(e.Name) == "queue.db" {
+				select {
+				case writes <- struct{}{}: // somebody waits for it
+				default:
+				}
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		watcher.Close()
+		<-done
+	})
+	return writes
 }
 
 // randomLetter has up to eight recipients and any ending.

@@ -17,6 +17,7 @@ type process struct {
 	cmd  *exec.Cmd
 	log  string        // file with its stdout and stderr
 	done chan struct{} // closed when it has ended
+	stop []string      // the command that asks it to stop; nil: SIGTERM does
 }
 
 // start runs cmd; what it writes is appended to the file log.
@@ -79,7 +80,11 @@ func (p *process) end(t *testing.T) {
 	if !p.running() {
 		return
 	}
-	p.signal(t, syscall.SIGTERM)
+	if p.stop == nil {
+		p.signal(t, syscall.SIGTERM)
+	} else if err := command(p.stop[0], p.stop[1:]...); err != nil {
+		t.Error(err)
+	}
 	select {
 	case <-p.done:
 	case <-time.After(10 * time.Second):
