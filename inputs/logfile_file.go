@@ -110,7 +110,16 @@ type file struct {
 	isNot   map[uint64]bool // inodes of compressed files that are not this one
 }
 
-// openFile opens e at the beginning.
+// open opens e at the beginning; fs.ErrNotExist if something else has its name by now, or it was truncated.
+func (e entry) open() (*file, error) {
+	o, err := openFile(e.path, e.live)
+	if err == nil && (!o.info.same(e.fileInfo) || o.info.size < e.size) {
+		o.close()
+		return nil, &fs.PathError{Op: "open", Path: e.path, Err: fs.ErrNotExist}
+	}
+	return o, err
+}
+
 func openFile(path string, follow bool) (*file, error) {
 	f, err := openRegular(path, follow)
 	if err != nil {

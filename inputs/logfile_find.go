@@ -36,7 +36,7 @@ const (
 // year, month and day with anything numeric behind, or Unix seconds (`dateformat -%s`). All may be compressed.
 var (
 	rotatedNumber = regexp.MustCompile(`^\.(\d{1,4})$`)
-	rotatedDate   = regexp.MustCompile(`^[-._](?:(\d{4})-?(\d\d)-?(\d\d)((?:[-_.T:]?\d+)*)|(1\d{9}))$`)
+	rotatedDate   = regexp.MustCompile(`^[-._](?:(20\d\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])((?:[-_.T:]?\d+)*)|(1\d{9}))$`)
 	packedName    = regexp.MustCompile(`\.(gz|xz|zst|bz2)$`)
 )
 

@@ -91,7 +91,7 @@ func (f *follower) deliver(ctx context.Context, src *file) (readState, error) {
 	if err := src.stat(); err != nil {
 		return atEnd, err
 	}
-	if src.unpack == nil && src.info.size < src.read {
+	if src.unpack == nil && src.info.size < max(was.size, src.read) {
 		return rewritten, nil
 	}
 	if src.unpack == nil && src.info.size == src.read && src.info.mtime == was.mtime && src.scan == src.n {
@@ -128,6 +128,7 @@ func (f *follower) damaged(ctx context.Context, src *file, err error) error {
 	f.gaps++
 	f.log.Error("a rotated log is damaged: its remaining lines are lost", "path", src.path, "offset", src.offset, "error", err)
 	src.unpack.Reset(strings.NewReader(""))
+	src.forget()
 	return f.commit(ctx, src, f.cur.position())
 }
 
@@ -275,14 +276,10 @@ func (f *follower) indexOfCurrent(ctx context.Context, files []entry) int {
 
 // moveOn ends the current file and begins the next.
 func (f *follower) moveOn(ctx context.Context, e entry) (bool, error) {
-	next, err := openFile(e.path, e.live)
+	next, err := e.open()
 	if err != nil {
-		f.say(err)
+		f.sayUnlessMoved(err)
 		return false, nil
-	}
-	if !next.info.same(e.fileInfo) { // rotated again just now
-		next.close()
-		return true, nil
 	}
 	if f.cur.last(); f.cur.offset != f.cur.mark {
 		if err := f.commit(ctx, f.cur, f.cur.position()); err != nil {
@@ -315,6 +312,14 @@ func (f *follower) say(err error) {
 	}
 	if f.cur == nil {
 		f.where.Store(&whereabouts{gaps: f.gaps, waiting: "waiting: " + err.Error()})
+	}
+}
+
+// sayUnlessMoved is say for an error on a file that was listed: that it is no longer there means a rotation at this
+// very moment, and the next listing shows it.
+func (f *follower) sayUnlessMoved(err error) {
+	if !errors.Is(err, fs.ErrNotExist) {
+		f.say(err)
 	}
 }
 

@@ -45,7 +45,7 @@ func ReadFile(ctx context.Context, path string, commit func(recs []event.Record,
 	}
 	for more := true; more && ctx.Err() == nil; {
 		more, err = s.fill(r)
-		if !more && len(s.recs) < maxRecords {
+		if !more && err == nil {
 			s.last()
 		}
 		if len(s.recs) > 0 {

@@ -46,7 +46,7 @@ func (f *follower) startFirst(ctx context.Context, files []entry) error {
 	if len(files) > 0 {
 		e := files[len(files)-1]
 		if e.live || !e.packed && f.config.Start == startEnd {
-			return f.begin(ctx, e, f.config.Start == startEnd)
+			return f.begin(ctx, e)
 		}
 		newest.mtime = e.mtime + 1
 	}
@@ -56,28 +56,37 @@ func (f *follower) startFirst(ctx context.Context, files []entry) error {
 // startOldest begins with the oldest file that can be read.
 func (f *follower) startOldest(ctx context.Context, files []entry) error {
 	for _, e := range files {
-		err := f.begin(ctx, e, false)
-		if f.cur != nil || err != nil || e.live {
-			return err
+		o, err := e.open()
+		if err == nil {
+			return f.beginIn(ctx, o)
+		}
+		if e.live || errors.Is(err, fs.ErrNotExist) {
+			f.sayUnlessMoved(err)
+			return nil
 		}
 		f.gaps++
-		f.log.Error("a rotated log can not be read: its lines are left out", "path", e.path, "reason", f.said)
+		f.log.Error("a rotated log can not be read: its lines are left out", "path", e.path, "error", err)
 	}
 	return f.commit(ctx, nil, position{})
 }
 
-// begin makes e the current file, from its end or its start, and stores that. It only says what is in its way.
-func (f *follower) begin(ctx context.Context, e entry, atEnd bool) error {
-	o, err := openFile(e.path, e.live)
-	if err == nil && atEnd {
+// begin makes e the current file, from where the configuration says. It only says what is in its way.
+func (f *follower) begin(ctx context.Context, e entry) error {
+	o, err := e.open()
+	if err == nil && f.config.Start == startEnd {
 		if err = o.seekEnd(ctx); err != nil {
 			o.close()
 		}
 	}
 	if err != nil {
-		f.say(err)
+		f.sayUnlessMoved(err)
 		return nil
 	}
+	return f.beginIn(ctx, o)
+}
+
+// beginIn makes o the current file and stores that.
+func (f *follower) beginIn(ctx context.Context, o *file) error {
 	f.cur = o
 	return f.commit(ctx, nil, o.position())
 }
@@ -88,7 +97,7 @@ func (f *follower) findCurrent(ctx context.Context, files []entry) error {
 	for _, sameInode := range []bool{true, false} {
 		for i := len(files) - 1; i >= 0; i-- {
 			e := files[i]
-			if e.same(f.at.fileInfo) != sameInode || !sameInode && f.at.offset == 0 {
+			if e.same(f.at.fileInfo) != sameInode {
 				continue
 			}
 			o, err := f.match(ctx, e, *f.at)
@@ -101,7 +110,7 @@ func (f *follower) findCurrent(ctx context.Context, files []entry) error {
 		}
 	}
 	if blocked != nil {
-		f.say(blocked)
+		f.sayUnlessMoved(blocked)
 		return nil
 	}
 	return f.goOn(ctx, files)
@@ -119,7 +128,7 @@ func (f *follower) match(ctx context.Context, e entry, p position) (*file, error
 	if !same && (p.offset == 0 || e.class == renamed && !e.live) || !e.packed && e.size < p.offset {
 		return nil, nil
 	}
-	o, err := openFile(e.path, e.live)
+	o, err := e.open()
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +149,10 @@ func (f *follower) takeUp(ctx context.Context, o *file, older []entry) error {
 		for _, e := range older {
 			if e.mtime > f.at.mtime && (e.born > f.at.mtime || e.born == 0) {
 				o.close()
-				return f.begin(ctx, e, false)
+				if o, err := e.open(); err == nil {
+					return f.beginIn(ctx, o)
+				}
+				return nil
 			}
 		}
 	}
@@ -160,12 +172,17 @@ func (f *follower) goOn(ctx context.Context, files []entry) error {
 			continue
 		}
 		// With nothing read before, nothing is missing as long as the files reach back far enough.
+		o, err := e.open()
+		if err != nil {
+			f.sayUnlessMoved(err)
+			return nil
+		}
 		if f.at.ino != 0 && !(f.at.offset == 0 && older) {
 			f.gaps++
 			f.log.Error("the place in the log is gone: lines may be missing", "file", f.at.path, "offset", f.at.offset,
 				"last_written", time.Unix(0, f.at.mtime).UTC(), "reading_on_at", e.path, "gaps", f.gaps)
 		}
-		return f.begin(ctx, e, false)
+		return f.beginIn(ctx, o)
 	}
 	f.say(&fs.PathError{Op: "open", Path: f.config.Path, Err: fs.ErrNotExist})
 	return nil
@@ -179,7 +196,7 @@ func (f *follower) alreadyRead(e entry) bool {
 	if e.live || e.packed || f.at.offset == 0 || e.size >= f.at.offset {
 		return false
 	}
-	o, err := openFile(e.path, false)
+	o, err := e.open()
 	if err != nil {
 		return false
 	}
@@ -194,9 +211,10 @@ func (f *follower) findOld(ctx context.Context, files []entry) error {
 		f.dropOld()
 	}
 	p := f.oldAt
-	if f.oldAt = nil; p == nil {
+	if p == nil {
 		return nil
 	}
+	f.oldAt = nil
 	for _, sameInode := range []bool{true, false} {
 		for _, e := range files {
 			if e.same(p.fileInfo) != sameInode || e.same(f.cur.info) {
@@ -204,6 +222,10 @@ func (f *follower) findOld(ctx context.Context, files []entry) error {
 			}
 			if o, err := f.match(ctx, e, *p); o != nil {
 				f.old = o
+				return nil
+			} else if errors.Is(err, fs.ErrNotExist) {
+				f.cur.close()
+				f.cur, f.oldAt = nil, p
 				return nil
 			} else if err != nil {
 				f.log.Warn("the log before the current one can not be read: late lines in it would be missed", "path", e.path, "error", err)

@@ -48,11 +48,8 @@ func (s *splitter) fill(r io.Reader) (more bool, err error) {
 		n, err := r.Read(s.space())
 		s.n += n
 		s.split()
-		if err == io.EOF {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
+		if err != nil && s.scan == s.n { // else there was no room for all; r says it again
+			return false, notEOF(err)
 		}
 	}
 	return true, nil
@@ -68,6 +65,7 @@ func (s *splitter) space() []byte {
 			s.resize(smallBuf)
 		} else {
 			s.resize(largeBuf)
+			s.recs = append(make([]event.Record, 0, maxRecords), s.recs...)
 		}
 	}
 	return s.buf[s.n : s.n+readBlock]
@@ -135,6 +133,13 @@ func (s *splitter) last() {
 	if s.n > s.from || s.lost > 0 {
 		s.line(s.n, 0)
 	}
+}
+
+// forget leaves out a line whose end is damaged.
+func (s *splitter) forget() {
+	s.compact()
+	s.roll = append(s.roll[:0], s.tail()...)
+	s.n, s.scan, s.rolled, s.lost, s.cut = 0, 0, 0, 0, false
 }
 
 // bound keeps the incomplete line small: NULs at its start go, and all beyond maxLine (and a possible CR).

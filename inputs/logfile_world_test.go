@@ -172,7 +172,7 @@ func (w *world) write(n int) {
 
 // shift renames .1 to .2 and so on, then the live log to .1. The writer stays on it.
 func (w *world) shift() {
-	for n := 9; n > 0; n-- {
+	for n := 40; n > 0; n-- {
 		for _, ext := range []string{"", ".gz"} {
 			from := fmt.Sprintf("%s.%d%s", w.path, n, ext)
 			if _, err := os.Stat(from); err == nil {
@@ -226,7 +226,7 @@ func (w *world) copyTo(suffix string) {
 // eventually polls until ok.
 func (w *world) eventually(what string, ok func() bool) {
 	w.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.Fatalf("never: %s\nreceived %d of %d lines\n%s", what, len(w.sink.received()), len(w.written), w.log.String())
 		}
@@ -299,8 +299,11 @@ func (w *world) finish() tally {
 	}
 	w.restart() // whatever comes twice comes now
 	w.create()
-	w.write(1)
-	w.await(len(w.sink.received()) + 1)
+	last := w.line()
+	w.written = append(w.written, last)
+	_, err := io.WriteString(w.out, last+"\n")
+	w.must(err)
+	w.eventually("the last line", func() bool { return slices.Contains(w.sink.received(), last) })
 	w.stop()
 	return w.tally()
 }
