@@ -272,3 +272,14 @@ func TestRunReturnsCommitError(t *testing.T) {
 		t.Error("records without a Commit")
 	}
 }
+
+func init() {
+	conformant["logfile"] = func(t *testing.T) source {
+		w := newWorld(t)
+		w.create()
+		return source{input: w.input, add: func(n int) []string {
+			w.write(n)
+			return w.written[len(w.written)-n:]
+		}}
+	}
+}
