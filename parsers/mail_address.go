@@ -55,7 +55,7 @@ func localStart(line string, from, at int) int {
 		for wide > lowest && (isLocalByte(line[wide-1]) || line[wide-1] >= utf8.RuneSelf) {
 			wide--
 		}
-		if wide == 0 || line[wide-1] == '<' || start == at && line[wide-1] == ' ' {
+		if wide > 0 && line[wide-1] == '<' || start == at && (wide == 0 || line[wide-1] == ' ') {
 			start = wide
 		}
 	}

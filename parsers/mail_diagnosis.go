@@ -39,7 +39,7 @@ func (m *mailMessage) saidOf(addr, other string) string {
 	if d := labelledReason(lines); d != "" || addr == "" || at == 0 {
 		return d
 	}
-	return joinLines(following(lines[at+1:], addr), mailMaxDiagnostic/2)
+	return joinLines(following(lines[at+1:], addr, 0), mailMaxDiagnostic/2)
 }
 
 // lineOf is the first line that names addr, or 0.
@@ -64,7 +64,7 @@ func paragraphOf(lines []string, addr string) string {
 			if !sameAddress(s.addr, addr) || !standsFirst(line[:s.start]) {
 				continue
 			}
-			said := append([]string{strings.TrimLeft(withoutMailto(line[s.end:]), ":.>)\"' \t")}, following(lines[i+1:], addr)...)
+			said := append([]string{strings.TrimLeft(withoutMailto(line[s.end:]), ":.>)\"' \t")}, following(lines[i+1:], addr, len(indentOf(line)))...)
 			if d := joinLines(said, mailMaxDiagnostic/2); !saysNothing(d) {
 				return d
 			}
@@ -82,8 +82,8 @@ func withoutMailto(after string) string {
 }
 
 // following are the lines that belong to addr in a line above them: up to a blank line once something was said, to a
-// ruled line, or to the next address. A line that ends with a colon promises more.
-func following(lines []string, addr string) []string {
+// ruled line, or to the next address that is not further indented. A line that ends with a colon promises more.
+func following(lines []string, addr string, indent int) []string {
 	said, promised := false, false
 	for i, line := range lines[:min(len(lines), 20)] {
 		text := strings.TrimSpace(line)
@@ -91,7 +91,7 @@ func following(lines []string, addr string) []string {
 		case text == "" && (said && !promised || i > 3):
 			return lines[:i]
 		case text == "":
-		case isRule(text), i > 0 && isTranscript(text), !promised && beginsWithOther(text, addr):
+		case isRule(text), i > 0 && isTranscript(text), !promised && len(indentOf(line)) <= indent && beginsWithOther(text, addr):
 			return lines[:i]
 		default:
 			said, promised = true, strings.HasSuffix(text, ":")
@@ -186,7 +186,7 @@ func labelledReason(lines []string) string {
 		if at < 0 || !endsLabel(line[at+len(label)-1:]) {
 			continue
 		}
-		said := append([]string{line[at:]}, following(lines[i+1:], "")...)
+		said := append([]string{line[at:]}, following(lines[i+1:], "", 0)...)
 		if d := joinLines(said, mailMaxDiagnostic/2); len(d) > len(label)+8 {
 			return d
 		}

@@ -1,0 +1,226 @@
+package parsers
+
+import (
+	"strings"
+	"testing"
+
+	"bouncefeed/internal/event"
+)
+
+// parseMail gives the events of a message that it makes of the header's first lines and a text.
+func parseMail(t *testing.T, message string) []event.Event {
+	t.Helper()
+	var events []event.Event
+	if err := (mailParser{}).Parse(event.Record{Body: []byte(message)}, func(e event.Event) { events = append(events, e) }); err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+// Wordings of mail systems that no standard describes: each names its recipients in a way of its own.
+var mailWordings = []struct {
+	name, from, subject, text string
+	want                      string // recipients, or the kind of what is no bounce
+	says                      string // in the diagnostic
+}{
+	{"MailMarshal", "MailMarshal <postmaster@mm.example>", "Undeliverable Mail: news", `
+Your message:
+   From:    bounces@news.example.com
+   Subject: news
+
+Could not be delivered because of
+
+550 5.1.1 User unknown
+
+The following recipients were affected:
+
+    dan@mm.example
+`, "dan@mm.example", "550 5.1.1 User unknown"},
+	{"InterScan", "InterScan MSS <root@isms.example>", "Mail could not be delivered", `
+****** Message from InterScan Messaging Security Suite ******
+
+Sent <<< RCPT TO:<dan@is.example>
+Received >>> 550 5.1.1 unknown or illegal user
+
+Unable to deliver message to <dan@is.example>.
+
+************************     End of message     **********************
+`, "dan@is.example", "550 5.1.1 unknown or illegal user"},
+	{"CommuniGate", "MAILER-DAEMON@cg.example", "Undeliverable mail: news", `
+Failed to deliver to 'dan@cg.example'
+LOCAL module(account dan) reports:
+ account is full (quota exceeded)
+`, "dan@cg.example", "account is full"},
+	{"GroupWise", "postmaster@gw.example", "Mail System Error - Returned Mail", `
+The message that you sent was undeliverable to the following:
+	dan@gw.example (user not found)
+	eva@gw.example (mailbox is full)
+`, "dan@gw.example eva@gw.example", "user not found"},
+	{"smail", "Mailer-Daemon@smail.example", "mail failed, returning to sender", `
+|------------------------- Message log follows: -------------------------|
+ no valid recipients were found for this message
+|------------------------- Failed addresses follow: ---------------------|
+ <dan@smail.example> ... unknown host
+|------------------------- Message text follows: ------------------------|
+Received: by smail.example
+From: bounces@news.example.com
+Subject: news
+`, "dan@smail.example", "unknown host"},
+	{"Exchange 5.5", "System Administrator <postmaster@ex.example>", "Undeliverable: news", `
+Your message
+
+  To:      dan@ex.example
+  Subject: news
+  Sent:    Sun, 22 Nov 2026 10:00:00 +0000
+
+did not reach the following recipient(s):
+
+dan@ex.example on Sun, 22 Nov 2026 10:00:05 +0000
+    The recipient name is not recognized
+	The MTS-ID of the original message is: c=us;a= ;p=ex;l=MAIL0001
+    MSEXCH:IMS:EX:SITE:MAIL 0 (000C05A6) Unknown Recipient
+`, "dan@ex.example", "The recipient name is not recognized"},
+	{"IMail", "Postmaster <postmaster@imail.example>", "Undeliverable Mail", `
+User mailbox exceeds allowed size: dan@imail.example
+
+Original message follows.
+
+Received: from x by imail.example
+From: bounces@news.example.com
+To: dan@imail.example
+Subject: news
+`, "dan@imail.example", "exceeds allowed size"},
+	{"OpenSMTPD", "Mailer Daemon <MAILER-DAEMON@osmtpd.example>", "Delivery status notification: error", `
+    Hi!
+
+    This is the MAILER-DAEMON, please DO NOT REPLY to this email.
+
+    An error has occurred while attempting to deliver a message for
+    the following list of recipients:
+
+dan@osmtpd.example: 550 5.1.1 <dan@osmtpd.example>: Recipient address rejected
+
+    Below is a copy of the original message:
+
+Received: from localhost by osmtpd.example
+From: bounces@news.example.com
+Date: Sun, 22 Nov 2026 10:00:00 +0000
+`, "dan@osmtpd.example", "550 5.1.1"},
+	{"OpenSMTPD, delay", "Mailer Daemon <MAILER-DAEMON@osmtpd.example>", "Delivery status notification: warning", `
+    A message is delayed for more than 4h for the following list of recipients:
+
+dan@osmtpd.example: Network error on destination MXs
+
+    Please note that this is only a temporary failure report.
+    The message is kept in the queue for up to 4d.
+`, "delayed", ""},
+	{"German", "Mailer-Daemon@de.example", "Unzustellbare Nachricht", `
+Ihre Nachricht konnte an folgende Empfänger nicht zugestellt werden:
+
+dan@de.example
+    Grund: Postfach voll (552 5.2.2)
+`, "dan@de.example", "Postfach voll"},
+	{"German, delay", "Mailer-Daemon@de.example", "Zustellung verzögert", `
+Die Nachricht an dan@de.example konnte noch nicht zugestellt werden. Es wird weiter versucht.
+`, "delayed", ""},
+	{"French", "postmaster@fr.example", "Échec de la remise du message", `
+Votre message n'a pas pu être remis au destinataire suivant :
+
+    dan@fr.example
+
+Raison : utilisateur inconnu
+`, "dan@fr.example", "utilisateur inconnu"},
+	{"Spanish", "Administrador del sistema <postmaster@es.example>", "No se puede entregar: noticias", `
+No se pudo entregar el mensaje a los siguientes destinatarios:
+
+<dan@es.example>: 550 5.1.1 el usuario no existe
+`, "dan@es.example", "el usuario no existe"},
+	{"Portuguese", "MAILER-DAEMON@br.example", "Falha na entrega da mensagem", `
+A sua mensagem não pôde ser entregue ao destinatário dan@br.example.
+
+Motivo: caixa postal cheia
+`, "dan@br.example", "caixa postal cheia"},
+	{"Italian", "postmaster@it.example", "Mancata consegna", `
+Impossibile consegnare il messaggio al seguente destinatario:
+dan@it.example
+Errore: utente sconosciuto
+`, "dan@it.example", "utente sconosciuto"},
+	{"Dutch", "postmaster@nl.example", "Onbestelbaar: nieuws", `
+Uw bericht aan <dan@nl.example> kon niet worden afgeleverd.
+
+Reden: onbekende gebruiker
+`, "dan@nl.example", "onbekende gebruiker"},
+	{"Polish", "MAILER-DAEMON@pl.example", "Niedostarczona wiadomość", `
+Wiadomość nie mogła zostać dostarczona do adresata:
+
+dan@pl.example
+
+Powód: skrzynka pełna
+`, "dan@pl.example", "skrzynka pełna"},
+	{"Russian", "mailer-daemon@ru.example", "Недоставленное сообщение", `
+Сообщение не может быть доставлено получателю dan@ru.example.
+
+Причина: 550 5.1.1 пользователь не найден
+`, "dan@ru.example", "пользователь не найден"},
+	{"Japanese", "MAILER-DAEMON@jp.example", "配信不能通知", `
+次の宛先へのメールは配信できませんでした。
+
+<dan@jp.example>
+
+理由：ユーザーが見つかりません
+`, "dan@jp.example", "ユーザーが見つかりません"},
+	{"Chinese", "postmaster@cn.example", "邮件被退回", `
+抱歉，您的邮件无法送达以下收件人：dan@cn.example
+
+退信原因：收件人邮箱不存在
+`, "dan@cn.example", "收件人邮箱不存在"},
+	{"contact address below", "postmaster@ct.example", "Delivery failure", `
+Your message to dan@ct.example could not be delivered: mailbox unavailable.
+
+If you have questions, please contact helpdesk@ct.example
+or write to postmaster@ct.example
+`, "dan@ct.example", "mailbox unavailable"},
+	{"sender named in the reply", "MAILER-DAEMON@sn.example", "Undelivered Mail Returned to Sender", `
+<dan@sn.example>: host mx.sn.example[192.0.2.1] said: 550 5.7.1
+    <bounces@news.example.com>: Sender address rejected (in reply to RCPT TO
+    command)
+`, "dan@sn.example", "Sender address rejected"},
+	{"parcel", "Parcels <service@parcel.example>", "Your parcel could not be delivered", `
+We could not deliver your parcel to the address you gave. Contact service@parcel.example.
+`, "ordinary", ""},
+	{"newsletter about bounces", "Tips <tips@blog.example>", "Why was my mail rejected?", `
+Ten tips against bounces. If a mailbox is full, the mail is returned.
+`, "ordinary", ""},
+	{"out of office, from nobody", "Dan <dan@oo.example>", "Automatic reply: news", `
+I am out of the office. Mail to this mailbox is not delivered to anybody else.
+`, "autoreply", ""},
+	{"Spanish vacation", "Dan <dan@es.example>", "Respuesta automática: noticias", "\nEstoy fuera de la oficina.\n", "autoreply", ""},
+	{"Polish vacation", "Dan <dan@pl.example>", "Odpowiedź automatyczna: nowości", "\nJestem na urlopie.\n", "autoreply", ""},
+	{"Chinese vacation", "Dan <dan@cn.example>", "自动回复: 新闻", "\n我正在休假。\n", "autoreply", ""},
+	{"list command", "list-request@lists.example", "The results of your email commands", "\nThe results of your email command are provided below.\n", "ordinary", ""},
+}
+
+func TestMailWordings(t *testing.T) {
+	for _, w := range mailWordings {
+		t.Run(w.name, func(t *testing.T) {
+			events := parseMail(t, "From: "+w.from+"\nTo: bounces@news.example.com\nSubject: "+w.subject+
+				"\nContent-Type: text/plain; charset=utf-8\n"+w.text)
+			if kind := string(events[0].Type); kind != "" || w.says == "" {
+				if kind != w.want {
+					t.Errorf("taken as %q, want %q", kind, w.want)
+				}
+				return
+			}
+			var recipients []string
+			for _, e := range events {
+				recipients = append(recipients, e.Recipient)
+			}
+			if got := strings.Join(recipients, " "); got != w.want {
+				t.Errorf("recipients %q, want %q", got, w.want)
+			}
+			if !strings.Contains(events[0].Diagnostic, w.says) {
+				t.Errorf("diagnostic %q does not say %q", events[0].Diagnostic, w.says)
+			}
+		})
+	}
+}
