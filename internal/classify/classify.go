@@ -4,8 +4,9 @@
 package classify
 
 import (
-	"bouncefeed/internal/event"
 	"sync"
+
+	"bouncefeed/internal/event"
 )
 
 // Reply is what a server said of one recipient.
@@ -104,7 +105,7 @@ func (c *Classifier) decide(s *scratch, hint event.Reason) (v Verdict, fixed boo
 			break
 		}
 	}
-	if v.Reason == event.Undetermined && hint != "" {
+	if v.Rule == RuleNone && hint != "" {
 		if _, _, known := hint.Outcome(); known {
 			v.Reason, v.Rule = hint, RuleHint
 		}

@@ -63,9 +63,7 @@ func exampleReply(r Rule, phrase string) Reply {
 	}
 	first, _, _ := strings.Cut(r.Status, ",")
 	first, _, _ = strings.Cut(first, "-")
-	if first = strings.ReplaceAll(first, "*", "4"); strings.HasPrefix(r.Status, "5") || first != "" {
-		reply.Status = first
-	}
+	reply.Status = strings.ReplaceAll(first, "*", "4")
 	if len(r.Remote) > 0 {
 		reply.Remote = strings.TrimPrefix(r.Remote[0], "*.")
 	}

@@ -16,7 +16,7 @@ type phrase struct {
 // fewest other phrases have, so that most positions of a text cost one look at a small table.
 type index struct {
 	phrases []phrase
-	heads   [1<<hashBits + 1]uint16 // where the anchors of a hash begin; they end where the next one's begin
+	heads   [1<<hashBits + 1]uint32 // where the anchors of a hash begin; they end where the next one's begin
 	anchors []anchor
 	short   []int // phrases without a piece of keySize bytes
 }

@@ -68,7 +68,9 @@ func (f *facts) temporary() bool {
 	return f.code == 0 && f.status[0] == 4
 }
 
+// foldHost takes "mx.example.net[192.0.2.7]:25" too.
 func foldHost(h string) string {
+	h, _, _ = strings.Cut(h, "[")
 	return strings.TrimSuffix(strings.ToLower(strings.TrimSpace(h)), ".")
 }
 

@@ -268,7 +268,7 @@ func parsePhrases(texts []string, gap int) ([]phrase, error) {
 func parseRemotes(patterns []string) ([]string, error) {
 	var out []string
 	for _, p := range patterns {
-		p = foldHost(p)
+		p = strings.ToLower(strings.TrimSuffix(p, "."))
 		if _, err := path.Match(p, ""); err != nil || p == "" {
 			return nil, fmt.Errorf("remote %q is no host name pattern: write mx.example.com or *.example.com", p)
 		}

@@ -22,7 +22,7 @@ func TestUserRules(t *testing.T) {
 		reply Reply
 		want  Verdict
 	}{
-		{Reply{Text: "550 5.1.1 user unknown", Remote: "mx1.partner.example."}, Verdict{event.Policy, event.Soft, event.FaultSender, "partner-blocks"}},
+		{Reply{Text: "550 5.1.1 user unknown", Remote: "mx1.partner.example[192.0.2.7]:25"}, Verdict{event.Policy, event.Soft, event.FaultSender, "partner-blocks"}},
 		{Reply{Text: "host mx1.partner.example[192.0.2.7] said: 550 5.1.1 user unknown"}, Verdict{event.Policy, event.Soft, event.FaultSender, "partner-blocks"}},
 		{Reply{Text: "450 4.1.1 user unknown", Remote: "mx1.partner.example"}, Verdict{event.UserUnknown, event.Soft, event.FaultRecipient, "text/user-unknown/en"}},
 		{Reply{Text: "550 Elvis LEFT-the-building " + strings.Repeat("and more ", 50) + "for\u00e9ver"}, Verdict{event.MailboxDisabled, event.Hard, event.FaultRecipient, "gone"}},
