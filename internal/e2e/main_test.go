@@ -7,15 +7,17 @@
 // packaging/test-deps.sh installs. Without them the tests are skipped, or fail where CI is set.
 //
 //	BOUNCEFEED_E2E_KILLS=200   how often TestKills kills the daemon; default 25
-//	BOUNCEFEED_E2E_BINARY=…    tests this daemon instead of building one
+//	BOUNCEFEED_E2E_BINARY=…    tests this daemon instead of building one; a build with -race is worth a run
 //	BOUNCEFEED_E2E_SEED=1      repeats the random choices of an earlier run, as far as timing allows
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -78,8 +80,10 @@ func runOutside(m *testing.M) (int, error) {
 // rerunJailed runs this test binary again, as process 1 of namespaces of its own: whatever is left when it ends, or
 // when we are killed, the kernel ends too.
 func rerunJailed(work string) (int, error) {
-	runtime.LockOSThread() // Pdeathsig counts the death of the thread that started the child
-	inside := exec.Command("/proc/self/exe", os.Args[1:]...)
+	runtime.LockOSThread()                                                                 // Pdeathsig counts the death of the thread that started the child
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // clean up after those, too
+	defer stop()
+	inside := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
 	inside.Args[0] = os.Args[0]
 	inside.Stdin, inside.Stdout, inside.Stderr = os.Stdin, os.Stdout, os.Stderr
 	for _, kv := range os.Environ() {

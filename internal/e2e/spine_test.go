@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -107,6 +108,15 @@ func requireFaultless(t *testing.T, tr *traffic, d *daemon, send string) {
 	}
 	if out.Sent != uint64(v.expected) || out.Dead != 0 || in.Held != 0 || in.Gaps != 0 {
 		t.Errorf("the daemon counts otherwise: %+v %+v", in, out)
+	}
+	said, err := os.ReadFile(filepath.Join(d.dir, "stderr"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, alarm := range []string{"panic: ", "DATA RACE", "level=ERROR"} {
+		if strings.Contains(string(said), alarm) {
+			t.Errorf("the daemon said %q in the course of the test", alarm)
+		}
 	}
 	if t.Failed() {
 		t.FailNow()
