@@ -38,6 +38,8 @@ const (
 	minQuiet = 2 * time.Second // an old file with a successor is quiet after this long without a new byte
 	linger   = time.Minute     // a deleted old file is let go after this long without a new byte
 	gather   = 50 * time.Millisecond
+
+	listEvery = 4 // polls: between listings of the directory while there is nothing to read
 )
 
 func init() {

@@ -53,6 +53,9 @@ func (f *follower) close() {
 // step does the next piece of work; again is false when there is nothing left to do but wait.
 func (f *follower) step(ctx context.Context) (again bool, err error) {
 	if f.cur == nil {
+		if f.said != "" && time.Now().Before(f.again) {
+			return false, nil
+		}
 		if err := f.resume(ctx); err != nil || f.cur == nil {
 			return false, err
 		}
@@ -221,7 +224,7 @@ func (f *follower) advance(ctx context.Context) (again bool, err error) {
 	case (err != nil || live.size == 0) && time.Now().Before(f.again):
 		return false, nil
 	}
-	f.again = time.Now().Add(4 * f.config.Poll.Std())
+	f.again = time.Now().Add(listEvery * f.config.Poll.Std())
 	files, err := neighbours(f.config.Path, f.cur.position())
 	if err != nil {
 		f.say(err)
@@ -310,6 +313,7 @@ func (f *follower) say(err error) {
 		f.said = err.Error()
 		f.log.Warn("waiting to read the log", "path", f.config.Path, "error", err, slog.String("remedy", remedy(err)))
 	}
+	f.again = time.Now().Add(listEvery * f.config.Poll.Std())
 	if f.cur == nil {
 		f.where.Store(&whereabouts{gaps: f.gaps, waiting: "waiting: " + err.Error()})
 	}

@@ -98,6 +98,26 @@ func TestStartsFromOldest(t *testing.T) {
 	}
 }
 
+// An unreadable log is waited for, said once, and its end too.
+func TestUnreadableIsSaidOnce(t *testing.T) {
+	w := newWorld(t)
+	w.create()
+	w.write(10)
+	w.must(os.Chmod(w.path, 0))
+	unprivileged(w)
+	w.start()
+	w.eventually("waiting", func() bool { return strings.Contains(w.input.Report().At, "permission denied") })
+	for range 20 {
+		tick(w)
+	}
+	w.must(os.Chmod(w.path, 0o644))
+	w.caughtUp()
+	w.stop()
+	if log := w.log.String(); strings.Count(log, "waiting to read the log") != 1 || strings.Count(log, "reading the log") != 1 {
+		t.Errorf("said:\n%s", log)
+	}
+}
+
 func TestPartialLineWaits(t *testing.T) {
 	w := newWorld(t)
 	w.create()
