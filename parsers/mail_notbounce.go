@@ -68,36 +68,35 @@ func replyPrefix(subject string) bool {
 func (m *mailMessage) notBounce() event.Type {
 	subject := collapse(strings.ToLower(m.header.text("Subject")))
 	from := m.sender()
+	failing := failureSubjects.in(subject)
+	// A report whose status part was cut off or lost is still one.
+	report := m.root.typ == "multipart/report" && strings.EqualFold(m.root.params["report-type"], "delivery-status")
 	switch {
 	case m.hotmailComplaint():
 		return ""
-	case m.isReport(subject), strings.HasPrefix(subject, "postmaster copy"), m.isHuman():
-		return event.Ordinary
-	}
-	system := from.daemon || from.null
-	failing := failureSubjects.in(subject)
-	if !failing && isListNotice(subject) {
-		return event.Ordinary
-	}
-	if m.isAutoreply(subject, from.daemon && failing) {
-		return event.Autoreply
-	}
-	// A report whose status part was cut off or lost is still one.
-	report := m.root.typ == "multipart/report" && strings.EqualFold(m.root.params["report-type"], "delivery-status")
-	if !failing && !from.daemon && challengeTexts.in(m.lower) && (report || m.autoSubmitted()) {
+	case !failing && !from.daemon && challengeTexts.in(m.lower) && (report || m.autoSubmitted() || replyPrefix(subject)):
 		return event.Challenge
-	}
-	if (system || failing || report) && m.isDelay(subject, failing) {
+	case m.isReport(subject), strings.HasPrefix(subject, "postmaster copy"), m.isHuman(), !failing && listSubjects.in(subject):
+		return event.Ordinary
+	case m.isAutoreply(subject, from.daemon && failing):
+		return event.Autoreply
+	case (from.daemon || from.null || failing || report) && m.isDelay(subject, failing):
 		return event.Delayed
-	}
-	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
-	if report || system && (failing || telling) || failing && telling && m.returnsSomething() {
+	case report, m.isBounce(from, failing):
 		return ""
-	}
-	if challengeTexts.in(m.lower) && challengeTexts.in(subject) {
+	case challengeTexts.in(m.lower) && challengeTexts.in(subject):
 		return event.Challenge
 	}
 	return event.Ordinary
+}
+
+// isBounce asks for two signs of three: a mail system sent it, the subject names a failure, the text tells of one.
+func (m *mailMessage) isBounce(from mailSender, failing bool) bool {
+	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
+	if from.daemon || from.null {
+		return failing || telling
+	}
+	return failing && telling && m.returnsSomething()
 }
 
 // returnsSomething says whether a message from nobody known as a mail system has more of a bounce than its words: the
@@ -149,14 +148,6 @@ func (m *mailMessage) autoSubmitted() bool {
 	return v != "" && v != "no" || m.header.has("X-Auto-Response-Suppress") || m.header.has("Precedence") || m.header.has("In-Reply-To") || m.header.has("References")
 }
 
-// isListNotice knows the answers of list managers to commands, and what they tell a moderator.
-func isListNotice(subject string) bool { return listSubjects.in(subject) }
-
-// isReport knows DMARC aggregate (RFC 7489 §7.2.1.1) and TLS reports (RFC 8460 §5.3).
-func (m *mailMessage) isReport(subject string) bool {
-	return m.archives > 0 && strings.Contains(subject, "report") && strings.Contains(subject, "domain")
-}
-
 // collapse makes one blank of each run of white space.
 func collapse(s string) string { return strings.Join(strings.Fields(s), " ") }
 
@@ -167,4 +158,9 @@ func (m *mailMessage) isChallenge() bool {
 	}
 	m.readText()
 	return challengeTexts.in(m.lower)
+}
+
+// isReport knows DMARC aggregate (RFC 7489 §7.2.1.1) and TLS reports (RFC 8460 §5.3).
+func (m *mailMessage) isReport(subject string) bool {
+	return m.archives > 0 && strings.Contains(subject, "report") && strings.Contains(subject, "domain")
 }

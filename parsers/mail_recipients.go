@@ -173,7 +173,7 @@ func wording(line string, s addressSpan) int {
 		return beforeReason
 	case strings.HasSuffix(strings.TrimRight(before, " \t<"), ":") && recipientWords.in(before), strings.HasPrefix(before, "to:"):
 		return afterLabel
-	case recipientWords.in(before) || recipientWords.in(after) || failureTexts.in(after):
+	case recipientWords.in(before) || recipientWords.in(after) || failureTexts.in(before) || failureTexts.in(after):
 		return inSentence
 	}
 	if code, _ := findReply(line); code != 0 {

@@ -198,6 +198,151 @@ I am out of the office. Mail to this mailbox is not delivered to anybody else.
 	{"Polish vacation", "Dan <dan@pl.example>", "Odpowiedź automatyczna: nowości", "\nJestem na urlopie.\n", "autoreply", ""},
 	{"Chinese vacation", "Dan <dan@cn.example>", "自动回复: 新闻", "\n我正在休假。\n", "autoreply", ""},
 	{"list command", "list-request@lists.example", "The results of your email commands", "\nThe results of your email command are provided below.\n", "ordinary", ""},
+	{"Postfix, Japanese text", "MAILER-DAEMON@pf.example (Mail Delivery System)", "Undelivered Mail Returned to Sender", `
+ホスト pf.example のメールシステムです。
+
+あなたのメールは以下の宛先に配送できませんでした。
+
+<dan@pf.example>: unknown user: "dan"
+`, "dan@pf.example", "unknown user"},
+	{"Zimbra style", "MAILER-DAEMON@z.example", "Undelivered Mail Returned to Sender", `
+<dan@z.example>: Recipient address rejected: z.example
+`, "dan@z.example", "Recipient address rejected"},
+	{"two sentences", "postmaster@two.example", "Undeliverable", `
+Your message to dan@two.example could not be delivered because the mailbox is full.
+Your message to eva@two.example could not be delivered because the user is unknown.
+`, "dan@two.example eva@two.example", "mailbox is full"},
+	{"bullets", "postmaster@b.example", "Mail delivery failed", `
+The following recipients could not be reached:
+
+  * dan@b.example
+  * eva@b.example
+
+Reason: no such user
+`, "dan@b.example eva@b.example", "no such user"},
+	{"mail.ru", "mailer-daemon@corp.example", "Mail failure.", `
+This message was created automatically by mail delivery software.
+
+A message that you sent could not be delivered to one or more of its
+recipients. This is a permanent error. The following address(es) failed:
+
+  dan@mr.example
+    (ultimately generated from eva@mr.example)
+    mailbox is full: retry timeout exceeded
+
+------ This is a copy of the message, including all the headers. ------
+
+Received: from x by corp.example
+From: bounces@news.example.com
+To: eva@mr.example
+`, "dan@mr.example", "mailbox is full"},
+	{"MDaemon", "MDaemon@md.example", "Permanent Delivery Failure", `
+--------------------------------------------------------------------------
+[SMTP] dan@md.example - no such user here
+--------------------------------------------------------------------------
+Session Transcript:
+ --> RCPT To:<dan@md.example>
+ <-- 550 <dan@md.example>, Recipient unknown
+`, "dan@md.example", "550 <dan@md.example>, Recipient unknown"},
+	{"MDaemon, delay", "MDaemon@md.example", "WARNING: could not send message for past 4 hours", `
+The attached message had TEMPORARY delivery errors. dan@md.example
+`, "delayed", ""},
+	{"hMailServer", "mailer-daemon@hm.example", "Message undeliverable", `
+Your message did not reach some or all of the intended recipients.
+
+   Sent: Sun, 22 Nov 2026 10:00:00 +0000
+   Subject: news
+
+The following recipient(s) could not be reached:
+
+dan@hm.example
+   Error Type: SMTP
+   Remote server replied: 550 5.1.1 unknown user
+`, "dan@hm.example", "550 5.1.1 unknown user"},
+	{"MailEnable", "Postmaster <postmaster@me.example>", "Message Delivery Failure", `
+MailEnable: Message Delivery Failure.
+
+The following recipient(s) could not be reached:
+
+   Recipient: [SMTP:dan@me.example]
+   Reason: Remote SMTP Server Returned: 550 No such user
+`, "dan@me.example", "550 No such user"},
+	{"Kerio", "postmaster@ke.example", "Mail delivery failed: news", `
+Your message wasn't delivered to <dan@ke.example>: 550 5.1.1 User unknown
+`, "dan@ke.example", "550 5.1.1 User unknown"},
+	{"Haraka", "postmaster@ha.example", "failure notice", `
+Hi. This is the Haraka Mailer program at ha.example.
+I'm afraid I wasn't able to deliver your message to the following addresses.
+This is a permanent error; I've given up. Sorry it didn't work out.
+
+Intended Recipients: <dan@ha.example>
+Failure Reason: 550 5.1.1 no such mailbox
+
+--- Below this line is a copy of the message.
+
+Received: from x by ha.example
+From: bounces@news.example.com
+To: dan@ha.example
+`, "dan@ha.example", "550 5.1.1 no such mailbox"},
+	{"QQ", "PostMaster@qq.example", "系统退信/Systems bounce", `
+抱歉，您的邮件被退回来了……
+原邮件信息：
+时  间  2026-11-22 10:00:00
+主  题  news
+收件人  dan@qq.example
+退信原因  收件人邮件地址（dan@qq.example）不存在，邮件无法送达。
+`, "dan@qq.example", "不存在"},
+	{"Korean", "MAILER-DAEMON@kr.example", "메일 전송 실패 안내", `
+다음 수신자에게 메일을 전달할 수 없습니다.
+
+dan@kr.example
+
+원인: 존재하지 않는 사용자
+`, "dan@kr.example", "존재하지 않는"},
+	{"Turkish", "postmaster@tr.example", "Teslim edilemedi: haber", `
+İletiniz şu alıcıya teslim edilemedi: dan@tr.example
+
+550 5.1.1 kullanıcı yok
+`, "dan@tr.example", "550 5.1.1"},
+	{"Czech", "MAILER-DAEMON@cz.example", "Nedoručitelná zpráva", `
+Vaši zprávu nebylo možné doručit těmto příjemcům:
+
+dan@cz.example: neznámý uživatel
+`, "dan@cz.example", "neznámý"},
+	{"Swedish", "postmaster@se.example", "Meddelandet kunde inte levereras", `
+Meddelandet kunde inte levereras till dan@se.example.
+
+Orsak: 550 användaren finns inte
+`, "dan@se.example", "550 användaren finns inte"},
+	{"French, delay", "postmaster@fr.example", "Remise différée : nouvelles", `
+La remise de votre message à dan@fr.example est retardée. De nouvelles tentatives auront lieu.
+`, "delayed", ""},
+	{"Russian, delay", "mailer-daemon@ru.example", "Задержка доставки", `
+Письмо для dan@ru.example ещё не доставлено. Попытки доставки продолжаются.
+`, "delayed", ""},
+	{"Yahoo, delay", "MAILER-DAEMON@y.example", "Delivery delayed", `
+Your message has not yet been delivered to <dan@y.example>. We will keep trying.
+`, "delayed", ""},
+	{"Gmail, delay", "Mail Delivery Subsystem <mailer-daemon@g.example>", "Delivery Status Notification (Delay)", `
+** Delivery incomplete **
+
+There was a temporary problem delivering your message to dan@g.example. Gmail will retry for 47 more hours.
+`, "delayed", ""},
+	{"Earthlink challenge", "dan@el.example", "Re: news", `
+I apologize for this automatic reply to your email.
+
+To control spam, I now allow incoming messages only from senders I have approved beforehand.
+If you would like to be added to my list of approved senders, please fill out the short request form.
+`, "challenge", ""},
+	{"TMDA challenge", "Dan <dan@tm.example>", "Please confirm your message", `
+This message was created automatically by mail delivery software (TMDA).
+Your message is being held because the address has not been confirmed. Just reply to this message and it will be delivered.
+`, "challenge", ""},
+	{"left the company", "Dan <dan@lc.example>", "Automatische Antwort: news", "\nHerr Dan ist nicht mehr bei uns tätig.\n", "autoreply", ""},
+	{"Russian vacation", "Dan <dan@ru.example>", "Автоответ: новости", "\nЯ в отпуске до понедельника.\n", "autoreply", ""},
+	{"Italian vacation", "Dan <dan@it.example>", "Fuori sede", "\nSono fuori ufficio.\n", "autoreply", ""},
+	{"ticket system", "Support <support@ts.example>", "[Ticket#42] We received your mail", "\nThank you for contacting us. Your request could not be delivered yet to an agent.\n", "ordinary", ""},
+	{"bank returned payment", "Bank <info@bank.example>", "Payment returned to sender", "\nYour payment to Dan was returned. Write to help@bank.example.\n", "ordinary", ""},
 }
 
 func TestMailWordings(t *testing.T) {
