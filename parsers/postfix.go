@@ -168,17 +168,13 @@ func (p *postfix) Parse(rec event.Record, emit func(event.Event)) error {
 			p.first, p.firstChanged = t.UnixMicro(), true
 		}
 	}
-	role := p.role(&l.syslogLine)
-	if role == 0 {
-		return nil
-	}
 	n := queueIDLength(l.message)
 	if n == 0 || len(l.message) < n+3 || l.message[n] != ':' || l.message[n+1] != ' ' {
 		return nil
 	}
 	l.text = l.message[n+2:]
 	say := shapeOf(l.text)
-	if say == nil || say.role&role == 0 {
+	if say == nil || say.role&p.role(&l.syslogLine) == 0 {
 		return nil
 	}
 	var ok bool

@@ -124,16 +124,16 @@ func isFieldName(b []byte) bool {
 	return true
 }
 
+// notInField holds the bytes that no value of a field has: the comma that ends it, and what an address may bring along.
+var notInField = [256]bool{',': true, ' ': true, '<': true, '>': true, '(': true, ')': true, '@': true, '"': true}
+
 // fieldEnd is where ", " ends a value; -1 if a byte comes first that no such value holds.
 func fieldEnd(b []byte) int {
 	for i, c := range b {
-		switch c {
-		case ',':
-			if i+1 < len(b) && b[i+1] == ' ' {
+		if notInField[c] {
+			if c == ',' && i+1 < len(b) && b[i+1] == ' ' {
 				return i
 			}
-			return -1
-		case ' ', '<', '>', '(', ')', '@', '"':
 			return -1
 		}
 	}

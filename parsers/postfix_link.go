@@ -15,8 +15,11 @@ const postfixMaxLinks = 64
 // parent is the message that m is likely a copy of while the line that says so is still to come: the first one with its
 // Message-ID, of the same sender, taken up for delivery and so far neither delivered nor refused.
 func (p *postfix) parent(m *postfixMessage) *postfixMessage {
+	if m.id == "" || m.has(msgFirst) {
+		return nil
+	}
 	first := p.memory.firsts[m.id]
-	if m.id == "" || first == nil || first == m || !first.has(msgActive) || first.sender != m.sender || first.arrived > m.arrived {
+	if first == nil || !first.has(msgActive) || first.sender != m.sender || first.arrived > m.arrived {
 		return nil
 	}
 	return first
@@ -55,10 +58,9 @@ func (p *postfix) link(next, m *postfixMessage, d *postfixDelivery) {
 func (p *postfix) inherit(next, m *postfixMessage) {
 	links, old := next.extra(), m.link()
 	if links.origin == "" {
-		id := m.key.String()
-		if links.origin = id; old.origin != "" {
-			links.origin = old.origin
-			links.others = append(slices.Clone(old.others), id)
+		origin, others := m.ids()
+		if links.origin = origin; old.origin != "" {
+			links.others = others
 		}
 		links.aliases = slices.Clone(old.aliases)
 	}
@@ -88,18 +90,16 @@ func (p *postfix) adopt(m, old *postfixMessage) {
 
 // ids gives the queue id that the sender's hand-over had, and the further ones.
 func (p *postfix) ids(m *postfixMessage) (origin string, others []string) {
-	own, links := m.key.String(), m.link()
-	if links.origin != "" {
-		return links.origin, append(slices.Clone(links.others), own)
+	if m.link().origin == "" {
+		if parent := p.parent(m); parent != nil {
+			origin, others = parent.ids()
+			return origin, append(others, m.key.String())
+		}
 	}
-	if parent := p.parent(m); parent != nil {
-		origin, others = p.originOf(parent)
-		return origin, append(others, own)
-	}
-	return own, nil
+	return m.ids()
 }
 
-func (p *postfix) originOf(m *postfixMessage) (origin string, others []string) {
+func (m *postfixMessage) ids() (origin string, others []string) {
 	own, links := m.key.String(), m.link()
 	if links.origin == "" {
 		return own, nil

@@ -142,6 +142,7 @@ type postfixMemory struct {
 }
 
 const (
+	postfixMaxFree        = 1 << 10
 	postfixMaxArriving    = 4 << 10
 	postfixArrivingMaxAge = 24 * time.Hour
 )
@@ -176,8 +177,13 @@ func (p *postfixMemory) find(key *queueKey, instance uint32) *postfixMessage {
 
 // open begins a message; one that had the id before is forgotten, for short queue ids come again.
 func (p *postfixMemory) open(l *postfixLine) *postfixMessage {
-	if m := p.find(&l.key, l.instance); m != nil && m.instance == l.instance {
-		p.forget(m)
+	head := p.messages[l.key]
+	for m := head; m != nil; m = m.sibling {
+		if m.instance == l.instance {
+			p.forget(m)
+			head = p.messages[l.key]
+			break
+		}
 	}
 	var m *postfixMessage
 	if n := len(p.free); n > 0 {
@@ -185,7 +191,7 @@ func (p *postfixMemory) open(l *postfixLine) *postfixMessage {
 	} else {
 		m = new(postfixMessage)
 	}
-	*m = postfixMessage{key: l.key, instance: l.instance, arrived: l.at, sibling: p.messages[l.key]}
+	*m = postfixMessage{key: l.key, instance: l.instance, arrived: l.at, sibling: head}
 	p.insert(m)
 	p.touch(m, l.seen)
 	return m
@@ -294,7 +300,7 @@ func (p *postfixMemory) forget(m *postfixMessage) {
 	}
 	changed := m.has(msgChanged)
 	*m = postfixMessage{key: m.key}
-	if !changed && len(p.free) < 1024 { // else p.changed still names it
+	if !changed && len(p.free) < postfixMaxFree { // else p.changed still names it
 		p.free = append(p.free, m)
 	}
 }

@@ -114,8 +114,10 @@ func (p *postfix) readMessageID(l *postfixLine, _ func(event.Event)) error {
 	}
 	id := l.text[len("message-id="):]
 	p.memory.setID(m, string(id[:min(len(id), postfixMaxMessageID)]))
-	if old := p.memory.firsts[m.id]; old != nil && old != m && old.has(msgRequeued) {
-		p.adopt(m, old)
+	if !m.has(msgFirst) {
+		if old := p.memory.firsts[m.id]; old != nil && old.has(msgRequeued) {
+			p.adopt(m, old)
+		}
 	}
 	p.memory.touch(m, l.seen)
 	return nil
@@ -181,9 +183,12 @@ func (p *postfix) readQueue(l *postfixLine, emit func(event.Event)) error {
 	}
 	m.flags |= msgActive
 	m.active = l.at
-	if parent := p.parent(m); parent != nil && !parent.has(msgReinjected) {
-		parent.flags |= msgReinjected
-		p.memory.touch(parent, parent.seen)
+	if parent := p.parent(m); parent != nil {
+		m.flags |= parent.flags & msgForeign // the filter is of our networks, but not who wrote the message
+		if !parent.has(msgReinjected) {
+			parent.flags |= msgReinjected
+			p.memory.touch(parent, parent.seen)
+		}
 	}
 	p.memory.touch(m, l.seen)
 	return err

@@ -96,13 +96,12 @@ func replyStatus(words []byte) string {
 //	250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 93E16A2E421
 //	forwarded as 93E16A2E421
 func queuedAs(reason []byte) []byte {
-	at := bytes.LastIndex(reason, []byte("queued as "))
-	if at < 0 {
+	if !bytes.Contains(reason, []byte("queued as ")) {
 		if id, ok := bytes.CutPrefix(reason, []byte("forwarded as ")); ok {
 			return id[:queueIDLength(id)]
 		}
 		return nil
 	}
-	id := reason[at+len("queued as "):]
+	id := reason[bytes.LastIndex(reason, []byte("queued as "))+len("queued as "):]
 	return id[:queueIDLength(id)]
 }

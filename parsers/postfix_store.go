@@ -38,6 +38,9 @@ func (p *postfix) Changes() map[string][]byte {
 	}
 	for _, m := range mem.changed {
 		if !m.has(msgChanged) { // forgotten
+			if len(mem.free) < postfixMaxFree {
+				mem.free = append(mem.free, m)
+			}
 			continue
 		}
 		m.flags = m.flags&^msgChanged | msgStored

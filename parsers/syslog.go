@@ -220,7 +220,7 @@ func (c *syslogClock) time(l *syslogLine, read time.Time) (time.Time, bool) {
 	if !l.when.IsZero() {
 		return l.when.UTC(), true
 	}
-	minute, rest := 16, []byte(nil)
+	minute := 16
 	if len(l.stamp) > 0 && !isDigit(l.stamp[0]) {
 		minute = 12
 	}
@@ -228,8 +228,7 @@ func (c *syslogClock) time(l *syslogLine, read time.Time) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	seconds := int64(decimal(l.stamp[minute+1 : minute+3]))
-	rest = l.stamp[minute+3:]
-	nanos, zone := fraction(rest)
+	nanos, zone := fraction(l.stamp[minute+3:])
 	if len(zone) > len(c.zone) || seconds < 0 || seconds > 60 {
 		return time.Time{}, false
 	}
