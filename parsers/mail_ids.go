@@ -95,7 +95,7 @@ func (p *mailProof) addRaw(text string) {
 	var subscriber, campaign string
 	for at := indexFold(text, field); at >= 0; {
 		rest := text[at+len(field):]
-		line := rest[:min(len(rest), 160)]
+		line, _, _ := strings.Cut(rest[:min(len(rest), 160)], "\n")
 		if u := firstUUID(line); u != "" {
 			if hasPrefixFold(line, "subscriber") && subscriber == "" {
 				subscriber = u

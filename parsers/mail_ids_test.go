@@ -1,0 +1,110 @@
+package parsers
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"bouncefeed/internal/event"
+)
+
+func TestPeelAddress(t *testing.T) {
+	for in, want := range map[string]string{
+		"jo@example.org":                                                    "jo@example.org",
+		"prvs=1234567890=jo@example.org":                                    "jo@example.org",
+		"prvs=jo/1234567890@example.org":                                    "jo@example.org",
+		"btv1==0123456789==jo@example.org":                                  "jo@example.org",
+		"SRS0=Ab1c=2X=example.org=jo@fwd.example":                           "jo@example.org",
+		"SRS0+Ab1c=2X=example.org=jo=x@fwd.example":                         "jo=x@example.org",
+		"SRS1=Zz9y=fwd.example==Ab1c=2X=example.org=jo@second.example":      "jo@example.org",
+		"srs0=Ab1c=2X=example.org=prvs=1234567890=jo@fwd.example":           "jo@example.org",
+		"SRS0=Ab1c@fwd.example":                                             "SRS0=Ab1c@fwd.example",
+		"prvs=@fwd.example":                                                 "prvs=@fwd.example",
+		"SRS1=@":                                                            "SRS1=@",
+		"no address":                                                        "no address",
+		"SRS0=a=b=c.example=SRS0=a=b=d.example=jo@e.example":                "jo@d.example",
+		"SRS0=Ab1c=2X=example.org=bounces+" + testSubscriber + "@f.example": "bounces+" + testSubscriber + "@example.org",
+	} {
+		if got := peelAddress(in); got != want {
+			t.Errorf("%s peeled to %s, want %s", in, got, want)
+		}
+	}
+}
+
+// mailProofs are headers of a bounce and of the message it returns, and what they prove.
+var mailProofs = []struct {
+	name, bounce, returned         string
+	subscriber, campaign, evidence string
+}{
+	{"headers", "", "X-Listmonk-Subscriber: " + testSubscriber + "\nX-Listmonk-Campaign: " + testCampaign, testSubscriber, testCampaign, "uuid"},
+	{"headers, odd case, folded", "", "x-LISTMONK-subscriber:\n " + testSubscriber, testSubscriber, "", "uuid"},
+	{"headers, encoded", "", "X-Listmonk-Subscriber: =?us-ascii?Q?" + testSubscriber + "?=", testSubscriber, "", "uuid"},
+	{"Message-ID", "", "Message-ID: <" + testCampaign + "." + testSubscriber + "@example.com>", testSubscriber, testCampaign, "uuid"},
+	{"unsubscribe link", "", "List-Unsubscribe: <mailto:a@b.example>, <https://l.example/subscription/" + testCampaign + "/" + testSubscriber + "?x=1>", testSubscriber, testCampaign, "uuid"},
+	{"returned Return-Path", "", "Return-Path: <b+" + testSubscriber + "@example.com>", testSubscriber, "", "verp"},
+	{"VERP in Delivered-To", "Delivered-To: b+" + testSubscriber + "@example.com", "", testSubscriber, "", "verp"},
+	{"VERP with campaign", "X-Original-To: b+" + testCampaign + "." + testSubscriber + "@example.com", "", testSubscriber, testCampaign, "verp"},
+	{"VERP, upper case", "Envelope-To: " + strings.ToUpper("b+"+testSubscriber) + "@example.com", "", testSubscriber, "", "verp"},
+	{"listmonk's dummy", "", "X-Listmonk-Subscriber: 00000000-0000-0000-0000-000000000000\nX-Listmonk-Campaign: " + testCampaign, "", "", ""},
+	{"two subscribers", "Delivered-To: b+11111111-2222-4333-8444-555555555555@example.com", "X-Listmonk-Subscriber: " + testSubscriber, "", "", ""},
+	{"no UUID", "", "X-Listmonk-Subscriber: jo@example.org", "", "", ""},
+	{"in the bounce's own header", "X-Listmonk-Subscriber: " + testSubscriber, "", "", "", ""},
+	{"classic VERP names, but proves nothing", "Delivered-To: b+jo=example.org@example.com", "", "", "", ""},
+}
+
+func TestMailProofs(t *testing.T) {
+	for _, p := range mailProofs {
+		t.Run(p.name, func(t *testing.T) {
+			e := parseMail(t, "From: MAILER-DAEMON@mx.example\nSubject: Undelivered Mail Returned to Sender\n"+p.bounce+"\n"[:min(len(p.bounce), 1)]+
+				"Content-Type: multipart/report; boundary=b; report-type=delivery-status\n\n--b\nContent-Type: message/delivery-status\n\n"+
+				"Final-Recipient: rfc822; jo@example.org\nAction: failed\nStatus: 5.1.1\n\n--b\nContent-Type: text/rfc822-headers\n\n"+
+				"To: jo@example.org\n"+p.returned+"\n\n--b--\n")[0]
+			if e.SubscriberUUID != p.subscriber || e.CampaignUUID != p.campaign || e.Evidence != p.evidence {
+				t.Errorf("subscriber %q campaign %q evidence %q", e.SubscriberUUID, e.CampaignUUID, e.Evidence)
+			}
+			if e.Recipient != "jo@example.org" {
+				t.Errorf("recipient %q", e.Recipient)
+			}
+		})
+	}
+}
+
+// The proof of one recipient is not another's: a stranger who got our mail could else report whom he likes.
+func TestMailProofIsNotAnothers(t *testing.T) {
+	events := parseMail(t, "From: MAILER-DAEMON@mx.example\nSubject: failed\n"+
+		"Content-Type: multipart/report; boundary=b; report-type=delivery-status\n\n--b\nContent-Type: message/delivery-status\n\n"+
+		"Final-Recipient: rfc822; mallory@example.org\nAction: failed\nStatus: 5.1.1\n\n"+
+		"Final-Recipient: rfc822; victim@example.com\nAction: failed\nStatus: 5.1.1\n\n"+
+		"--b\nContent-Type: text/rfc822-headers\n\nTo: mallory@example.org\nX-Listmonk-Subscriber: "+testSubscriber+"\n\n--b--\n")
+	if len(events) != 2 || events[0].Evidence != "uuid" || events[1].Evidence != "" || events[1].SubscriberUUID != "" {
+		t.Errorf("%+v", events)
+	}
+}
+
+func BenchmarkMail(b *testing.B) {
+	for _, name := range []string{"01-postfix", "02-exim", "05-qmail", "07-m365-base64-status", "16-vacation-en"} {
+		body, err := os.ReadFile("testdata/mail/" + name + ".in")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := (mailParser{}).Parse(event.Record{Body: body}, func(event.Event) {}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// A bounce may quote the returned header in its text, where nothing marks it as a header.
+func TestMailProofInText(t *testing.T) {
+	e := parseMail(t, "From: MAILER-DAEMON@mx.example\nSubject: failed\n\n<jo@example.org>: user unknown\n\n"+
+		"> Subject: news\n> X-Listmonk-Subscriber: 00000000-0000-0000-0000-000000000000\n> x-listmonk-campaign: "+testCampaign+
+		"\n> X-Listmonk-Subscriber: "+testSubscriber+"\n")[0]
+	if e.SubscriberUUID != testSubscriber || e.CampaignUUID != testCampaign || e.Evidence != evidenceUUID {
+		t.Errorf("subscriber %q campaign %q evidence %q", e.SubscriberUUID, e.CampaignUUID, e.Evidence)
+	}
+}
