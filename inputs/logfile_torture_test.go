@@ -11,7 +11,7 @@ import (
 	"bouncefeed/internal/event"
 )
 
-var tortureSeeds = flag.Int("logfile.seeds", 8, "number of random histories that TestTorture plays")
+var tortureSeeds = flag.Int("logfile.seeds", 4, "number of random histories that TestTorture plays")
 
 // TestTorture plays random histories of writing, rotating in every style, and restarting, against a follower that runs
 // all the while. One world keeps to one way of naming, as one machine does. No line may be lost or doubled.

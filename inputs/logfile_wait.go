@@ -47,7 +47,7 @@ func (w *waiter) wait(ctx context.Context) {
 		}
 	}
 	w.timer.Reset(w.poll)
-	for {
+	for hinted := false; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -57,8 +57,8 @@ func (w *waiter) wait(ctx context.Context) {
 		case e, ok := <-events:
 			if !ok {
 				events = nil
-			} else if strings.HasPrefix(filepath.Base(e.Name), filepath.Base(w.path)) {
-				events = nil
+			} else if !hinted && strings.HasPrefix(filepath.Base(e.Name), filepath.Base(w.path)) {
+				hinted = true
 				w.timer.Reset(max(0, min(w.poll, gather-time.Since(w.since))))
 			}
 		case <-errors:
