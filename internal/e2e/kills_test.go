@@ -61,6 +61,9 @@ func TestKills(t *testing.T) {
 			}
 			<-time.After(time.Duration(random.IntN(4000)) * time.Microsecond)
 		}
+		if !d.process.running() {
+			t.Errorf("the daemon ended by itself: %v", d.process.cmd.ProcessState)
+		}
 		d.process.kill(t)
 		r.nextLife(t)
 	}
@@ -86,14 +89,19 @@ func watchWrites(t *testing.T, dir string) <-chan struct{} {
 		t.Fatal(err)
 	}
 	writes, done := make(chan struct{}), make(chan struct{})
+	go func() { // an overflow loses events, which is nothing here, but must not stop the others
+		for range watcher.Errors {
+		}
+	}()
 	go func() {
 		defer close(done)
 		for e := range watcher.Events {
-			if filepath.Base(e.Name) == "queue.db" {
-				select {
-				case writes <- struct{}{}: // somebody waits for it
-				default:
-				}
+			if filepath.Base(e.Name) != "queue.db" {
+				continue
+			}
+			select {
+			case writes <- struct{}{}:
+			default: // nobody waits
 			}
 		}
 	}()

@@ -122,6 +122,11 @@ func startPostfix(t *testing.T) {
 	}
 	filter.listen(t, filterPort)
 	showIfFailed(t, mailLog, 8000)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("in Postfix's queue: %v", queued(t))
+		}
+	})
 	p := startServer(t, "postfix", "/usr/sbin/postfix", "start-fg")
 	p.stop = []string{"/usr/sbin/postfix", "stop"} // what we started is a script: SIGTERM would not reach its child
 	waitFor(t, 30*time.Second, "Postfix listens", func() bool { return listening(smtpPort) && listening(reinjectPort) })
@@ -150,11 +155,6 @@ func queued(t *testing.T) (files []string) {
 // waitQueueEmpty waits until every message is delivered, returned or expired.
 func waitQueueEmpty(t *testing.T) {
 	t.Helper()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("in Postfix's queue: %v", queued(t))
-		}
-	})
 	empty := 0 // a message may move between two directories while we look
 	waitFor(t, 60*time.Second, "Postfix's queue is empty", func() bool {
 		if len(queued(t)) == 0 {
