@@ -27,7 +27,7 @@ e2e: deps
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o dist/bouncefeed ./cmd/bouncefeed
 
-deb: build
+deb:
 	packaging/build-deb.sh
 
 bench:

@@ -84,6 +84,8 @@ func newLogfile(env config.Env, c logfileConfig) *logfile {
 	return &logfile{config: c, log: env.Log, quiet: max(minQuiet, 8*c.Poll.Std())}
 }
 
+func (l *logfile) String() string { return l.config.Path }
+
 // Run follows the log. A missing or unreadable file is waited for, and said once.
 func (l *logfile) Run(ctx context.Context, sink Sink) error {
 	f, err := newFollower(l, sink)

@@ -42,6 +42,8 @@ func newFile(_ config.Env, section config.Section, c *fileConfig) (Output, error
 	return &file{path: filepath.Clean(c.Path)}, nil
 }
 
+func (f *file) String() string { return f.path }
+
 func (f *file) Send(ctx context.Context, batch []event.Event) error {
 	if len(batch) == 0 {
 		return nil

@@ -53,6 +53,13 @@ type poster struct {
 	client    *retryablehttp.Client // made by the first request: building does no I/O
 }
 
+// String is the receiver's URL without its query, for the log.
+func (p *poster) String() string {
+	u := *p.url
+	u.RawQuery, u.Fragment = "", ""
+	return u.Redacted()
+}
+
 // do makes one request and reads its answer. The error says why there is none; it carries no login, query or address.
 func (p *poster) do(ctx context.Context, method string, u *url.URL, body []byte, header http.Header) (*answer, error) {
 	login, err := p.Password.Read()

@@ -65,7 +65,7 @@ func (a *app) backfill(cmd *cobra.Command, b *agent.Backfill, dryRun bool) error
 		}
 		defer table.Flush()
 	} else if b.Config == nil {
-		return &exitError{exitConfig, "no configuration at " + a.configPath + ": give --config, or --dry-run to only look"}
+		return &exitError{exitConfig, "bouncefeed: no configuration at " + a.configPath + ": give --config, or --dry-run to only look"}
 	}
 	sum, err := b.Run(cmd.Context())
 	if a.json && !dryRun {

@@ -54,7 +54,7 @@ func (a *app) check(cmd *cobra.Command, online bool) error {
 		}
 	}
 	if wrong > 0 {
-		return &exitError{exitFailure, fmt.Sprintf("%d of %d checks went wrong", wrong, len(found))}
+		return &exitError{exitFailure, fmt.Sprintf("bouncefeed: %d of %d checks went wrong", wrong, len(found))}
 	}
 	return nil
 }

@@ -154,6 +154,9 @@ func exitCode(err error) int {
 }
 
 func describe(err error) string {
+	if told, ok := errors.AsType[*exitError](err); ok {
+		return told.text
+	}
 	if errs, ok := errors.AsType[config.Errors](err); ok {
 		noun := "mistake"
 		if len(errs) != 1 {

@@ -26,7 +26,7 @@ SIGHUP is ignored: 'systemctl restart bouncefeed' reads a changed configuration;
 func (a *app) run(ctx context.Context) error {
 	cfg, err := a.load()
 	if err != nil {
-		return err
+		return &exitError{exitConfig, describe(err)} // an unreadable file too: no restart cures it
 	}
 	log := newLogger(os.Stderr, cfg.Log)
 	daemon, err := agent.New(cfg, a.configPath, version, log)

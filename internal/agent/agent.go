@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -195,6 +196,12 @@ func (a *Agent) work(ctx context.Context, listener net.Listener, ready func()) e
 			})
 		})
 	}
+	for _, in := range a.plan.inputs {
+		in.env.Log.Info("reading", "type", in.kind, "from", whither(in.built.Input), "parser", in.built.Settings.Parser.Type)
+	}
+	for _, out := range a.plan.outputs {
+		out.log.Info("delivering", "type", out.kind, "to", whither(out.built.Output), "send", strings.Join(out.built.Settings.Send, ","))
+	}
 	a.log.Info("running", "version", a.version, "inputs", len(a.plan.inputs), "outputs", len(a.plan.outputs), "queue", a.config.Queue.Path)
 	ready()
 	wg.Wait()
@@ -203,6 +210,14 @@ func (a *Agent) work(ctx context.Context, listener net.Listener, ready func()) e
 	}
 	a.log.Info("stopped")
 	return nil
+}
+
+// whither is a module's place in words, where it can say.
+func whither(module any) string {
+	if s, ok := module.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return ""
 }
 
 // isFatal: a damaged queue is mended by starting anew, which the supervisor of the process does.
