@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bytes"
 	"net/mail"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ type mailMessage struct {
 
 func openMail(rec event.Record) (*mailMessage, error) {
 	r := mimeReader{left: mailMaxParts}
-	m := &mailMessage{rec: rec, root: r.open(unixLines(rec.Body), 0)}
+	m := &mailMessage{rec: rec, root: r.open(wholeWords(unixLines(rec.Body)), 0)}
 	m.header = m.root.header
 	if len(m.header) == 0 {
 		return nil, event.Refuse(WhyNoHeader, "%d bytes that do not begin with a header field", len(rec.Body))
@@ -116,15 +117,14 @@ func (m *mailMessage) sortParts(e *mimeEntity) {
 		keepFirst(&m.feedback, e)
 	case "message/disposition-notification", "message/global-disposition-notification":
 		keepFirst(&m.disposition, e)
-	case "message/rfc822", "message/global", "message/news", "message/partial", "message/rfc822-headers",
-		"message/global-headers", "text/rfc822-headers", "text/rfc822-header", "text/rfc822":
-		m.enclosed = append(m.enclosed, e)
 	case "text/html":
 		m.pages = append(m.pages, e)
 	case "application/zip", "application/gzip", "application/x-gzip", "application/x-zip-compressed", "application/tlsrpt+gzip":
 		m.archives++
 	default:
-		if strings.HasPrefix(e.typ, "text/") || e.typ == "text" || !strings.Contains(e.typ, "/") {
+		if e.isEnclosed() {
+			m.enclosed = append(m.enclosed, e)
+		} else if e.isText() {
 			m.texts = append(m.texts, e)
 		}
 	}
@@ -142,43 +142,34 @@ func (m *mailMessage) readOriginal(r *mimeReader) {
 		m.header.each(name, func(v string) { m.proof.addVERP(cleanAddress(v)) })
 	}
 	for _, e := range m.enclosed {
-		h, body := cutHeader(e.decoded(mailMaxText))
+		raw := e.decoded(mailMaxText)
+		h, body := cutHeader(raw)
 		if m.original == nil {
 			m.original = h
 		}
 		m.proof.addReturned(h)
 		if typ, _ := mediaType(h.get("Content-Type")); typ == "multipart/report" && m.wrapped == nil {
-			m.wrapped = e.decoded(mailMaxText)
+			m.wrapped = raw
 		}
-		if m.proof.subscriber == "" && r.left > 0 && e.depth < mailMaxDepth {
-			m.deeper(r, h, body, e.depth+1)
+		if m.proof.subscriber == "" && r.left > 0 {
+			m.searchDeeper(r, r.entity(h, body, e.depth+1))
 		}
 	}
 }
 
-// deeper looks for our UUIDs in messages inside the returned one: a bounce of a forwarded bounce.
-func (m *mailMessage) deeper(r *mimeReader, h mailHeader, body []byte, depth int) {
-	inner := &mimeEntity{header: h, body: body, depth: depth}
-	inner.typ, inner.params = mediaType(h.get("Content-Type"))
-	if strings.HasPrefix(inner.typ, "multipart/") {
-		r.split(inner)
-		m.deeperParts(r, inner)
-	}
-}
-
-func (m *mailMessage) deeperParts(r *mimeReader, e *mimeEntity) {
+// searchDeeper looks for our UUIDs inside the returned message: it may be a bounce of a forwarded bounce.
+func (m *mailMessage) searchDeeper(r *mimeReader, e *mimeEntity) {
 	for _, part := range e.parts {
-		if len(part.parts) > 0 {
-			m.deeperParts(r, part)
-			continue
-		}
-		if strings.HasPrefix(part.typ, "message/rfc822") || part.typ == "text/rfc822-headers" || part.typ == "message/global" {
-			h, body := cutHeader(part.decoded(mailMaxText))
-			m.proof.addReturned(h)
-			if r.left > 0 && part.depth < mailMaxDepth {
-				m.deeper(r, h, body, part.depth+1)
-			}
-		}
+		m.searchDeeper(r, part)
+	}
+	switch {
+	case len(e.parts) > 0:
+	case e.isEnclosed() && r.left > 0 && e.depth < mailMaxDepth:
+		h, body := cutHeader(e.decoded(mailMaxText))
+		m.proof.addReturned(h)
+		m.searchDeeper(r, r.entity(h, body, e.depth+1))
+	case e.isText() && bytes.Contains(bytes.ToLower(e.body[:min(len(e.body), mailMaxWords)]), []byte("x-listmonk-")):
+		m.proof.addRaw(e.text())
 	}
 }
 
@@ -189,9 +180,10 @@ func (m *mailMessage) events() []event.Event {
 		return m.arfEvents()
 	case m.header.has("X-Apple-Unsubscribe"):
 		return m.optOut()
-	}
-	if m.disposition != nil {
+	case m.disposition != nil:
 		return m.only(event.MDN)
+	case hasPrefixFold(m.header.get("Subject"), "Postmaster Copy"): // Postfix told the sender itself
+		return m.only(event.Ordinary)
 	}
 	if m.status != nil && !m.isHuman() {
 		if m.isChallenge() {

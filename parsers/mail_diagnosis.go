@@ -65,7 +65,7 @@ func paragraphOf(lines []string, addr string) string {
 				continue
 			}
 			said := append([]string{strings.TrimLeft(withoutMailto(line[s.end:]), ":.>)\"' \t")}, following(lines[i+1:], addr, len(indentOf(line)))...)
-			if d := joinLines(said, mailMaxDiagnostic/2); !saysNothing(d) {
+			if d := joinLines(said, mailMaxDiagnostic/2); !isVague(d) {
 				return d
 			}
 		}
@@ -169,7 +169,7 @@ func theReply(diagnostic string) string {
 		return diagnostic
 	}
 	reply, _, _ := strings.Cut(diagnostic[at:], "Giving up on")
-	if saysNothing(reply) {
+	if isVague(reply) {
 		return diagnostic
 	}
 	return strings.TrimSpace(reply)

@@ -34,7 +34,8 @@ func parseDSN(text string) dsnReport {
 	var r dsnRecipient
 	var name, value string
 	flush := func() {
-		if (r.final != "" || r.original != "") && len(d.recipients) < mailMaxRecipients {
+		complete := r.action != "" || r.status != "" || r.diagnostic != "" // else the report was cut off here
+		if (r.final != "" || r.original != "") && complete && len(d.recipients) < mailMaxRecipients {
 			d.recipients = append(d.recipients, r)
 			r = dsnRecipient{}
 		}
@@ -176,7 +177,7 @@ func typedAddress(v string) string {
 
 // bareLocal keeps a local user's name without a domain, as sendmail and MTAs inside a company write it.
 func bareLocal(typ, addr string) string {
-	if addr == "" || strings.ContainsAny(addr, " \t|/\\:;,<>()=@") || strings.HasPrefix(typ, "x") {
+	if addr == "" || strings.ContainsAny(addr, " \t|/\\:;,<>()=@") || typ == "" || strings.HasPrefix(typ, "x") {
 		return ""
 	}
 	return addr
@@ -276,11 +277,11 @@ func (m *mailMessage) inOriginalTo(local string) string {
 // diagnose fills in what the MTA answered. Where the report's own diagnostic says nothing, the text for humans does.
 func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 	e.Diagnostic = r.diagnostic
-	if saysNothing(r.diagnostic) || r.diagnosticType == "x-unix" {
+	if isVague(r.diagnostic) || r.diagnosticType == "x-unix" {
 		m.readText()
 		if text := m.saidOf(e.Recipient, r.final); text != "" {
 			e.Diagnostic = theReply(text)
-		} else if saysNothing(e.Diagnostic) && (e.Status == "" || strings.HasSuffix(e.Status, ".0.0")) {
+		} else if isVague(e.Diagnostic) && (e.Status == "" || strings.HasSuffix(e.Status, ".0.0")) {
 			e.Diagnostic = m.wholeText()
 		}
 	}
@@ -300,8 +301,8 @@ func saysExpired(diagnostic string) bool {
 	return expiredTexts.in(strings.ToLower(diagnostic))
 }
 
-// saysNothing is true of "", "550", "5.0.0 failed" and of an address alone.
-func saysNothing(diagnostic string) bool {
+// isVague is true of "", "550", "5.0.0 failed" and of an address alone.
+func isVague(diagnostic string) bool {
 	for _, s := range textAddresses(diagnostic) {
 		diagnostic = strings.Replace(diagnostic, s.addr, "", 1)
 	}

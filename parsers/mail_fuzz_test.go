@@ -67,3 +67,40 @@ func checkMailEvent(t *testing.T, e event.Event) {
 		t.Fatalf("code %d", e.Code)
 	}
 }
+
+// A message cut off anywhere gives what is there: no panic, and no recipient that the whole message does not name.
+func TestMailTruncated(t *testing.T) {
+	samples, err := filepath.Glob("testdata/mail/*.in")
+	if err != nil || len(samples) == 0 {
+		t.Fatal("no samples", err)
+	}
+	for _, name := range samples {
+		whole, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for end := 1; end < len(whole); end++ {
+			_ = mailParser{}.Parse(event.Record{Body: whole[:end]}, func(e event.Event) {
+				if e.Recipient != "" && !namesAddress(whole, e.Recipient) {
+					t.Errorf("%s cut at %d names %q", name, end, e.Recipient)
+				}
+			})
+		}
+	}
+}
+
+// namesAddress says whether addr stands in message and ends where it does there; one that was decoded does not stand
+// there at all.
+func namesAddress(message []byte, addr string) bool {
+	found := false
+	for rest := message; ; found = true {
+		i := bytes.Index(rest, []byte(addr))
+		if i < 0 {
+			return !found
+		}
+		rest = rest[i+len(addr):]
+		if len(rest) == 0 || !isDomainByte(rest[0]) || rest[0] == '.' {
+			return true
+		}
+	}
+}

@@ -19,7 +19,7 @@ func htmlText(page string) string {
 			_, page, _ = strings.Cut(rest, "-->")
 			continue
 		}
-		if addr, after, ok := angleAddress(rest); ok { // "<jo@example.org>" that nobody escaped
+		if addr, after, ok := bareAngleAddress(rest); ok { // "<jo@example.org>" that nobody escaped
 			b.WriteString("<" + addr + ">")
 			page = after
 			continue
@@ -81,7 +81,7 @@ func skipElement(page, name string) string {
 	}
 }
 
-func angleAddress(s string) (addr, after string, ok bool) {
+func bareAngleAddress(s string) (addr, after string, ok bool) {
 	end := strings.IndexByte(s[:min(len(s), 320)], '>')
 	if end < 0 || strings.ContainsAny(s[:end], " \t\n\"=") || strings.Count(s[:end], "@") != 1 {
 		return "", "", false

@@ -47,10 +47,28 @@ func unixLines(b []byte) []byte {
 	return b
 }
 
+// wholeWords drops the address at the end of a message that was cut off in the middle of a line: "jo@example.co" may have
+// been "jo@example.com", and "Final-Recipient: rfc822; jo" any of them.
+func wholeWords(b []byte) []byte {
+	line := bytes.LastIndexByte(b, '\n') + 1
+	if bytes.Contains(b[line:], []byte("ecipient:")) {
+		return b[:line]
+	}
+	last := bytes.LastIndexAny(b, " \t\n") + 1
+	if word := b[last:]; bytes.IndexByte(word, '@') >= 0 && !bytes.HasSuffix(word, []byte(">")) {
+		return b[:last]
+	}
+	return b
+}
+
 func (r *mimeReader) open(raw []byte, depth int) *mimeEntity {
+	header, body := cutHeader(raw)
+	return r.entity(header, body, depth)
+}
+
+func (r *mimeReader) entity(header mailHeader, body []byte, depth int) *mimeEntity {
 	r.left--
-	e := &mimeEntity{depth: depth}
-	e.header, e.body = cutHeader(raw)
+	e := &mimeEntity{header: header, body: body, depth: depth}
 	e.typ, e.params = mediaType(e.header.get("Content-Type"))
 	if e.typ == "" {
 		e.typ = "text/plain" // RFC 2045 §5.2
@@ -59,6 +77,20 @@ func (r *mimeReader) open(raw []byte, depth int) *mimeEntity {
 		r.split(e)
 	}
 	return e
+}
+
+// isEnclosed says whether e is another message or its header.
+func (e *mimeEntity) isEnclosed() bool {
+	switch e.typ {
+	case "message/rfc822", "message/global", "message/news", "message/partial", "message/rfc822-headers",
+		"message/global-headers", "text/rfc822-headers", "text/rfc822-header", "text/rfc822":
+		return true
+	}
+	return false
+}
+
+func (e *mimeEntity) isText() bool {
+	return strings.HasPrefix(e.typ, "text/") || e.typ == "text" || !strings.Contains(e.typ, "/")
 }
 
 // split opens the parts of a multipart. One without any boundary line keeps its whole body as text.

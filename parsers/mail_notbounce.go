@@ -7,7 +7,7 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// sender says who wrote the message, as far as it can be told.
+// mailSender is who wrote a message, as far as it can be told.
 type mailSender struct {
 	daemon bool // a mail system, by its From
 	null   bool // no return path (RFC 5321 §4.5.5)
@@ -76,7 +76,7 @@ func (m *mailMessage) notBounce() event.Type {
 		return ""
 	case !failing && !from.daemon && challengeTexts.in(m.lower) && (report || m.autoSubmitted() || replyPrefix(subject)):
 		return event.Challenge
-	case m.isReport(subject), strings.HasPrefix(subject, "postmaster copy"), m.isHuman(), !failing && listSubjects.in(subject):
+	case m.isReport(subject), m.isHuman(), !failing && listSubjects.in(subject):
 		return event.Ordinary
 	case m.isAutoreply(subject, from.daemon && failing):
 		return event.Autoreply
