@@ -16,6 +16,8 @@ wanted='
 /usr/sbin/ip                    iproute2
 /usr/sbin/debootstrap           debootstrap
 /usr/bin/systemd-nspawn         systemd-container
+/usr/bin/xz                     xz-utils
+/usr/bin/zstd                   zstd
 /usr/share/zoneinfo/Asia/Tokyo  tzdata
 '
 
