@@ -4,12 +4,16 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"bouncefeed/internal/agent"
 )
+
+// memoryAim is what the garbage collector tries to stay below while a backlog is read, in bytes.
+const memoryAim = 48 << 20
 
 func newRun(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -34,6 +38,9 @@ func (a *app) run(ctx context.Context) error {
 		return err
 	}
 	signal.Ignore(syscall.SIGHUP)
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryAim)
+	}
 	go agent.Watchdog(ctx, func() bool { _, err := daemon.Status(); return err == nil })
 	defer agent.Notify("STOPPING=1")
 	return daemon.Run(ctx, func() { agent.Notify("READY=1") })

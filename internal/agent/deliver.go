@@ -30,9 +30,10 @@ type delivery struct {
 	observe  func(outcome string, e *event.Event)
 	state    condition
 
-	next    time.Time // the earliest moment of the next send, by max_rate
-	settled []queue.Settled
-	oldest  time.Time // when the first of settled was sent
+	next     time.Time // the earliest moment of the next send, by max_rate
+	settled  []queue.Settled
+	oldest   time.Time     // when the first of settled was sent
+	settling time.Duration // how long the last settling took
 }
 
 // run ships until ctx ends or the queue breaks.
@@ -129,8 +130,9 @@ func (d *delivery) settle() error {
 	if len(d.settled) == 0 {
 		return nil
 	}
+	start := time.Now()
 	err := d.queue.Settle(d.name, d.settled)
-	d.settled = d.settled[:0]
+	d.settled, d.settling = d.settled[:0], time.Since(start)
 	return err
 }
 
@@ -179,7 +181,7 @@ func (d *delivery) attempt(ctx context.Context, batch []event.Event) error {
 	return guarded(sending, func(ctx context.Context) error { return d.out.Send(ctx, batch) })
 }
 
-// pace waits until max_rate allows n more events.
+// pace waits until max_rate allows n more events. If the disk is quick enough, the time is used to settle.
 func (d *delivery) pace(ctx context.Context, n int) error {
 	if d.settings.MaxRate <= 0 {
 		return nil
@@ -190,7 +192,15 @@ func (d *delivery) pace(ctx context.Context, n int) error {
 	}
 	pause := d.next.Sub(now)
 	d.next = d.next.Add(time.Duration(float64(n) / d.settings.MaxRate * float64(time.Second)))
-	if pause > 0 && !wait(ctx, pause) {
+	if pause <= 0 {
+		return nil
+	}
+	if pause > d.settling {
+		if err := d.settle(); err != nil {
+			return err
+		}
+	}
+	if !wait(ctx, time.Until(now.Add(pause))) {
 		return ctx.Err()
 	}
 	return nil

@@ -22,6 +22,7 @@ func Notify(state string) {
 		return
 	}
 	defer c.Close()
+	c.SetWriteDeadline(time.Now().Add(time.Second)) // nobody may read
 	c.Write([]byte(state))
 }
 

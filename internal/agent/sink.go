@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -134,7 +133,8 @@ func (s *sink) parse(recs []event.Record) (*queue.Batch, error) {
 	return b, nil
 }
 
-// ready makes the parser and restores its memory, at first and after a failed Commit.
+// ready makes the parser and restores its memory, at first and after a failed Commit. Memory that can't be read is no
+// reason to stop reading: the parser starts as on a first start.
 func (s *sink) ready() error {
 	if s.parser != nil {
 		return nil
@@ -145,7 +145,10 @@ func (s *sink) ready() error {
 	}
 	if st, ok := p.(parsers.Stateful); ok && s.load != nil {
 		if err := s.load(st); err != nil {
-			return fmt.Errorf("restore the memory of parser %s: %w", s.format.Type, err)
+			s.env.Log.Error("the parser's stored memory can't be read, it starts without", "parser", s.format.Type, "error", err)
+			if p, err = parsers.Modules.Build(s.env, s.format); err != nil {
+				return err
+			}
 		}
 	}
 	s.parser, s.emit, s.noted = p, s.accept, map[event.Type]uint64{}
