@@ -82,6 +82,8 @@ func (m *mailMessage) notBounce() event.Type {
 		return event.Autoreply
 	case (from.daemon || from.null || failing || report) && m.isDelay(subject, failing):
 		return event.Delayed
+	case (from.daemon || from.null || report) && m.isSuccess(subject):
+		return event.Delivered
 	case report, m.isBounce(from, failing):
 		return ""
 	case challengeTexts.in(m.lower) && challengeTexts.in(subject):
@@ -94,19 +96,26 @@ func (m *mailMessage) notBounce() event.Type {
 func (m *mailMessage) isBounce(from mailSender, failing bool) bool {
 	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
 	if from.daemon || from.null {
-		return failing || telling
+		return failing || m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel)
 	}
-	return failing && telling && m.returnsSomething()
+	return failing && telling && m.returnsSomething(beforeReason)
 }
 
-// returnsSomething says whether a message from nobody known as a mail system has more of a bounce than its words: the
-// returned message, an SMTP reply, a recipient. "Your parcel could not be delivered" has not.
-func (m *mailMessage) returnsSomething() bool {
+// isSuccess knows a report of success whose status part was cut off or never was. One that also shows a reply of failure
+// is none.
+func (m *mailMessage) isSuccess(subject string) bool {
+	code, _ := findReply(m.body)
+	return code == 0 && (successSubjects.in(subject) && !strings.Contains(subject, "undeliver") || successTexts.in(m.lower) && !failureTexts.in(m.lower))
+}
+
+// returnsSomething says whether a message has more of a bounce than its words: the returned message, an SMTP reply, a
+// recipient in wording of at least that class. "Your parcel could not be delivered" and "Your mailbox is full" have not.
+func (m *mailMessage) returnsSomething(class int) bool {
 	if len(m.enclosed) > 0 || m.original != nil {
 		return true
 	}
 	code, _ := findReply(m.body)
-	return code != 0 || slices.ContainsFunc(m.candidates(), func(c candidate) bool { return c.class >= beforeReason })
+	return code != 0 || slices.ContainsFunc(m.candidates(), func(c candidate) bool { return c.class >= class })
 }
 
 // isDelay knows notices that the server still tries. A subject that warns of a delay is worth more than any word in the

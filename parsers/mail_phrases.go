@@ -24,6 +24,8 @@ var (
 	challengeTexts    = phraseSection("challengeTexts")
 	listSubjects      = phraseSection("listSubjects")
 	daemonNames       = phraseSection("daemonNames")
+	successSubjects   = phraseSection("successSubjects")
+	successTexts      = phraseSection("successTexts")
 	copyMarks         = phraseSection("copyMarks")
 	senderWords       = phraseSection("senderWords")
 	recipientWords    = phraseSection("recipientWords")

@@ -126,11 +126,15 @@ func (m *mailMessage) candidates() []candidate {
 		if !strings.Contains(line, "@") || len(all) > 2*mailMaxRecipients {
 			continue
 		}
-		for _, s := range textAddresses(line) {
+		spans := textAddresses(line)
+		for i, s := range spans {
 			if !isAddress(s.addr) || !s.angled && !plausibleDomain(s.addr[strings.LastIndexByte(s.addr, '@')+1:]) {
 				continue
 			}
 			c := candidate{addr: s.addr, class: wording(line, s), shape: line[:s.start] + cutText(line[s.end:], 24)}
+			if i > 0 && len(all) > 0 && strings.Trim(line[spans[i-1].end:s.start], " ,;") == "" { // "to: jo@…, max@…"
+				c.class, c.shape = max(c.class, all[len(all)-1].class), all[len(all)-1].shape
+			}
 			if owner >= 0 { // "<jo@example.org>: host … said: 550\n    <bounces@example.com>: unauthorized sender"
 				c.class = min(c.class, mentioned)
 			} else if c.class >= beforeReason {

@@ -343,6 +343,40 @@ Your message is being held because the address has not been confirmed. Just repl
 	{"Italian vacation", "Dan <dan@it.example>", "Fuori sede", "\nSono fuori ufficio.\n", "autoreply", ""},
 	{"ticket system", "Support <support@ts.example>", "[Ticket#42] We received your mail", "\nThank you for contacting us. Your request could not be delivered yet to an agent.\n", "ordinary", ""},
 	{"bank returned payment", "Bank <info@bank.example>", "Payment returned to sender", "\nYour payment to Dan was returned. Write to help@bank.example.\n", "ordinary", ""},
+	{"own mailbox over quota", "System Administrator <postmaster@news.example.com>", "Your mailbox is over its size limit", `
+Your mailbox has exceeded quota. You cannot send mail until you make room. See help@news.example.com.
+`, "ordinary", ""},
+	{"success, by words", "MAILER-DAEMON@ok.example", "Delivery Status Notification (Success)", `
+This is an automatically generated Delivery Status Notification.
+
+Your message has been successfully relayed to the following recipients:
+
+       dan@ok.example
+`, "delivered", ""},
+	{"success, Exchange", "postmaster@ok.example", "Delivered: news", `
+Your message has been delivered to the following recipients:
+
+dan@ok.example
+`, "delivered", ""},
+	{"Barracuda quarantine", "postmaster@bq.example", "**Message you sent blocked by our bulk email filter**", `
+Your message to: dan@bq.example
+was blocked by our Spam Firewall. The email you sent with the following subject has NOT BEEN DELIVERED:
+
+Subject: news
+`, "dan@bq.example", "blocked by our Spam Firewall"},
+	{"daemon without failure words in the subject", "MAILER-DAEMON@ns.example", "news", `
+<dan@ns.example>: 550 5.1.1 User unknown
+`, "dan@ns.example", "550 5.1.1"},
+	{"several in one line", "MAILER-DAEMON@ol.example", "Delivery failure", `
+Your message could not be delivered to: dan@ol.example, eva@ol.example
+
+Reason: user unknown
+`, "dan@ol.example eva@ol.example", "user unknown"},
+	{"AOL, local parts", "Mail Delivery Subsystem <MAILER-DAEMON@lp.example>", "Mail Delivery Problem", `
+Your mail to the following recipients could not be delivered because they are not accepting mail from you:
+	dan
+`, "dan@lp.example", "not accepting mail"},
+	{"no text at all", "MAILER-DAEMON@nt.example", "Undelivered Mail Returned to Sender", "\n", "", ""},
 }
 
 func TestMailWordings(t *testing.T) {
