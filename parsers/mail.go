@@ -204,7 +204,16 @@ func (m *mailMessage) events() []event.Event {
 func (m *mailMessage) only(kind event.Type) []event.Event {
 	e := m.event()
 	e.Type = kind
-	return []event.Event{e}
+	return []event.Event{unledgered(e)}
+}
+
+// unledgered takes the Message-ID off a success report: what the agent's ledger holds as delivered proves later bounces,
+// and anybody can write us a success report.
+func unledgered(e event.Event) event.Event {
+	if e.Type == event.Delivered {
+		e.MessageID = ""
+	}
+	return e
 }
 
 // event is what all events of this message have in common.

@@ -3,8 +3,8 @@ package parsers
 import "strings"
 
 // diagnosisFor finds in the text what was said of a recipient, and is never empty if there is a text.
-func (m *mailMessage) diagnosisFor(addr, other string) string {
-	if d := m.saidOf(addr, other); d != "" {
+func (m *mailMessage) diagnosisFor(addr string) string {
+	if d := m.saidOf(addr, ""); d != "" {
 		return d
 	}
 	return m.wholeText()

@@ -216,7 +216,7 @@ func (m *mailMessage) dsnEvents(d dsnReport) []event.Event {
 				continue
 			}
 		}
-		events = append(events, e)
+		events = append(events, unledgered(e))
 	}
 	return events
 }

@@ -42,10 +42,9 @@ func (p *mailProof) addPair(campaign, subscriber string) { p.add(subscriber, cam
 
 // addUnsubscribe reads listmonk's `https://lists.example.com/subscription/CAMPAIGN/SUBSCRIBER`.
 func (p *mailProof) addUnsubscribe(v string) {
-	if _, path, found := strings.Cut(v, "/subscription/"); found {
-		if len(path) > 2*uuidLength && path[uuidLength] == '/' {
-			p.addPair(messageIDUUIDs(path[:uuidLength] + "." + path[uuidLength+1:2*uuidLength+1] + "@"))
-		}
+	_, path, _ := strings.Cut(v, "/subscription/")
+	if len(path) > 2*uuidLength && path[uuidLength] == '/' {
+		p.addPair(messageIDUUIDs(path[:uuidLength] + "." + path[uuidLength+1:2*uuidLength+1] + "@"))
 	}
 }
 

@@ -180,7 +180,7 @@ func (m *mailMessage) textEvents() []event.Event {
 	for _, f := range failures {
 		e := m.event()
 		e.Recipient = f
-		e.Diagnostic = m.diagnosisFor(f, "")
+		e.Diagnostic = m.diagnosisFor(f)
 		e.Expired = saysExpired(e.Diagnostic) || len(failures) == 1 && saysExpired(m.lower)
 		e.RemoteMTA = remoteIn(e.Diagnostic)
 		e.Diagnostic = theReply(e.Diagnostic)
@@ -193,9 +193,6 @@ func (m *mailMessage) textEvents() []event.Event {
 
 // enclosedReport reads the report that a mail system wrapped in words of its own: what it returns is itself a report.
 func (m *mailMessage) enclosedReport() []event.Event {
-	if m.wrapped == nil {
-		return nil
-	}
 	r := mimeReader{left: mailMaxParts}
 	inner := &mailMessage{rec: m.rec, root: r.open(m.wrapped, 1)}
 	inner.header = inner.root.header
