@@ -14,6 +14,7 @@ type syslogLine struct {
 	when    time.Time
 	host    []byte // empty where the format has none (container images)
 	tag     []byte // the program without its pid: "postfix/smtp"
+	pid     []byte // empty where the format has none
 	message []byte
 	cut     bool // RFC 5424 by rsyslog: the tag ends at its first "/", so that the daemon's name is lost
 }
@@ -32,7 +33,10 @@ type syslogLine struct {
 func splitSyslog(rec *event.Record, l *syslogLine) bool {
 	if rec.Meta != nil {
 		if tag := rec.Meta["SYSLOG_IDENTIFIER"]; tag != "" {
-			*l = syslogLine{when: rec.Time, host: []byte(rec.Meta["_HOSTNAME"]), tag: []byte(tag), message: trimLineEnd(rec.Body)}
+			*l = syslogLine{
+				when: rec.Time, host: []byte(rec.Meta["_HOSTNAME"]), tag: []byte(tag), pid: []byte(rec.Meta["_PID"]),
+				message: trimLineEnd(rec.Body),
+			}
 			return true
 		}
 	}
@@ -124,6 +128,7 @@ func (l *syslogLine) cutTag(b []byte) bool {
 
 func (l *syslogLine) setTag(word []byte) {
 	if i := bytes.IndexByte(word, '['); i >= 0 {
+		l.pid = bytes.TrimSuffix(word[i+1:], []byte("]"))
 		word = word[:i]
 	}
 	l.tag = word
@@ -160,7 +165,7 @@ func (l *syslogLine) splitRFC5424(b []byte) bool {
 	default:
 		return false
 	}
-	l.stamp, l.host, l.tag = words[0], words[1], words[2]
+	l.stamp, l.host, l.tag, l.pid = words[0], words[1], words[2], words[3]
 	l.cut = bytes.IndexByte(l.tag, '/') < 0
 	b = bytes.TrimLeft(b, " ")
 	l.message = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))

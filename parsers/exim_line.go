@@ -1,0 +1,202 @@
+package parsers
+
+import (
+	"bytes"
+	"time"
+
+	"bouncefeed/internal/event"
+)
+
+// isEximStamp says whether a line begins as those of the main log do: "2026-11-22 06:55:57".
+func isEximStamp(b []byte) bool {
+	return len(b) > 20 && b[4] == '-' && b[7] == '-' && b[10] == ' ' && b[13] == ':' && b[16] == ':' && isDigit(b[0])
+}
+
+// cutStamp reads the time, with milliseconds and zone where log_selector and log_timezone ask for them:
+//
+//	2026-11-22 06:58:09.831 +0000 [10173] 1xV1Wn-0002dt-0Q …
+func (x *exim) cutStamp(b []byte) (stamp, rest []byte) {
+	end := bytes.IndexByte(b[11:min(len(b), 32)], ' ')
+	if end < 0 {
+		return nil, nil
+	}
+	stamp, rest = b[:11+end], b[11+end+1:]
+	if len(rest) > 6 && (rest[0] == '+' || rest[0] == '-') && rest[5] == ' ' && decimal(rest[1:5]) >= 0 {
+		n := copy(x.stamp[:], stamp)
+		n += copy(x.stamp[n:], rest[:5])
+		return x.stamp[:n], rest[6:]
+	}
+	return stamp, rest
+}
+
+// eximIDLength is the length of the message id at the head of b, with a blank behind it; 0: there is none. Since 4.97
+// the second part has 11 digits and the third 4.
+//
+//	1xV1UT-0001VG-2g   1tJ2Yb-00000000abc-1a2B
+func eximIDLength(b []byte) int {
+	for _, dashes := range [2][2]int{{13, 16}, {18, 23}} {
+		n := dashes[1]
+		if len(b) <= n || b[n] != ' ' || b[6] != '-' || b[dashes[0]] != '-' {
+			continue
+		}
+		for i, c := range b[:n] {
+			if !isEximDigit[c] && i != 6 && i != dashes[0] {
+				return 0
+			}
+		}
+		return n
+	}
+	return 0
+}
+
+var isEximDigit = func() (table [256]bool) {
+	for c := range table {
+		table[c] = eximDigit(byte(c)) >= 0
+	}
+	return table
+}()
+
+// eximDigit is the value of a digit in base 62; -1: it is none.
+func eximDigit(c byte) int64 {
+	switch {
+	case '0' <= c && c <= '9':
+		return int64(c - '0')
+	case 'A' <= c && c <= 'Z':
+		return int64(c-'A') + 10
+	case 'a' <= c && c <= 'z':
+		return int64(c-'a') + 36
+	}
+	return -1
+}
+
+// eximIDTime is when the message with this id began to come in, in Unix microseconds, exact to the second: the id's
+// first six digits.
+func eximIDTime(id string) (int64, bool) {
+	if len(id) < 6 {
+		return 0, false
+	}
+	var seconds int64
+	for i := range 6 {
+		digit := eximDigit(id[i])
+		if digit < 0 {
+			return 0, false
+		}
+		seconds = seconds*62 + digit
+	}
+	return seconds * int64(time.Second/time.Microsecond), true
+}
+
+// eximSender reads the envelope sender of an arrival, as RFC 5321 writes it, and gives the fields behind it.
+func eximSender(b []byte) (sender, rest []byte, err error) {
+	if rest, ok := bytes.CutPrefix(b, []byte("<>")); ok {
+		return nil, rest, nil
+	}
+	local := 0
+	if len(b) > 0 && b[0] == '"' {
+		if local = quotedLength(b); local == 0 {
+			return nil, nil, event.Refuse(WhyTwoReadings, "a sender with a quoted local part without its end")
+		}
+	}
+	end := bytes.IndexByte(b[local:], ' ')
+	if end < 0 {
+		end = len(b) - local
+	}
+	sender, rest = b[:local+end], b[local+end:]
+	return sender, rest, checkAddress(sender)
+}
+
+// An eximArrival is what the fields of a "<=" line tell.
+type eximArrival struct {
+	messageID     []byte
+	client        []byte // its address in brackets; nil: a process of this host
+	authenticated bool
+	twofold       bool // some field stands there twice, or is not Exim's: a HELO or an ident reply holds more than a name
+}
+
+// scanEximArrival reads
+//
+//	H=mail.example.org (helo) [192.0.2.7]:4711 I=[192.0.2.1]:25 P=esmtpsa X=TLS1.3:… CV=no DN="…" A=plain:listmonk S=999 M8S=0 RT=0.01s id=zApq@example.org T="…" from <…> for …
+//
+// HELO names, ident replies and certificates are the client's words. What could have been slipped in with them comes
+// twice.
+func scanEximArrival(b []byte) (a eximArrival) {
+	var seen [256]bool
+	withAuth := false
+	for len(b) > 1 && b[0] == ' ' {
+		b = b[1:]
+		switch {
+		case bytes.HasPrefix(b, []byte(`T="`)), bytes.HasPrefix(b, []byte("from <")), bytes.HasPrefix(b, []byte("for ")):
+			return a
+		case bytes.HasPrefix(b, []byte("H=")):
+			client, rest := eximClient(b[2:])
+			if seen['H'] || client == nil {
+				a.twofold = true
+			}
+			if client != nil {
+				a.client, b = client, rest
+				seen['H'] = true
+				continue
+			}
+			a.client = []byte("[]") // some client, of which no more is known
+		}
+		word, rest := eximWord(b)
+		if name, value, ok := bytes.Cut(word, []byte("=")); ok && len(name) == 1 || string(name) == "id" {
+			if c := name[0]; seen[c] && c != 'R' {
+				a.twofold = true
+			} else {
+				seen[c] = true
+			}
+			switch string(name) {
+			case "P":
+				withAuth = bytes.HasSuffix(value, []byte("a")) // esmtpa, esmtpsa (RFC 3848)
+			case "A":
+				a.authenticated = withAuth // A= comes behind P=
+			case "id":
+				a.messageID = value
+			}
+		}
+		b = rest
+	}
+	return a
+}
+
+// eximClient reads "name (helo) [192.0.2.7]:4711" where all of it is what such names are made of.
+func eximClient(b []byte) (address, rest []byte) {
+	at := 0
+	for at < len(b) && b[at] != '[' || at > 0 && at < len(b) && b[at-1] == '(' { // HELO may be an address literal
+		if c := b[at]; c != ' ' && c != '(' && c != ')' && c != '[' && !isHostByte(c) || c == '=' {
+			return nil, nil
+		}
+		at++
+	}
+	end := bytes.IndexByte(b[at:], ']')
+	if end < 0 || bytes.Count(b[:at], []byte(" ")) > 2 {
+		return nil, nil
+	}
+	address, rest = b[at:at+end+1], b[at+end+1:]
+	for len(rest) > 0 && rest[0] != ' ' {
+		rest = rest[1:]
+	}
+	return address, rest
+}
+
+func isHostByte(c byte) bool {
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || isDigit(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == ']'
+}
+
+// eximWord reads a field to the next blank, or to the end of its quotes.
+func eximWord(b []byte) (word, rest []byte) {
+	for i := 0; i < len(b); i++ {
+		switch {
+		case b[i] == ' ':
+			return b[:i], b[i:]
+		case b[i] == '"' && i > 0 && b[i-1] == '=':
+			for i++; i < len(b) && b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	return b, nil
+}
