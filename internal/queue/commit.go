@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -76,7 +77,7 @@ type prepared struct {
 
 type item struct {
 	keys   []event.Key
-	stored []byte
+	record []byte // encoded
 }
 
 func prepare(b *Batch) (*prepared, error) {
@@ -85,13 +86,13 @@ func prepare(b *Batch) (*prepared, error) {
 		if e.Input == "" {
 			e.Input = b.Input
 		}
-		stored, err := encodeRecord(&e, since, why)
+		record, err := encodeRecord(&e, since, why)
 		if err != nil {
 			return err
 		}
 		keys := e.Keys()
-		*to = append(*to, item{keys, stored})
-		p.size += len(stored) + 48*len(keys)
+		*to = append(*to, item{keys, record})
+		p.size += len(record) + 48*len(keys)
 		return nil
 	}
 	for i := range b.Events {
@@ -106,7 +107,7 @@ func prepare(b *Batch) (*prepared, error) {
 	}
 	if b.Checkpoint != nil {
 		var err error
-		if p.checkpoint, err = sealJSON(b.Checkpoint); err != nil {
+		if p.checkpoint, err = json.Marshal(b.Checkpoint); err != nil {
 			return nil, fmt.Errorf("encode checkpoint of %s: %w", b.Input, err)
 		}
 	}
@@ -134,7 +135,7 @@ func (p *prepared) apply(t *txn) error {
 		return err
 	}
 	if p.checkpoint != nil {
-		if err := t.Bucket(bucketCheckpoints).Put([]byte(p.Input), p.checkpoint); err != nil {
+		if err := putSealed(t.Bucket(bucketCheckpoints), []byte(p.Input), p.checkpoint); err != nil {
 			return fmt.Errorf("store checkpoint of input %q: %w", p.Input, err)
 		}
 	}
@@ -158,14 +159,15 @@ type txn struct {
 
 func (t *txn) count(name string, n uint64) { t.counts[name] += n }
 
-// store queues a record for every output.
-func (t *txn) store(stored []byte) (seq uint64, err error) {
+// store queues an encoded record for every output.
+func (t *txn) store(record []byte) (seq uint64, err error) {
 	events := t.Bucket(bucketEvents)
+	events.FillPercent = 0.95 // appended to in order
 	if seq, err = events.NextSequence(); err != nil {
 		return 0, err
 	}
 	t.queued++
-	return seq, events.Put(number(seq), stored)
+	return seq, putSealed(events, number(seq), record)
 }
 
 func (t *txn) queueNew(input string, e item) (repeat bool, err error) {
@@ -173,12 +175,12 @@ func (t *txn) queueNew(input string, e item) (repeat bool, err error) {
 		t.count("input/"+input+"/ignored/repeat", 1)
 		return true, err
 	}
-	seq, err := t.store(e.stored)
+	seq, err := t.store(e.record)
 	if err != nil {
 		return false, err
 	}
 	t.count("input/"+input+"/queued", 1)
-	return false, t.remember(e.keys, seq)
+	return false, t.refer(e.keys, seq)
 }
 
 // finish writes what the parts left to be written once.
@@ -193,12 +195,21 @@ func (t *txn) finish() error {
 }
 
 func (t *txn) addCounters() error {
-	counters := t.Bucket(bucketCounters)
+	stored := t.Bucket(bucketCounters)
 	for _, name := range slices.Sorted(maps.Keys(t.counts)) {
-		if n := t.counts[name]; n != 0 {
-			if err := counters.Put([]byte(name), number(numbered(counters.Get([]byte(name)))+n)); err != nil {
-				return fmt.Errorf("store counter %q: %w", name, err)
+		n, key := t.counts[name], []byte(name)
+		if n == 0 {
+			continue
+		}
+		if v := stored.Get(key); v != nil {
+			before, err := unsealNumber(key, v)
+			if err != nil {
+				return err
 			}
+			n += before
+		}
+		if err := putSealed(stored, key, number(n)); err != nil {
+			return fmt.Errorf("store counter %q: %w", name, err)
 		}
 	}
 	return nil
@@ -287,6 +298,7 @@ func (q *Queue) writeGroup(ops []*op) {
 			continue
 		}
 		for _, o := range ops {
+			q.touched += o.size
 			o.err = err
 			close(o.done)
 		}
@@ -312,6 +324,7 @@ func (q *Queue) update(fn func(*txn) error) error {
 		return err
 	})
 	if err == nil {
+		q.touched += 64 << 10 // the kernel maps 16 pages where one is read
 		err = q.guarded(q.measure)
 	}
 	return err

@@ -34,8 +34,12 @@ func (q *Queue) Maintain() error {
 	if err := q.compact(compactQuick); err != nil {
 		return fmt.Errorf("compact queue %s: %w", q.path, err)
 	}
-	q.unmapIdle()
-	return nil
+	return q.guarded(func() error {
+		return q.db.View(func(tx *bbolt.Tx) error {
+			unmapIdle(tx)
+			return nil
+		})
+	})
 }
 
 // maintainOnce does one step of work, if there is any.
@@ -96,27 +100,14 @@ func (q *Queue) compact(most int64) error {
 	return q.guarded(q.measure)
 }
 
+// replace puts a copy in the file's place.
 func (q *Queue) replace() error {
 	temp := q.path + suffixCompact
-	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	var file *os.File
-	o := boltOptions()
-	o.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
-		file, err = os.OpenFile(name, flag, mode)
-		return file, err
-	}
-	db, err := bbolt.Open(temp, 0o600, o)
+	db, file, err := openTemp(temp)
 	if err != nil {
 		return err
 	}
-	db.AllocSize = allocSize
-	err = bbolt.Compact(db, q.db, 1<<20)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err == nil {
+	if err = copyFile(db, q.file); err == nil {
 		err = os.Rename(temp, q.path)
 	}
 	if err != nil {
@@ -125,4 +116,33 @@ func (q *Queue) replace() error {
 	old := q.db
 	q.db, q.file = db, file
 	return errors.Join(syncDir(q.path), old.Close())
+}
+
+// copyFile copies all of a sound file to which nothing is written meanwhile; db's transactions are on disk then.
+func copyFile(db *bbolt.DB, from *os.File) error {
+	info, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	p, err := openPages(from, info.Size())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	c, err := newCopier(db)
+	if err != nil {
+		return err
+	}
+	defer c.abandon()
+	p.bucket = c.bucket
+	p.entry = func(path [][]byte, k, v []byte) error {
+		if err := c.put(path, k, v); err != nil {
+			return err
+		}
+		return c.flush()
+	}
+	p.damage = func(_ [][]byte, err error) error { return fmt.Errorf("%w: %w", ErrDamaged, err) }
+	if err := p.walk(); err != nil {
+		return err
+	}
+	return c.finish()
 }

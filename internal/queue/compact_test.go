@@ -17,8 +17,12 @@ func TestFileShrinks(t *testing.T) {
 	o := Options{Outputs: []string{"out"}}
 	q := openAt(t, path, o)
 	fill := func(from int) int64 {
-		for n := from; n < from+15_000; n += 3000 {
-			commit(t, q, Batch{Events: bounces(n, n+3000), Counts: map[string]uint64{"read": 3000}})
+		for n := from; n < from+3000; n += 500 {
+			b := Batch{Events: bounces(n, n+500), Counts: map[string]uint64{"read": 500}}
+			for i := range b.Events {
+				b.Events[i].Diagnostic = strings.Repeat("550 ", 1000)
+			}
+			commit(t, q, b)
 		}
 		full := stats(t, q).FileSize
 		commit(t, q, Batch{Input: "late", Events: bounces(from+20_000, from+20_001), Checkpoint: map[string]string{"a": "b"},

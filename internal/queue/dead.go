@@ -20,9 +20,9 @@ type DeadLetter struct {
 	Event  event.Event `json:"event"`
 }
 
-// bury keeps a stored record as a dead letter.
-func (t *txn) bury(output string, stored []byte, answer string) error {
-	r, err := decodeRecord(stored)
+// bury keeps what is stored under key as a dead letter.
+func (t *txn) bury(output string, key, stored []byte, answer string) error {
+	r, err := decodeRecord(key, stored)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (t *txn) bury(output string, stored []byte, answer string) error {
 	if err != nil {
 		return err
 	}
-	return letters.Put(number(seq), b)
+	return putSealed(letters, number(seq), b)
 }
 
 // Dead lists the dead letters of output, "" for all outputs, oldest first in each.
@@ -85,7 +85,7 @@ func (q *Queue) RetryDead(output string, seqs []uint64) (int, error) {
 		if err != nil {
 			return err
 		}
-		return again.Put(number(seq), b)
+		return putSealed(again, number(seq), b)
 	})
 }
 
@@ -117,7 +117,7 @@ func (q *Queue) records(bucket func(*bbolt.Tx) *bbolt.Bucket, each func(uint64, 
 					more = true
 					return nil
 				}
-				r, err := decodeRecord(v)
+				r, err := decodeRecord(k, v)
 				if err != nil {
 					return err
 				}
@@ -174,7 +174,7 @@ func takePart(t *txn, b *bbolt.Bucket, seqs []uint64, use func(*txn, uint64, *re
 		if stored == nil {
 			continue
 		}
-		r, err := decodeRecord(stored)
+		r, err := decodeRecord(number(seq), stored)
 		if err != nil {
 			return 0, err
 		}

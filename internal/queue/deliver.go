@@ -62,7 +62,7 @@ func pendingItems(tx *bbolt.Tx, output string, max int) ([]Item, error) {
 	var items []Item
 	take := func(c *bbolt.Cursor, from uint64) error {
 		for k, v := c.Seek(number(from)); k != nil && len(items) < max; k, v = c.Next() {
-			r, err := decodeRecord(v)
+			r, err := decodeRecord(k, v)
 			if err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func (t *txn) settle(output string, s Settled) error {
 	switch s.Outcome {
 	case Sent, NotSent:
 	case Dead:
-		if err := t.bury(output, stored, s.Answer); err != nil {
+		if err := t.bury(output, key, stored, s.Answer); err != nil {
 			return err
 		}
 	default:
@@ -126,7 +126,7 @@ func (t *txn) settle(output string, s Settled) error {
 	if retried {
 		return again.Delete(key)
 	}
-	return t.Bucket(bucketOutputs).Put([]byte(output), sealNumber(s.Seq))
+	return putSealed(t.Bucket(bucketOutputs), []byte(output), key)
 }
 
 // positionOf gives the seq of the last event that output settled.
@@ -135,14 +135,14 @@ func positionOf(tx *bbolt.Tx, output string) (uint64, error) {
 	if v == nil {
 		return 0, fmt.Errorf("the queue knows no output %q", output)
 	}
-	return unsealNumber(v)
+	return unsealNumber([]byte(output), v)
 }
 
 // passed gives the lowest position of all outputs; the highest number if there are none.
 func (t *txn) passed() (uint64, error) {
 	lowest := ^uint64(0)
-	err := t.Bucket(bucketOutputs).ForEach(func(_, v []byte) error {
-		position, err := unsealNumber(v)
+	err := t.Bucket(bucketOutputs).ForEach(func(k, v []byte) error {
+		position, err := unsealNumber(k, v)
 		lowest = min(lowest, position)
 		return err
 	})

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"encoding/json"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -35,10 +36,10 @@ func (t *txn) holdNew(input string, e item) error {
 		return err
 	}
 	t.count("input/"+input+"/held", 1)
-	if err := held.Put(number(seq), e.stored); err != nil {
+	if err := putSealed(held, number(seq), e.record); err != nil {
 		return err
 	}
-	return t.remember(e.keys, heldReference|seq)
+	return t.refer(e.keys, heldReference|seq)
 }
 
 // Held lists what is held, oldest first.
@@ -85,7 +86,7 @@ func (t *txn) refuse(input string, refused []Refused) error {
 	}
 	for _, r := range refused[max(0, len(refused)-maxRefused):] {
 		r.Body = r.Body[:min(len(r.Body), maxRefusedBody)]
-		b, err := sealJSON(r)
+		b, err := json.Marshal(r)
 		if err != nil {
 			return err
 		}
@@ -93,7 +94,7 @@ func (t *txn) refuse(input string, refused []Refused) error {
 		if err != nil {
 			return err
 		}
-		if err := ring.Put(number(seq), b); err != nil {
+		if err := putSealed(ring, number(seq), b); err != nil {
 			return err
 		}
 		if seq > maxRefused {
@@ -113,9 +114,9 @@ func (q *Queue) Refused(input string) ([]Refused, error) {
 		if ring == nil {
 			return nil
 		}
-		return ring.ForEach(func(_, v []byte) error {
+		return ring.ForEach(func(k, v []byte) error {
 			var r Refused
-			if err := unsealJSON(v, &r); err != nil {
+			if err := unsealJSON(k, v, &r); err != nil {
 				return err
 			}
 			all = append(all, r)

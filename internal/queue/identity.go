@@ -100,6 +100,7 @@ func (t *txn) refer(keys []event.Key, ref uint64) error {
 	return nil
 }
 
+// remember makes those of keys that are not in the newest generation stand for ref.
 func (t *txn) remember(keys []event.Key, ref uint64) error {
 	for i := range keys {
 		if t.index.newest.Get(keys[i][:]) == nil {

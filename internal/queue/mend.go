@@ -26,6 +26,9 @@ func (s *salvage) mend() error {
 		if err := s.forgetLost(t); err != nil {
 			return err
 		}
+		if err := t.rememberKept(); err != nil {
+			return err
+		}
 	}
 	if err := t.recount(); err != nil {
 		return err
@@ -84,38 +87,60 @@ func (s *salvage) forgetLost(t *txn) error {
 	})
 }
 
-// recount makes the counters add up again over what is there.
-func (t *txn) recount() error {
-	counters := t.Bucket(bucketCounters)
-	total := func(name string) uint64 { return numbered(counters.Get([]byte(name))) + t.counts[name] }
-	// settle books the difference: fewer than counted are lost, more were never counted.
-	settle := func(counted, there uint64, lost, found string) {
-		if counted > there && counted < 1<<63 {
-			t.count(lost, counted-there)
-		} else {
-			t.count(found, there-counted)
+// rememberKept has the events that are still there known by their own keys, should the index have lost them.
+func (t *txn) rememberKept() error {
+	if err := t.openIndex(); err != nil {
+		return err
+	}
+	for _, b := range []struct {
+		name []byte
+		mark uint64
+	}{{bucketEvents, 0}, {bucketHeld, heldReference}} {
+		if err := t.Bucket(b.name).ForEach(func(k, v []byte) error {
+			r, err := decodeRecord(k, v)
+			if err != nil {
+				return err
+			}
+			return t.remember(r.Keys(), b.mark|numbered(k))
+		}); err != nil {
+			return err
 		}
 	}
-	held, err := t.heldByInput()
+	return nil
+}
+
+// recount makes the counters add up again over what is there.
+func (t *txn) recount() error {
+	counted, err := counters(t.Tx)
+	if err != nil {
+		return err
+	}
+	// settle books a difference: fewer than counted are lost, more were never counted.
+	settle := func(before, there uint64, lost, found string) {
+		if before > there && before < 1<<63 {
+			t.count(lost, before-there)
+			counted[lost] += before - there
+		} else {
+			t.count(found, there-before)
+			counted[found] += there - before
+		}
+	}
+	held, err := t.heldByInput(counted)
 	if err != nil {
 		return err
 	}
 	for input, there := range held {
-		in := "input/" + input + "/"
-		settle(total(in+"held")-total(in+"released")-total(in+"dropped")-total(in+"held_lost"), there,
-			in+"held_lost", in+"held")
+		settle(heldOf(counted, input), there, "input/"+input+"/held_lost", "input/"+input+"/held")
 	}
 	return t.Bucket(bucketOutputs).ForEach(func(name, v []byte) error {
-		out := "output/" + string(name) + "/"
-		settle(total(out+"dead")-total(out+"retried")-total(out+"dropped")-total(out+"dead_lost"),
-			countIn(t.Bucket(bucketDead), name), out+"dead_lost", out+"dead")
-		position, err := unsealNumber(v)
+		position, err := unsealNumber(name, v)
 		if err != nil {
 			return err
 		}
+		out := "output/" + string(name) + "/"
+		settle(dead(counted, string(name)), countIn(t.Bucket(bucketDead), name), out+"dead_lost", out+"dead")
 		there := countFrom(t.Bucket(bucketEvents), position+1) + countIn(t.Bucket(bucketAgain), name)
-		settle(total(out+"queued")+total(out+"retried")-total(out+"sent")-total(out+"not_sent")-total(out+"dead")-
-			total(out+"lost"), there, out+"lost", out+"queued")
+		settle(pending(counted, string(name)), there, out+"lost", out+"queued")
 		return nil
 	})
 }
@@ -128,19 +153,15 @@ func countIn(parent *bbolt.Bucket, name []byte) uint64 {
 }
 
 // heldByInput counts what is held of each input that ever held something.
-func (t *txn) heldByInput() (map[string]uint64, error) {
+func (t *txn) heldByInput(counted map[string]uint64) (map[string]uint64, error) {
 	held := map[string]uint64{}
-	err := t.Bucket(bucketCounters).ForEach(func(k, _ []byte) error {
-		if input, word, ok := inputCounter(string(k)); ok && word == "held" {
+	for name := range counted {
+		if input, word, _ := inputCounter(name); word == "held" {
 			held[input] = 0
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
-	err = t.Bucket(bucketHeld).ForEach(func(_, v []byte) error {
-		r, err := decodeRecord(v)
+	err := t.Bucket(bucketHeld).ForEach(func(k, v []byte) error {
+		r, err := decodeRecord(k, v)
 		if err == nil {
 			held[r.Input]++
 		}

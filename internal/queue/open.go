@@ -162,7 +162,7 @@ func (q *Queue) removeLeftovers() error {
 func (q *Queue) begin() error {
 	temp := fmt.Sprintf("%s%s%d", q.path, suffixNew, os.Getpid())
 	defer os.Remove(temp)
-	db, err := openTemp(temp)
+	db, _, err := openTemp(temp)
 	if err != nil {
 		return err
 	}
@@ -180,15 +180,19 @@ func (q *Queue) begin() error {
 }
 
 // openTemp makes a new bbolt file.
-func openTemp(path string) (*bbolt.DB, error) {
+func openTemp(path string) (db *bbolt.DB, f *os.File, err error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
-	db, err := bbolt.Open(path, 0o600, boltOptions())
-	if err == nil {
+	o := boltOptions()
+	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		f, err = os.OpenFile(name, flag, mode)
+		return f, err
+	}
+	if db, err = bbolt.Open(path, 0o600, o); err == nil {
 		db.AllocSize = allocSize
 	}
-	return db, err
+	return db, f, err
 }
 
 func boltOptions() *bbolt.Options {
@@ -258,7 +262,7 @@ func mendSequence(tx *bbolt.Tx) error {
 	events, again := tx.Bucket(bucketEvents), tx.Bucket(bucketAgain)
 	highest := max(events.Sequence(), lastKey(events))
 	if err := tx.Bucket(bucketOutputs).ForEach(func(name, v []byte) error {
-		position, err := unsealNumber(v)
+		position, err := unsealNumber(name, v)
 		highest = max(highest, position)
 		if b := again.Bucket(name); b != nil {
 			highest = max(highest, lastKey(b))

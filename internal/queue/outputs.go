@@ -2,6 +2,7 @@ package queue
 
 import (
 	"slices"
+	"strings"
 
 	"go.etcd.io/bbolt"
 )
@@ -57,10 +58,16 @@ func (q *Queue) setUpOutputs(tx *bbolt.Tx) error {
 	return t.addCounters()
 }
 
-// addOutput begins an output after position; what lies beyond is queued for it.
+// addOutput begins an output after position; what lies beyond is queued for it. Counters of its name are there already
+// if a damaged file lost its position; then what they call pending is counted anew.
 func (t *txn) addOutput(name string, position uint64) error {
+	counted, err := counters(t.Tx)
+	if err != nil {
+		return err
+	}
+	t.count("output/"+name+"/lost", pending(counted, name))
 	t.count("output/"+name+"/queued", countFrom(t.Bucket(bucketEvents), position+1))
-	return t.Bucket(bucketOutputs).Put([]byte(name), sealNumber(position))
+	return putSealed(t.Bucket(bucketOutputs), []byte(name), number(position))
 }
 
 func countFrom(b *bbolt.Bucket, seq uint64) (n uint64) {
@@ -73,10 +80,14 @@ func countFrom(b *bbolt.Bucket, seq uint64) (n uint64) {
 
 // dropOutput forgets an output that is no longer configured. Its dead letters stay.
 func (t *txn) dropOutput(name string) error {
-	pending := outputPending(t.Bucket(bucketCounters), name)
+	counted, err := counters(t.Tx)
+	if err != nil {
+		return err
+	}
+	left := pending(counted, name)
 	t.q.log.Warn("an output is no longer configured: what it had pending will not be sent to it",
-		"output", name, "pending", pending)
-	t.count("output/"+name+"/lost", pending)
+		"output", name, "pending", left)
+	t.count("output/"+name+"/lost", left)
 	if err := t.Bucket(bucketOutputs).Delete([]byte(name)); err != nil {
 		return err
 	}
@@ -121,7 +132,7 @@ func (t *txn) renameOutputs(gone, added []string) error {
 		if err := positions.Delete([]byte(from)); err != nil {
 			return err
 		}
-		if err := positions.Put([]byte(to), sealNumber(lowest)); err != nil {
+		if err := putSealed(positions, []byte(to), number(lowest)); err != nil {
 			return err
 		}
 	}
@@ -130,16 +141,16 @@ func (t *txn) renameOutputs(gone, added []string) error {
 
 // moveCounters adds the counters under one prefix to those under another.
 func (t *txn) moveCounters(from, to string) error {
-	counters := t.Bucket(bucketCounters)
-	var names []string
-	c := counters.Cursor()
-	for k, v := c.Seek([]byte(from)); k != nil && len(k) > len(from) && string(k[:len(from)]) == from; k, v = c.Next() {
-		t.count(to+string(k[len(from):]), numbered(v))
-		names = append(names, string(k))
+	counted, err := counters(t.Tx)
+	if err != nil {
+		return err
 	}
-	for _, name := range names {
-		if err := counters.Delete([]byte(name)); err != nil {
-			return err
+	for name, n := range counted {
+		if word, ok := strings.CutPrefix(name, from); ok {
+			t.count(to+word, n)
+			if err := t.Bucket(bucketCounters).Delete([]byte(name)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -52,11 +52,11 @@ type Queue struct {
 	secret  []byte
 	outputs []string // names, sorted; fixed while open
 
-	lock   chan struct{} // one token: holding it is owning everything in this block
-	db     *bbolt.DB
-	file   *os.File // db's, which carries the flock
-	broken error    // ErrDamaged or ErrClosed, wrapped: no access any more
-	writes int      // transactions since the mapping was last given back
+	lock    chan struct{} // one token: holding it is owning everything in this block
+	db      *bbolt.DB
+	file    *os.File // db's, which carries the flock
+	broken  error    // ErrDamaged or ErrClosed, wrapped: no access any more
+	touched int      // about how many bytes were read through the mapping since it was last given back
 
 	mu       sync.Mutex
 	waiting  []*op         // not yet in a transaction, oldest first

@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"bouncefeed/internal/event"
 )
 
@@ -25,16 +27,17 @@ type record struct {
 }
 
 func encodeRecord(e *event.Event, since time.Time, why string) ([]byte, error) {
-	b, err := sealJSON(&record{*e, e.Host, e.OtherQueueIDs, e.ProviderID, e.Expired, e.Hint, e.Evidence, since, why})
+	b, err := json.Marshal(&record{*e, e.Host, e.OtherQueueIDs, e.ProviderID, e.Expired, e.Hint, e.Evidence, since, why})
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
 	return b, nil
 }
 
-func decodeRecord(b []byte) (*record, error) {
+// decodeRecord reads what is stored under key.
+func decodeRecord(key, stored []byte) (*record, error) {
 	var r record
-	if err := unsealJSON(b, &r); err != nil {
+	if err := unsealJSON(key, stored, &r); err != nil {
 		return nil, err
 	}
 	e := &r.Event
@@ -43,29 +46,29 @@ func decodeRecord(b []byte) (*record, error) {
 	return &r, nil
 }
 
-// bbolt checks only its meta pages. A flipped bit must not send a bounce for someone else's address, so that each
-// record carries its own checksum: 4 bytes CRC-32C, then JSON.
+// bbolt checks only its meta pages. A flipped bit must not send a bounce for someone else's address or take an event
+// for one already sent, so that what matters is stored sealed: 4 bytes CRC-32C over key and content, then the content.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func sealJSON(v any) ([]byte, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, 4, 4+len(text))
-	binary.BigEndian.PutUint32(b, crc32.Checksum(text, castagnoli))
-	return append(b, text...), nil
+func checksum(key, content []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, content)
 }
 
-func unseal(b []byte) ([]byte, error) {
-	if len(b) < 4 || binary.BigEndian.Uint32(b) != crc32.Checksum(b[4:], castagnoli) {
+func putSealed(b *bbolt.Bucket, key, content []byte) error {
+	sealed := make([]byte, 4, 4+len(content))
+	binary.BigEndian.PutUint32(sealed, checksum(key, content))
+	return b.Put(key, append(sealed, content...))
+}
+
+func unseal(key, stored []byte) ([]byte, error) {
+	if len(stored) < 4 || binary.BigEndian.Uint32(stored) != checksum(key, stored[4:]) {
 		return nil, fmt.Errorf("%w: a record's checksum is wrong", ErrDamaged)
 	}
-	return b[4:], nil
+	return stored[4:], nil
 }
 
-func unsealJSON(b []byte, v any) error {
-	text, err := unseal(b)
+func unsealJSON(key, stored []byte, v any) error {
+	text, err := unseal(key, stored)
 	if err != nil {
 		return err
 	}
@@ -75,14 +78,9 @@ func unsealJSON(b []byte, v any) error {
 	return nil
 }
 
-// sealNumber stores a number that must not be taken wrong: an output's position.
-func sealNumber(n uint64) []byte {
-	b := number(n)
-	return append(binary.BigEndian.AppendUint32(nil, crc32.Checksum(b, castagnoli)), b...)
-}
-
-func unsealNumber(b []byte) (uint64, error) {
-	b, err := unseal(b)
+// unsealNumber reads a number that must not be taken wrong: an output's position.
+func unsealNumber(key, stored []byte) (uint64, error) {
+	b, err := unseal(key, stored)
 	return numbered(b), err
 }
 

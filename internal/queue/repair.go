@@ -1,11 +1,9 @@
 package queue
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"go.etcd.io/bbolt"
 )
@@ -23,32 +21,43 @@ func check(f *os.File) error {
 	if p.size < int64(p.high)*p.page {
 		return fmt.Errorf("it is cut off: %d of %d bytes are left", p.size, int64(p.high)*p.page)
 	}
-	p.bucket = func([][]byte, uint64) error { return nil }
-	p.entry = checkEntry
-	p.damage = func(path [][]byte, err error) error {
-		return fmt.Errorf("bucket %q: %w", bytes.Join(path, []byte("/")), err)
-	}
+	p.bucket, p.entry = checkBucket, checkEntry
+	p.damage = func(path [][]byte, err error) error { return fmt.Errorf("%w: bucket %q: %w", ErrDamaged, path, err) }
 	if err := p.walk(); err != nil {
 		return err
 	}
 	return p.checkFree()
 }
 
+// depths says how deep buckets nest under each top-level one; their entries are in the deepest.
+var depths = map[string]int{"meta": 1, "checkpoints": 1, "state": 2, "events": 1, "outputs": 1, "again": 2, "dead": 2,
+	"held": 1, "refused": 2, "counters": 1, "index": 2, "ledger": 4}
+
+func checkBucket(path [][]byte, _ uint64) error {
+	if len(path) > depths[string(path[0])] {
+		return fmt.Errorf("%w: a bucket where none belongs", ErrDamaged)
+	}
+	return nil
+}
+
 // checkEntry says whether an entry is what its bucket holds.
 func checkEntry(path [][]byte, k, v []byte) error {
 	if len(path) == 0 {
-		return errors.New("a value beside the buckets")
+		return fmt.Errorf("%w: a value beside the buckets", ErrDamaged)
 	}
-	switch string(path[0]) {
+	name := string(path[0])
+	if len(path) != depths[name] && (name != "ledger" || len(path) != 3) { // a day's tail is not nested once more
+		return fmt.Errorf("%w: a value where none belongs", ErrDamaged)
+	}
+	switch name {
 	case "events", "again", "dead", "held", "refused":
 		if len(k) != 8 {
-			return fmt.Errorf("bucket %s: a key of %d bytes", path[0], len(k))
+			return fmt.Errorf("%w: a key of %d bytes", ErrDamaged, len(k))
 		}
 		fallthrough
-	case "checkpoints", "outputs":
-		if _, err := unseal(v); err != nil {
-			return fmt.Errorf("bucket %s: %w", path[0], err)
-		}
+	case "checkpoints", "outputs", "counters":
+		_, err := unseal(k, v)
+		return err
 	}
 	return nil
 }
@@ -59,12 +68,12 @@ func (q *Queue) repair(f *os.File, cause error) error {
 	defer f.Close()
 	q.log.Error("the queue file is damaged", "path", q.path, "cause", cause)
 	temp := q.path + suffixRepair
-	db, err := openTemp(temp)
+	db, _, err := openTemp(temp)
 	if err != nil {
 		return err
 	}
-	s := &salvage{q: q, db: db, damaged: map[string]int{}}
-	err = s.run(f)
+	s := &salvage{q: q, damaged: map[string]int{}}
+	err = s.run(f, db)
 	if err = errors.Join(err, db.Close()); err != nil {
 		return errors.Join(fmt.Errorf("repair the damaged file: %w", err), os.Remove(temp))
 	}
@@ -85,17 +94,14 @@ func (q *Queue) repair(f *os.File, cause error) error {
 		return fmt.Errorf("move the damaged file aside: %w", err)
 	}
 	q.log.Error("the damaged queue file was moved aside and a new one begun from what could be read of it",
-		"aside", aside, "kept", s.kept, "damage", s.damaged, "sources_start_over", s.startOver())
+		"aside", aside, "kept", s.entries, "damage", s.damaged, "sources_start_over", s.startOver())
 	return syncDir(q.path)
 }
 
 // salvage copies what can be read of a damaged file.
 type salvage struct {
+	*copier
 	q       *Queue
-	db      *bbolt.DB
-	tx      *bbolt.Tx
-	size    int            // of the running transaction
-	kept    int            // entries
 	damaged map[string]int // top-level bucket → unreadable pages and entries; "": we cannot know what is lost
 }
 
@@ -110,15 +116,11 @@ func (s *salvage) startOver() bool {
 	return false
 }
 
-func (s *salvage) run(f *os.File) (err error) {
-	if s.tx, err = s.db.Begin(true); err != nil {
+func (s *salvage) run(f *os.File, db *bbolt.DB) (err error) {
+	if s.copier, err = newCopier(db); err != nil {
 		return err
 	}
-	defer func() {
-		if s.tx != nil {
-			s.tx.Rollback()
-		}
-	}()
+	defer s.abandon()
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -135,62 +137,36 @@ func (s *salvage) run(f *os.File) (err error) {
 	if err := s.mend(); err != nil {
 		return err
 	}
-	return s.tx.Commit()
+	return s.finish()
 }
 
 func (s *salvage) damage(path [][]byte, _ error) error {
-	if len(path) == 0 {
-		s.damaged[""]++
-	} else {
-		s.damaged[string(path[0])]++
+	name := ""
+	if len(path) > 0 && depths[string(path[0])] > 0 {
+		name = string(path[0])
 	}
+	s.damaged[name]++
 	return nil
 }
 
-// at gives the bucket at path in the new file; nil, and damage noted, where there cannot be one.
-func (s *salvage) at(path [][]byte) *bbolt.Bucket {
-	known := len(path) > 0 && slices.ContainsFunc(buckets, func(b []byte) bool { return bytes.Equal(b, path[0]) })
-	if !known {
-		s.damaged[""]++
-		return nil
-	}
-	b, err := s.tx.CreateBucketIfNotExists(path[0])
-	for i := 1; i < len(path) && err == nil; i++ {
-		b, err = b.CreateBucketIfNotExists(path[i])
+func (s *salvage) bucket(path [][]byte, sequence uint64) error {
+	err := checkBucket(path, sequence)
+	if err == nil {
+		err = s.copier.bucket(path, sequence)
 	}
 	if err != nil {
-		s.damage(path, err)
-		return nil
-	}
-	return b
-}
-
-func (s *salvage) bucket(path [][]byte, sequence uint64) error {
-	if b := s.at(path); b != nil {
-		return b.SetSequence(sequence)
+		return s.damage(path, err)
 	}
 	return nil
 }
 
 func (s *salvage) entry(path [][]byte, k, v []byte) error {
-	if err := checkEntry(path, k, v); err != nil {
-		return s.damage(path, err)
-	}
-	b := s.at(path)
-	if b == nil {
-		return nil
-	}
-	if err := b.Put(k, slices.Clone(v)); err != nil {
-		return s.damage(path, err)
-	}
-	s.kept++
-	if s.size += len(k) + len(v); s.size < 1<<20 {
-		return nil
-	}
-	s.size = 0
-	err := s.tx.Commit()
+	err := checkEntry(path, k, v)
 	if err == nil {
-		s.tx, err = s.db.Begin(true)
+		err = s.put(path, k, v)
 	}
-	return err
+	if err != nil {
+		return s.damage(path, err)
+	}
+	return s.flush()
 }

@@ -10,14 +10,22 @@ import (
 // measure learns after a transaction how much is used and lets waiters look again. By the holder of the lock.
 func (q *Queue) measure() error {
 	var used int64
-	var pending uint64
+	var waiting uint64
 	err := q.db.View(func(tx *bbolt.Tx) error {
 		s := q.db.Stats()
 		used = tx.Size() - int64(s.FreePageN+s.PendingPageN)*int64(q.db.Info().PageSize)
 		if q.over(used) {
-			for _, n := range q.pending(tx) {
-				pending += n
+			all, err := counters(tx)
+			if err != nil {
+				return err
 			}
+			for _, o := range q.outputs {
+				waiting += pending(all, o)
+			}
+		}
+		if q.touched >= 1<<20 {
+			q.touched = 0
+			unmapIdle(tx)
 		}
 		return nil
 	})
@@ -25,19 +33,16 @@ func (q *Queue) measure() error {
 		return err
 	}
 	q.mu.Lock()
-	q.used, q.full = used, q.over(used) && pending > 0
+	q.used, q.full = used, q.over(used) && waiting > 0
 	if !q.over(used) {
 		q.overfull = false
-	} else if pending == 0 && !q.overfull {
+	} else if waiting == 0 && !q.overfull {
 		q.overfull = true
 		q.log.Warn("the queue is above its max_size though nothing waits to be sent: it goes on; raise max_size",
 			"path", q.path, "used", used, "max_size", q.o.MaxSize)
 	}
 	q.mu.Unlock()
 	q.wake()
-	if q.writes++; q.writes >= 64 {
-		q.unmapIdle()
-	}
 	return nil
 }
 
@@ -74,11 +79,8 @@ func (q *Queue) usable() error {
 }
 
 // unmapIdle gives back the memory of pages read through the mapping; they count as the process's own. The next reader
-// gets them from the page cache. By the holder of the lock.
-func (q *Queue) unmapIdle() {
-	q.writes = 0
-	if info, err := q.file.Stat(); err == nil && info.Size() > 0 {
-		// The mapping is at least as long as the file and belongs to bbolt; an error only means memory stays in use.
-		syscall.Syscall(syscall.SYS_MADVISE, q.db.Info().Data, uintptr(info.Size()), syscall.MADV_DONTNEED)
-	}
+// gets them from the page cache. Only the pages of tx surely lie in the mapping: the file may be longer than it.
+func unmapIdle(tx *bbolt.Tx) {
+	// An error only means that the memory stays in use.
+	syscall.Syscall(syscall.SYS_MADVISE, tx.DB().Info().Data, uintptr(tx.Size()), syscall.MADV_DONTNEED)
 }

@@ -75,7 +75,7 @@ func (q *Queue) Checkpoint(input string) (map[string]string, error) {
 	checkpoint := map[string]string{}
 	err := q.view(func(tx *bbolt.Tx) error {
 		if v := tx.Bucket(bucketCheckpoints).Get([]byte(input)); v != nil {
-			return unsealJSON(v, &checkpoint)
+			return unsealJSON([]byte(input), v, &checkpoint)
 		}
 		// Not for ever: an input added months later starts as it is configured.
 		begun := time.Unix(int64(numbered(tx.Bucket(bucketMeta).Get(keyBegun))), 0)

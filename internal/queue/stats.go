@@ -29,33 +29,28 @@ type Stats struct {
 
 // Stats gives the figures as of the last transaction.
 func (q *Queue) Stats() (Stats, error) {
-	s := Stats{Counters: map[string]uint64{}, Dead: map[string]uint64{}, MaxSize: q.o.MaxSize}
-	err := q.view(func(tx *bbolt.Tx) error {
+	s := Stats{Pending: map[string]uint64{}, Dead: map[string]uint64{}, MaxSize: q.o.MaxSize}
+	err := q.view(func(tx *bbolt.Tx) (err error) {
 		info, err := q.file.Stat()
 		if err != nil {
 			return fmt.Errorf("size of queue %s: %w", q.path, err)
 		}
 		s.FileSize = info.Size()
-		s.Pending = q.pending(tx)
-		return tx.Bucket(bucketCounters).ForEach(func(k, v []byte) error {
-			s.Counters[string(k)] = numbered(v)
-			return nil
-		})
+		s.Counters, err = counters(tx)
+		return err
 	})
 	if err != nil {
 		return s, err
 	}
-	for name, n := range s.Counters {
-		if _, word, ok := inputCounter(name); ok {
-			switch word {
-			case "held":
-				s.Held += n
-			case "released", "dropped", "held_lost":
-				s.Held -= n
-			}
-		} else if output, ok := strings.CutSuffix(strings.TrimPrefix(name, "output/"), "/dead"); ok {
-			c := func(word string) uint64 { return s.Counters["output/"+output+"/"+word] }
-			s.Dead[output] = n - c("retried") - c("dropped") - c("dead_lost")
+	for _, o := range q.outputs {
+		s.Pending[o] = pending(s.Counters, o)
+	}
+	for name := range s.Counters {
+		if input, word, _ := inputCounter(name); word == "held" {
+			s.Held += heldOf(s.Counters, input)
+		} else if output, ok := strings.CutSuffix(name, "/dead"); ok {
+			output = strings.TrimPrefix(output, "output/")
+			s.Dead[output] = dead(s.Counters, output)
 		}
 	}
 	q.mu.Lock()
@@ -73,17 +68,30 @@ func inputCounter(counter string) (input, word string, ok bool) {
 	return strings.Cut(rest, "/")
 }
 
-// pending counts what each output has not settled.
-func (q *Queue) pending(tx *bbolt.Tx) map[string]uint64 {
-	counters := tx.Bucket(bucketCounters)
-	pending := make(map[string]uint64, len(q.outputs))
-	for _, o := range q.outputs {
-		pending[o] = outputPending(counters, o)
-	}
-	return pending
+// counters reads all counters.
+func counters(tx *bbolt.Tx) (map[string]uint64, error) {
+	all := map[string]uint64{}
+	err := tx.Bucket(bucketCounters).ForEach(func(k, v []byte) (err error) {
+		all[string(k)], err = unsealNumber(k, v)
+		return err
+	})
+	return all, err
 }
 
-func outputPending(counters *bbolt.Bucket, output string) uint64 {
-	c := func(word string) uint64 { return numbered(counters.Get([]byte("output/" + output + "/" + word))) }
+// pending counts what output has not settled.
+func pending(counters map[string]uint64, output string) uint64 {
+	c := func(word string) uint64 { return counters["output/"+output+"/"+word] }
 	return c("queued") + c("retried") - c("sent") - c("not_sent") - c("dead") - c("lost")
+}
+
+// dead counts output's dead letters.
+func dead(counters map[string]uint64, output string) uint64 {
+	c := func(word string) uint64 { return counters["output/"+output+"/"+word] }
+	return c("dead") - c("retried") - c("dropped") - c("dead_lost")
+}
+
+// heldOf counts what is held of input.
+func heldOf(counters map[string]uint64, input string) uint64 {
+	c := func(word string) uint64 { return counters["input/"+input+"/"+word] }
+	return c("held") - c("released") - c("dropped") - c("held_lost")
 }
