@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"bouncefeed/internal/event"
 )
@@ -206,7 +207,7 @@ func TestOneBadPartSpoilsNoOther(t *testing.T) {
 }
 
 func mustPrepare(t *testing.T, events ...event.Event) *prepared {
-	p, err := prepare(&Batch{Input: "in", Events: events})
+	p, err := prepare(&Batch{Input: "in", Events: events}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

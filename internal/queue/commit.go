@@ -52,7 +52,7 @@ type Result struct {
 //
 // It blocks while the queue is full, until ctx ends. An error: none of b is stored.
 func (q *Queue) Commit(ctx context.Context, b Batch) (Result, error) {
-	p, err := prepare(&b)
+	p, err := prepare(&b, q.o.Now())
 	if err != nil {
 		return Result{}, err
 	}
@@ -80,7 +80,7 @@ type item struct {
 	record []byte // encoded
 }
 
-func prepare(b *Batch) (*prepared, error) {
+func prepare(b *Batch, now time.Time) (*prepared, error) {
 	p := &prepared{Batch: b, size: 8*len(b.Sent) + 64*len(b.State), repeat: make([]bool, len(b.Events))}
 	add := func(to *[]item, e event.Event, since time.Time, why string) error {
 		if e.Input == "" {
@@ -101,7 +101,7 @@ func prepare(b *Batch) (*prepared, error) {
 		}
 	}
 	for i := range b.Held {
-		if err := add(&p.held, b.Held[i].Event, time.Now(), b.Held[i].Why); err != nil {
+		if err := add(&p.held, b.Held[i].Event, now, b.Held[i].Why); err != nil {
 			return nil, err
 		}
 	}

@@ -133,7 +133,7 @@ func TestDamagedPages(t *testing.T) {
 		}
 		q := openAt(t, path, Options{Outputs: []string{"out"}})
 		repaired += len(damaged(path))
-		checkNothingLost(t, q, len(damaged(path)) > 0)
+		checkNothingLost(t, q)
 		if t.Failed() {
 			t.Fatalf("round %d", round)
 		}
@@ -143,7 +143,7 @@ func TestDamagedPages(t *testing.T) {
 	t.Logf("%d of %d were moved aside", repaired, rounds)
 }
 
-func checkNothingLost(t *testing.T, q *Queue, wasDamaged bool) {
+func checkNothingLost(t *testing.T, q *Queue) {
 	c, err := q.Checkpoint("in")
 	if err != nil {
 		t.Fatal(err)
@@ -153,21 +153,19 @@ func checkNothingLost(t *testing.T, q *Queue, wasDamaged bool) {
 		for _, e := range bounces(300, 310) {
 			commit(t, q, Batch{Held: []Held{{e, "breaker"}}})
 		}
-	} else if c["offset"] != "2" && !(c["offset"] == "1" || !wasDamaged) {
+	} else if c["offset"] == "1" {
+		return // the newest meta page is gone: nobody can tell that from a crash before its transaction was written
+	} else if c["offset"] != "2" {
 		t.Errorf("checkpoint: %v", c)
-	}
-	if c["offset"] == "1" || c["offset"] == "" && c["start"] == "" {
-		return // the newest meta page is gone: bbolt cannot tell that from a crash before its transaction was written
 	}
 	there := map[string]int{}
 	for _, i := range next(t, q, "out") {
 		e := i.Event
 		there[e.MessageID]++
-		if n := 0; true {
-			fmt.Sscanf(e.MessageID, "m%d@", &n)
-			if want := bounce(n); e.Recipient != want.Recipient || e.ID != want.ID {
-				t.Errorf("a wrong event: %+v", e)
-			}
+		var n int
+		fmt.Sscanf(e.MessageID, "m%d@", &n)
+		if want := bounce(n); e.Recipient != want.Recipient || e.ID != want.ID {
+			t.Errorf("a wrong event: %+v", e)
 		}
 	}
 	held, err := q.Held()
@@ -207,16 +205,6 @@ func TestDamageWhileOpen(t *testing.T) {
 	for _, size := range []int64{0, pageSize, 3 * pageSize, 10 * pageSize} {
 		q := openAt(t, path, Options{Outputs: []string{"out"}})
 		commit(t, q, Batch{Events: bounces(1000, 1200)})
-		waiting := make(chan error)
-		for range 3 {
-			go func() {
-				_, err := q.Next(context.Background(), "none yet", 1)
-				waiting <- err
-			}()
-		}
-		for range 3 {
-			<-waiting
-		}
 		if err := os.Truncate(path, size); err != nil {
 			t.Fatal(err)
 		}
