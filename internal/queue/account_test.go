@@ -35,7 +35,7 @@ func checkAccounts(t testing.TB, q *Queue, outputs ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := sum["all held"] - sum["all released"] - sum["all dropped"]; uint64(len(held)) != want || s.Held != want {
+	if want := sum["all held"] - sum["all released"] - sum["all dropped"] - sum["all superseded"] - sum["all pushed_out"]; uint64(len(held)) != want || s.Held != want {
 		t.Errorf("%d held, Stats say %d, counters %d", len(held), s.Held, want)
 	}
 	for _, o := range outputs {

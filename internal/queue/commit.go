@@ -171,9 +171,13 @@ func (t *txn) store(record []byte) (seq uint64, err error) {
 }
 
 func (t *txn) queueNew(input string, e item) (repeat bool, err error) {
-	if seen, err := t.seen(e.keys); seen || err != nil {
+	seen, held, err := t.seen(e.keys)
+	if seen || err != nil {
 		t.count("input/"+input+"/ignored/repeat", 1)
 		return true, err
+	}
+	if err := t.supersede(held); err != nil {
+		return false, err
 	}
 	seq, err := t.store(e.record)
 	if err != nil {

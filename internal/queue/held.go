@@ -17,8 +17,9 @@ type HeldEvent struct {
 	Event event.Event `json:"event"`
 }
 
-// maxRefused and maxRefusedBody bound what is kept of refused records, per input.
+// Strangers can make both grow: the newest are kept. Refused records are counted per input.
 const (
+	maxHeld        = 10_000
 	maxRefused     = 1000
 	maxRefusedBody = 4 << 10
 )
@@ -26,7 +27,7 @@ const (
 func heldBucket(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket(bucketHeld) }
 
 func (t *txn) holdNew(input string, e item) error {
-	if seen, err := t.seen(e.keys); seen || err != nil {
+	if seen, held, err := t.seen(e.keys); seen || held != nil || err != nil {
 		t.count("input/"+input+"/ignored/repeat", 1)
 		return err
 	}
@@ -39,7 +40,24 @@ func (t *txn) holdNew(input string, e item) error {
 	if err := putSealed(held, number(seq), e.record); err != nil {
 		return err
 	}
+	if seq > maxHeld {
+		if err := t.unhold([]uint64{seq - maxHeld}, "pushed_out"); err != nil {
+			return err
+		}
+	}
 	return t.refer(e.keys, heldReference|seq)
+}
+
+// supersede forgets held events whose proof has come: the event itself is queued instead.
+func (t *txn) supersede(seqs []uint64) error { return t.unhold(seqs, "superseded") }
+
+// unhold removes held events, as far as they still are, and counts them under word.
+func (t *txn) unhold(seqs []uint64, word string) error {
+	_, err := takePart(t, t.Bucket(bucketHeld), seqs, func(t *txn, _ uint64, r *record) error {
+		t.count("input/"+r.Input+"/"+word, 1)
+		return nil
+	})
+	return err
 }
 
 // Held lists what is held, oldest first.
@@ -67,7 +85,7 @@ func (q *Queue) ReleaseHeld(seqs []uint64) (int, error) {
 	})
 }
 
-// DropHeld forgets held events; they stay known as repeats. nil seqs: all of them. It tells how many.
+// DropHeld forgets held events; told again without proof, they are repeats. nil seqs: all of them. It tells how many.
 func (q *Queue) DropHeld(seqs []uint64) (int, error) {
 	return q.take(heldBucket, seqs, func(t *txn, _ uint64, r *record) error {
 		t.count("input/"+r.Input+"/dropped", 1)

@@ -62,17 +62,22 @@ func (t *txn) openIndex() (err error) {
 	return err
 }
 
-// seen says whether one of keys is known, and if so makes all of them known.
-func (t *txn) seen(keys []event.Key) (bool, error) {
+// seen says whether one of keys is an event's, and if so makes all of them known. Keys of held events do not count: what
+// lacks proof must not stand in the way of what has it. held gives the held events that keys are of.
+func (t *txn) seen(keys []event.Key) (seen bool, held []uint64, err error) {
 	if err := t.openIndex(); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	for i := range keys {
-		if ref := t.reference(keys[i][:]); ref != 0 {
-			return true, t.remember(keys, ref)
+		switch ref := t.reference(keys[i][:]); {
+		case ref == 0:
+		case ref&heldReference != 0:
+			held = append(held, ref&^heldReference)
+		default:
+			return true, nil, t.remember(keys, ref)
 		}
 	}
-	return false, nil
+	return false, held, nil
 }
 
 func (t *txn) reference(key []byte) uint64 {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"maps"
@@ -88,4 +89,16 @@ func (q *Queue) Checkpoint(input string) (map[string]string, error) {
 		return nil, fmt.Errorf("checkpoint of input %q: %w", input, err)
 	}
 	return checkpoint, nil
+}
+
+// Forget removes the checkpoint and the parser state of input. Its events and counters stay.
+func (q *Queue) Forget(input string) error {
+	return q.write(context.Background(), 0, func(t *txn) error {
+		if state := t.Bucket(bucketState); state.Bucket([]byte(input)) != nil {
+			if err := state.DeleteBucket([]byte(input)); err != nil {
+				return err
+			}
+		}
+		return t.Bucket(bucketCheckpoints).Delete([]byte(input))
+	})
 }

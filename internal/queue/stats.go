@@ -10,7 +10,7 @@ import (
 // Stats are the queue's figures. The counters add up at every moment, over restarts and crashes:
 //
 //	input:  read = queued + held + ignored/* + refused/*      (read, refused and most of ignored are the caller's)
-//	held:   Held = held - released - dropped - held_lost, over all inputs
+//	held:   Held = held - released - dropped - superseded - pushed_out - held_lost, over all inputs
 //	output: queued + retried = sent + not_sent + dead + lost + Pending
 //	dead:   Dead = dead - retried - dropped - dead_lost
 //
@@ -93,5 +93,5 @@ func dead(counters map[string]uint64, output string) uint64 {
 // heldOf counts what is held of input.
 func heldOf(counters map[string]uint64, input string) uint64 {
 	c := func(word string) uint64 { return counters["input/"+input+"/"+word] }
-	return c("held") - c("released") - c("dropped") - c("held_lost")
+	return c("held") - c("released") - c("dropped") - c("superseded") - c("pushed_out") - c("held_lost")
 }
