@@ -26,8 +26,30 @@ type Sink interface {
 	// A nil checkpoint leaves the stored one as it is.
 	// Inputs whose records are independent (webhook requests) may call it concurrently: the queue groups such
 	// commits into one transaction. An input with a Stateful parser calls it from one goroutine.
+	//
+	// A record that strangers can send is committed alone. If its parser does not take it for the provider's, nothing is
+	// stored but a counter and the error is an event.RefusedError, with Why event.WhyContentType or a word for what is wrong with
+	// its signature. Commit may set Meta[event.MetaAnswer], the body of the answer for which the sender waits.
 	Commit(ctx context.Context, recs []event.Record, checkpoint map[string]string) error
 }
+
+// Counter is a Sink that counts what an input turned away before it was a record: a request with a wrong password.
+type Counter interface{ CountRefused(why string) }
+
+// Format is one of several formats in which an input's records come.
+type Format struct {
+	Parser config.Section
+	// Authenticated: the input itself asks the sender for a password.
+	Authenticated bool
+	// Public: machines other than this one can send.
+	Public bool
+}
+
+// Formatted is an input whose records name their format; Settings.Parser is empty.
+type Formatted interface{ Formats() map[string]Format }
+
+// Describer is an input that can tell what the admin has to do elsewhere: `check` prints it.
+type Describer interface{ Describe() []string }
 
 // Reporter is an input that can tell where it stands; `status` shows it. Called from any goroutine.
 type Reporter interface{ Report() Position }
@@ -50,6 +72,10 @@ type Probe interface {
 type Settings struct {
 	Parser  config.Section `yaml:"parser"`  // the format of its records: a name, or a mapping with `type`
 	Senders []string       `yaml:"senders"` // report only mail of these envelope senders ("*@news.example.com"); default: all
+
+	// Trust is "proof" where an event needs evidence that we sent that message to that recipient, or else is held;
+	// "any" or empty where it does not. A module whose records strangers can send sets it.
+	Trust string
 }
 
 // Common gives the agent the settings of any module.

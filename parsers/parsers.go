@@ -25,10 +25,18 @@ type Stateful interface {
 	Changes() map[string][]byte // since the last call; nil value = forget
 }
 
-// Verifier checks a webhook's signature over the raw bytes, before Parse.
+// Verifier is a parser of webhook requests that carry a signature.
 type Verifier interface {
+	// Verify checks it over the raw bytes, before Parse. nil: the provider sent rec. event.ErrRefused: it did not, or
+	// not now. Any other error: that can't be told at the moment, the sender must try again. It may ask the network as
+	// long as ctx allows. Called from many goroutines at once, also during Parse.
 	Verify(ctx context.Context, rec event.Record) error
+	// Keyed says whether the configuration names what Verify needs: a key, an account. Without, it refuses everything.
+	Keyed() bool
 }
+
+// Web is a parser of requests that knows in which Content-Type they come: media types without parameters.
+type Web interface{ ContentTypes() []string }
 
 // Counter words for records that are not believed. A parser may add its own.
 const (

@@ -78,7 +78,7 @@ func newPlan(cfg *config.Config, file, version string, log *slog.Logger) (*plan,
 		built, err := inputs.Modules.Build(e, in.Value)
 		errs = append(errs, err)
 		if err == nil {
-			errs = append(errs, checkFormat(e, in.Value, built.Settings))
+			errs = append(errs, checkFormats(e, in.Value, built))
 			p.inputs = append(p.inputs, plannedInput{in.Name, in.Value.Type, e, built, &condition{}})
 		}
 	}
@@ -102,11 +102,14 @@ func newPlan(cfg *config.Config, file, version string, log *slog.Logger) (*plan,
 	return p, config.Join(file, errs...)
 }
 
-func checkFormat(env config.Env, in config.Section, s *inputs.Settings) error {
-	if s.Parser.Type == "" {
+func checkFormats(env config.Env, in config.Section, built inputs.Built) error {
+	if f, ok := built.Input.(inputs.Formatted); ok {
+		return checkRequests(env, f.Formats())
+	}
+	if built.Settings.Parser.Type == "" {
 		return in.Errorf("", "lacks its parser: one of %v", parsers.Modules.Kinds())
 	}
-	_, err := parsers.Modules.Build(env, s.Parser)
+	_, err := parsers.Modules.Build(env, built.Settings.Parser)
 	return err
 }
 
@@ -160,7 +163,8 @@ func (a *Agent) assemble() {
 
 func (a *Agent) newSink(in plannedInput) *sink {
 	return &sink{
-		name: in.name, format: in.built.Settings.Parser, env: in.env, senders: in.built.Settings.Senders,
+		formats: sections(in.built.Input),
+		name:    in.name, format: in.built.Settings.Parser, env: in.env, senders: in.built.Settings.Senders,
 		classifier: a.plan.classifier, store: a.queue, ledgerKey: a.queue.Secret(), now: time.Now,
 		load:    func(p parsers.Stateful) error { return p.Load(a.queue.State(in.name)) },
 		observe: func(outcome string, e *event.Event) { a.tail.publish(in.name, outcome, e) },
@@ -197,7 +201,7 @@ func (a *Agent) work(ctx context.Context, listener net.Listener, ready func()) e
 		})
 	}
 	for _, in := range a.plan.inputs {
-		in.env.Log.Info("reading", "type", in.kind, "from", whither(in.built.Input), "parser", in.built.Settings.Parser.Type)
+		in.env.Log.Info("reading", "type", in.kind, "from", whither(in.built.Input), "parser", strings.Join(in.parsers(), ","))
 	}
 	for _, out := range a.plan.outputs {
 		out.log.Info("delivering", "type", out.kind, "to", whither(out.built.Output), "send", strings.Join(out.built.Settings.Send, ","))

@@ -110,8 +110,8 @@ func newLooseSink(cfg *config.Config, as, version string, log *slog.Logger) (*si
 		}
 		s.classifier, host = p.classifier, cfg.Host
 		for _, in := range p.inputs {
-			if in.built.Settings.Parser.Type == as {
-				s.name, s.format, s.senders = in.name, in.built.Settings.Parser, in.built.Settings.Senders
+			if section, ok := in.reads(as); ok {
+				s.name, s.format, s.senders = in.name, section, in.built.Settings.Senders
 				break
 			}
 		}

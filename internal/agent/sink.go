@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type store interface {
 type sink struct {
 	name       string
 	format     config.Section
+	formats    map[string]config.Section // of records that name theirs; their parsers are stateless
 	env        config.Env
 	senders    []string
 	classifier *classify.Classifier
@@ -46,8 +48,11 @@ type sink struct {
 	healthy    func()              // a Commit succeeded; nil: nobody asks
 	nameless   func(e event.Event) // a failure that names nobody, beside its refusal; nil: nobody asks
 
+	turnedAway turnedAway
+
 	mu     sync.Mutex // held while parsing; commits of independent records run side by side
 	parser parsers.Parser
+	named  map[string]parsers.Parser // by Record.Format
 	batch  *queue.Batch
 	when   time.Time             // of the record being parsed
 	found  int                   // outcomes of the record being parsed
@@ -60,6 +65,11 @@ func (s *sink) Checkpoint() (map[string]string, error) { return s.store.Checkpoi
 
 // Commit implements inputs.Sink.
 func (s *sink) Commit(ctx context.Context, recs []event.Record, checkpoint map[string]string) error {
+	if s.formats != nil {
+		if err := s.admit(ctx, recs); err != nil {
+			return err
+		}
+	}
 	batch, err := s.parse(recs)
 	if err != nil {
 		return err
@@ -102,17 +112,19 @@ func (s *sink) forget() {
 func (s *sink) parse(recs []event.Record) (*queue.Batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.ready(); err != nil {
-		return nil, err
-	}
 	b := &queue.Batch{Input: s.name, Counts: map[string]uint64{}}
 	s.batch = b
+	if s.emit == nil {
+		s.emit, s.noted = s.accept, map[event.Type]uint64{}
+	}
 	read, other := 0, 0
 	for i := range recs {
 		s.found, s.when = 0, recs[i].Time
-		if err := s.parser.Parse(recs[i], s.emit); err != nil {
-			s.refuse(err, recs[i].Body)
+		p, err := s.parserOf(recs[i].Format)
+		if err != nil {
+			return nil, err
 		}
+		s.refuseAll(p.Parse(recs[i], s.emit), recs[i].Body)
 		if s.found == 0 {
 			s.found, other = 1, other+1
 		}
@@ -133,6 +145,30 @@ func (s *sink) parse(recs []event.Record) (*queue.Batch, error) {
 	return b, nil
 }
 
+// parserOf gives the parser of a format, made when it is first asked for.
+func (s *sink) parserOf(format string) (parsers.Parser, error) {
+	if format == "" {
+		err := s.ready()
+		return s.parser, err
+	}
+	if p := s.named[format]; p != nil {
+		return p, nil
+	}
+	section, known := s.formats[format]
+	if !known {
+		return nil, fmt.Errorf("no parser for records of format %q", format)
+	}
+	p, err := parsers.Modules.Build(s.env, section)
+	if err != nil {
+		return nil, err
+	}
+	if s.named == nil {
+		s.named = map[string]parsers.Parser{}
+	}
+	s.named[format] = p
+	return p, nil
+}
+
 // ready makes the parser and restores its memory, at first and after a failed Commit. Memory that can't be read is no
 // reason to stop reading: the parser starts as on a first start.
 func (s *sink) ready() error {
@@ -151,11 +187,22 @@ func (s *sink) ready() error {
 			}
 		}
 	}
-	s.parser, s.emit, s.noted = p, s.accept, map[event.Type]uint64{}
+	s.parser = p
 	return nil
 }
 
 func (s *sink) ignore(why string) { s.batch.Counts["ignored/"+why]++ }
+
+// refuseAll refuses what a parser did: one record may hold several items, each with a mistake of its own.
+func (s *sink) refuseAll(err error, body []byte) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range several.Unwrap() {
+			s.refuse(one, body)
+		}
+	} else if err != nil {
+		s.refuse(err, body)
+	}
+}
 
 // refuse counts a record that is not believed and keeps it aside.
 func (s *sink) refuse(err error, body []byte) {
@@ -163,6 +210,9 @@ func (s *sink) refuse(err error, body []byte) {
 	why := refusedMalformed
 	if r, ok := errors.AsType[*event.RefusedError](err); ok {
 		why = r.Why
+		if r.Part != nil {
+			body = r.Part
+		}
 	}
 	s.batch.Counts["refused/"+why]++
 	s.batch.Refused = append(s.batch.Refused, queue.Refused{Time: s.now(), Why: why, Body: append([]byte(nil), body[:min(len(body), 4096)]...)})
@@ -213,7 +263,9 @@ func (s *sink) complete(e *event.Event) {
 	if e.Type == "" {
 		judge(s.classifier, e)
 	}
-	e.ID = e.MakeID()
+	if !event.IsID(e.ID) { // another bouncefeed's event keeps its own
+		e.ID = e.MakeID()
+	}
 }
 
 // judge fills in e's verdict from its code, status, text and remote host.

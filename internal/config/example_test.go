@@ -67,6 +67,10 @@ func modules(t *testing.T, text string) []shown {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if f, ok := built.Input.(inputs.Formatted); ok {
+			all = append(all, routes(t, f, raw.Inputs[in.Name]["routes"])...)
+			continue
+		}
 		parser := built.Settings.Parser
 		keys, _ := raw.Inputs[in.Name]["parser"].(map[string]any)
 		all = append(all, shown{"parser " + parser.Type, parser, flat("", keys)})
@@ -77,6 +81,26 @@ func modules(t *testing.T, text string) []shown {
 	for _, out := range c.Outputs {
 		all = append(all, shown{"output " + out.Value.Type, out.Value, flat("", raw.Outputs[out.Name])})
 		if _, err := outputs.Modules.Build(env, out.Value); err != nil {
+			t.Error(err)
+		}
+	}
+	return all
+}
+
+// routes are the parsers of an input that has several.
+func routes(t *testing.T, in inputs.Formatted, raw any) []shown {
+	t.Helper()
+	keys := map[string][]string{}
+	for _, route := range raw.([]any) {
+		if parser, ok := route.(map[string]any)["parser"].(map[string]any); ok {
+			kind := parser["type"].(string)
+			keys[kind] = append(keys[kind], flat("", parser)...)
+		}
+	}
+	var all []shown
+	for _, f := range in.Formats() {
+		all = append(all, shown{"parser " + f.Parser.Type, f.Parser, keys[f.Parser.Type]})
+		if _, err := parsers.Modules.Build(env, f.Parser); err != nil {
 			t.Error(err)
 		}
 	}

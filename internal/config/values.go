@@ -142,3 +142,22 @@ func (s Secret) Read() (string, error) {
 	}
 	return v, nil
 }
+
+// Lines is Read for a secret that may be several, one a line: the next one is made known before the last one ends.
+// Each is valid; there is at least one.
+func (s Secret) Lines() ([]string, error) {
+	text, err := s.Read()
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			all = append(all, line)
+		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("read secret %s: it is empty", s)
+	}
+	return all, nil
+}

@@ -9,10 +9,14 @@ import (
 // reason, kept aside, and reading goes on. See Refuse.
 var ErrRefused = errors.New("refused")
 
+// WhyContentType is the counter word for a request in a form that is not its format's.
+const WhyContentType = "content_type"
+
 // A RefusedError is what Refuse returns; errors.Is(err, ErrRefused) holds.
 type RefusedError struct {
 	Why    string // counter word: "two_readings", "unopened_queue_id", "malformed" …
 	Detail string // for a human, without addresses
+	Part   []byte // what of the record is meant, to be kept aside; nil: all of it. Valid as long as the record's body
 }
 
 func (e *RefusedError) Error() string { return "refused (" + e.Why + "): " + e.Detail }

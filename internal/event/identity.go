@@ -50,6 +50,11 @@ func (e *Event) MakeID() string {
 	return hex.EncodeToString(keys[0][:])
 }
 
+// IsID says whether s has the form of an event's id: 32 hexadecimal digits in lower case.
+func IsID(s string) bool {
+	return len(s) == 2*len(Key{}) && strings.Trim(s, "0123456789abcdef") == ""
+}
+
 // Sent is the ledger's entry for e: a keyed 8-byte hash of Message-ID with recipient. secret is the installation's own.
 func Sent(secret []byte, messageID, recipient string) [8]byte {
 	k := key("sent", string(secret), foldAddress(recipient), messageID)

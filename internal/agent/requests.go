@@ -1,0 +1,161 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"mime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"bouncefeed/inputs"
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/queue"
+	"bouncefeed/parsers"
+)
+
+// checkRequests holds that a stranger's request is nowhere taken for the provider's.
+func checkRequests(env config.Env, formats map[string]inputs.Format) error {
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(formats)) {
+		f := formats[id]
+		p, err := parsers.Modules.Build(env, f.Parser)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		_, web := p.(parsers.Web)
+		verifier, signed := p.(parsers.Verifier)
+		switch {
+		case !web:
+			errs = append(errs, f.Parser.Errorf("", "%s does not come by HTTP", f.Parser.Type))
+		case f.Authenticated || signed && verifier.Keyed():
+		case signed:
+			errs = append(errs, f.Parser.Errorf("", "lacks what its signatures are verified with: %s", parsers.KeyNeeded(p)))
+		case f.Public:
+			errs = append(errs, f.Parser.Errorf("", "anybody could post bounces here: give the route a password, a token or a secret, or let it listen on 127.0.0.1"))
+		}
+	}
+	return config.Join("", errs...)
+}
+
+// sections are the formats of an input whose records name theirs; nil of any other.
+func sections(in inputs.Input) map[string]config.Section {
+	f, ok := in.(inputs.Formatted)
+	if !ok {
+		return nil
+	}
+	all := map[string]config.Section{}
+	for id, format := range f.Formats() {
+		all[id] = format.Parser
+	}
+	return all
+}
+
+// parsers names the formats of an input.
+func (in *plannedInput) parsers() []string {
+	all := sections(in.built.Input)
+	if all == nil {
+		return []string{in.built.Settings.Parser.Type}
+	}
+	var types []string
+	for _, section := range all {
+		types = append(types, section.Type)
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
+}
+
+// reads gives an input's settings of a format, if it reads it at all.
+func (in *plannedInput) reads(kind string) (section config.Section, ok bool) {
+	if in.built.Settings.Parser.Type == kind {
+		return in.built.Settings.Parser, true
+	}
+	all := sections(in.built.Input)
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		if all[id].Type == kind {
+			return all[id], true
+		}
+	}
+	return config.Section{}, false
+}
+
+// admit asks the parsers whether recs come from whom they seem to. It holds no lock while they ask the network.
+func (s *sink) admit(ctx context.Context, recs []event.Record) error {
+	for i := range recs {
+		s.mu.Lock()
+		p, err := s.parserOf(recs[i].Format)
+		s.mu.Unlock()
+		if err == nil {
+			err = admit(ctx, p, recs[i])
+		}
+		if refused, ok := errors.AsType[*event.RefusedError](err); ok {
+			s.CountRefused(refused.Why)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func admit(ctx context.Context, p parsers.Parser, rec event.Record) error {
+	if w, ok := p.(parsers.Web); ok && !comesAs(rec.Meta["Content-Type"], w.ContentTypes()) {
+		return event.Refuse(event.WhyContentType, "a request of another Content-Type than %s", strings.Join(w.ContentTypes(), ", "))
+	}
+	if v, ok := p.(parsers.Verifier); ok && v.Keyed() {
+		return v.Verify(ctx, rec)
+	}
+	return nil
+}
+
+// comesAs says whether a Content-Type is one of types. None at all leaves it to the parser to make sense of the body.
+func comesAs(contentType string, types []string) bool {
+	if contentType == "" {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return false
+	}
+	return slices.Contains(types, media)
+}
+
+// turnedAway are the requests refused before anything of them was stored. Their number is stored at most once a second:
+// a flood of wrong signatures must not keep the disk busy.
+type turnedAway struct {
+	mu     sync.Mutex
+	counts map[string]uint64
+}
+
+const turnedAwayEvery = time.Second
+
+// CountRefused implements inputs.Counter.
+func (s *sink) CountRefused(why string) {
+	t := &s.turnedAway
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.counts == nil {
+		t.counts = map[string]uint64{}
+		time.AfterFunc(turnedAwayEvery, s.storeRefused)
+	}
+	t.counts["read"]++
+	t.counts["refused/"+why]++
+}
+
+// storeRefused runs once the agent may have ended: then the count of the last second is lost, of both sides alike.
+func (s *sink) storeRefused() {
+	t := &s.turnedAway
+	t.mu.Lock()
+	counts := t.counts
+	t.counts = nil
+	t.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), turnedAwayEvery)
+	defer cancel()
+	if _, err := s.store.Commit(ctx, queue.Batch{Input: s.name, Counts: counts}); err != nil {
+		s.env.Log.Debug("requests turned away were not counted", "error", err)
+	}
+}
