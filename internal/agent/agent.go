@@ -166,6 +166,7 @@ func (a *Agent) newSink(in plannedInput) *sink {
 		formats: sections(in.built.Input),
 		name:    in.name, format: in.built.Settings.Parser, env: in.env, senders: in.built.Settings.Senders,
 		classifier: a.plan.classifier, store: a.queue, ledgerKey: a.queue.Secret(), now: time.Now,
+		trust: in.built.Settings.Trust, wasSent: a.queue.WasSent,
 		load:    func(p parsers.Stateful) error { return p.Load(a.queue.State(in.name)) },
 		observe: func(outcome string, e *event.Event) { a.tail.publish(in.name, outcome, e) },
 		healthy: func() {

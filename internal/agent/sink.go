@@ -43,6 +43,8 @@ type sink struct {
 	store      store
 	load       func(parsers.Stateful) error // restores a parser's stored memory; nil: it starts empty
 	ledgerKey  []byte
+	trust      string                               // of inputs.Settings
+	wasSent    func([8]byte) (bool, error)          // the ledger; nil: there is none
 	observe    func(outcome string, e *event.Event) // tail; nil: nobody watches
 	now        func() time.Time
 	healthy    func()              // a Commit succeeded; nil: nobody asks
@@ -225,8 +227,8 @@ func (s *sink) accept(e event.Event) {
 		s.ignore(ignoredSender)
 		return
 	}
-	if e.Type == event.Delivered && e.MessageID != "" && e.Recipient != "" && s.ledgerKey != nil {
-		s.batch.Sent = append(s.batch.Sent, event.Sent(s.ledgerKey, e.MessageID, e.Recipient))
+	if e.Type == event.Delivered || e.Type == "" {
+		s.enter(&e)
 	}
 	if e.Type != "" && !e.Type.Reported() {
 		s.found++
@@ -244,6 +246,11 @@ func (s *sink) accept(e event.Event) {
 	s.found++
 	if e.SubscriberUUID == dummyUUID {
 		s.ignore(ignoredTest)
+		return
+	}
+	if s.trust == trustProof && !s.prove(&e) {
+		s.complete(&e)
+		s.batch.Held = append(s.batch.Held, queue.Held{Event: e, Why: whyUnproven})
 		return
 	}
 	s.complete(&e)

@@ -70,7 +70,7 @@ type Event struct {
 
 	// Host is the reporting MTA (syslog host name, Reporting-MTA): with QueueID and Recipient an identity key.
 	Host string `json:"-"`
-	// Aliases are further addresses or queue ids under which the same failure may be told again.
+	// OtherQueueIDs are further queue ids under which the same failure may be told again.
 	OtherQueueIDs []string `json:"-"`
 	// ProviderID is a provider's own event id, prefixed by the provider's name ("ses:…"): an identity key.
 	ProviderID string `json:"-"`
@@ -78,6 +78,8 @@ type Event struct {
 	Expired bool `json:"-"`
 	// Hint is what a provider's own category suggests; used when code, status and text tell nothing.
 	Hint Reason `json:"-"`
+	// Claimed is the address that an unproven report names, where only the subscriber is proven: identity alone uses it.
+	Claimed string `json:"-"`
 	// Evidence names what in the source itself proves that the message was ours ("uuid", "verp"); see trust: proof.
 	Evidence string `json:"-"`
 }

@@ -63,6 +63,9 @@ func Sent(secret []byte, messageID, recipient string) [8]byte {
 
 func (e *Event) recipients() []string {
 	first := foldAddress(e.Recipient)
+	if first == "" {
+		first = foldAddress(e.Claimed)
+	}
 	if second := foldAddress(e.OriginalRecipient); second != "" && second != first {
 		return []string{first, second}
 	}
