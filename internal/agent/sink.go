@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ const (
 	refusedNoRecipient = "no_recipient" // a failure that names nobody
 	refusedMalformed   = "malformed"
 )
+
+// maxDiagnostic is how much is kept of what a server said, in bytes; what follows is rarely about the failure.
+const maxDiagnostic = 4 << 10
 
 // dummyUUID marks listmonk's test mails.
 const dummyUUID = "00000000-0000-0000-0000-000000000000"
@@ -267,6 +271,9 @@ func (s *sink) complete(e *event.Event) {
 		e.Time = s.now()
 	}
 	e.Time = e.Time.UTC()
+	if len(e.Diagnostic) > maxDiagnostic {
+		e.Diagnostic = strings.ToValidUTF8(e.Diagnostic[:maxDiagnostic], "")
+	}
 	if e.Type == "" {
 		judge(s.classifier, e)
 	}
