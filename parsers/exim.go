@@ -9,19 +9,7 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// eximConfig is the section of a log that Exim writes.
-type eximConfig struct {
-	VERP       string          `yaml:"verp"`       // shape of envelope senders that name the subscriber
-	MyNetworks []string        `yaml:"mynetworks"` // clients whose mail may name subscribers, besides those who log in
-	Memory     config.Size     `yaml:"memory"`     // for messages in flight
-	MaxAge     config.Duration `yaml:"max_age"`    // a message not heard of for so long is forgotten
-}
-
-func init() {
-	register("exim", eximConfig{
-		VERP: defaultVERP, MyNetworks: ownNetworks, Memory: 24 << 20, MaxAge: config.Duration(10 * 24 * time.Hour),
-	}, buildExim)
-}
+func init() { register("exim", defaultQueueLog, buildExim) }
 
 // exim follows each message through Exim's main log, in a file or through syslog:
 //
@@ -38,8 +26,8 @@ type exim struct {
 	stamp [48]byte // one with its zone, for the clock
 }
 
-func buildExim(env config.Env, section config.Section, c *eximConfig) (Parser, error) {
-	base, err := newQueueLog(env, section, queueLogConfig(*c))
+func buildExim(env config.Env, section config.Section, c *queueLogConfig) (Parser, error) {
+	base, err := newQueueLog(env, section, c)
 	if err != nil {
 		return nil, err
 	}

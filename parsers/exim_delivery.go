@@ -37,18 +37,11 @@ func (d *eximDelivery) setRecipient(r *eximReading) error {
 		d.to, d.origTo, d.mailbox = r.top, nil, true
 	}
 	if d.mailbox {
-		if err := checkEximAddress(d.to); err != nil {
+		if err := checkRecipient(d.to); err != nil {
 			return err
 		}
 	}
-	return checkEximAddress(d.origTo)
-}
-
-func checkEximAddress(a []byte) error {
-	if bytes.IndexByte(a, ' ') >= 0 && bytes.ContainsAny(a, "<>") {
-		return event.Refuse(WhyTwoReadings, "a local part that holds words in angle brackets")
-	}
-	return checkAddress(a)
+	return checkRecipient(d.origTo)
 }
 
 // An eximReading is one way to part a line into addresses and the rest.

@@ -3,18 +3,13 @@ package parsers
 import (
 	"bytes"
 	"strings"
-	"unicode/utf8"
 )
 
 // explain takes over what Exim says of a failure: the server's reply where there is one, else Exim's own words.
 func (d *eximDelivery) explain(o *postfixOutcome) {
 	host, words := d.reply()
 	o.remote = string(host)
-	o.diagnostic = cutText(strings.ToValidUTF8(unescapeExim(words), "\uFFFD"), postfixMaxDiagnostic)
-	o.code = replyCode(o.diagnostic)
-	if s := replyStatus([]byte(o.diagnostic)); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) {
-		o.status = s
-	}
+	o.setReply(words)
 }
 
 // reply parts the server's words from Exim's own; up to 4.8 the host stands among them.
@@ -75,47 +70,6 @@ func isSpan(b []byte) bool {
 		}
 	}
 	return len(b) > 1
-}
-
-// unescapeExim makes one line of a reply of several, and letters of the octal numbers that Exim writes for bytes that
-// are not ASCII, where they are UTF-8.
-func unescapeExim(b []byte) string {
-	if bytes.IndexByte(b, '\\') < 0 {
-		return string(b)
-	}
-	out := make([]byte, 0, len(b))
-	for i := 0; i < len(b); {
-		if b[i] != '\\' || i+1 == len(b) {
-			out = append(out, b[i])
-			i++
-			continue
-		}
-		if b[i+1] == 'n' || b[i+1] == 'r' || b[i+1] == 't' {
-			out = append(out, ' ')
-			i += 2
-			continue
-		}
-		from := len(out)
-		end := i
-		for c, ok := octal(b[end:]); ok; c, ok = octal(b[end:]) {
-			out = append(out, c)
-			end += 4
-		}
-		if end == i || !utf8.Valid(out[from:]) {
-			end = max(end, i+1)
-			out = append(out[:from], b[i:end]...)
-		}
-		i = end
-	}
-	return string(out)
-}
-
-// octal reads "\320", a byte that is not ASCII.
-func octal(b []byte) (byte, bool) {
-	if len(b) < 4 || b[0] != '\\' || b[1] < '2' || b[1] > '3' || b[2] < '0' || b[2] > '7' || b[3] < '0' || b[3] > '7' {
-		return 0, false
-	}
-	return (b[1]-'0')<<6 | (b[2]-'0')<<3 | (b[3] - '0'), true
 }
 
 // isEximExpiry knows the words with which Exim gives up on what was only deferred.

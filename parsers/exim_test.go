@@ -64,7 +64,7 @@ func TestLogState(t *testing.T) {
 }
 
 // queueLogs are the kinds that follow messages by a queue id.
-var queueLogs = []string{"exim"}
+var queueLogs = []string{"exim", "sendmail", "opensmtpd"}
 
 func breakOffEverywhere(t *testing.T, kind, in string, lines []string) {
 	t.Helper()

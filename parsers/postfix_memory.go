@@ -40,6 +40,7 @@ type postfixMessage struct {
 	arrived  int64 // Unix microseconds, by the log's clock
 	active   int64 // when the queue manager last took it up; 0: not seen
 	seen     int64 // of the last line
+	left     int   // recipients not done with, of a log that tells their number; Postfix's tells when it removes a message
 	sender   string
 	id       string // Message-ID as logged, with angle brackets
 	pending  []postfixOutcome

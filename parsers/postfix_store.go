@@ -86,6 +86,7 @@ func (m *postfixMessage) encode() []byte {
 	b = binary.AppendVarint(b, m.arrived)
 	b = binary.AppendVarint(b, m.active)
 	b = binary.AppendVarint(b, m.seen)
+	b = binary.AppendVarint(b, int64(m.left))
 	b = appendStrings(b, m.sender, m.id)
 	b = binary.AppendUvarint(b, uint64(len(m.pending)))
 	for i := range m.pending {
@@ -124,7 +125,7 @@ func decodePostfixMessage(key string, value []byte) (*postfixMessage, error) {
 		return nil, fmt.Errorf("version %d, this program knows %d", version, postfixVersion)
 	}
 	m.flags = uint16(r.uint()) | msgStored
-	m.arrived, m.active, m.seen = r.int(), r.int(), r.int()
+	m.arrived, m.active, m.seen, m.left = r.int(), r.int(), r.int(), int(r.int())
 	m.sender, m.id = r.string(), r.string()
 	for n := r.count(); n > 0; n-- {
 		o := postfixOutcome{to: r.string(), origTo: r.string(), remote: r.string(), status: r.string(), diagnostic: r.string()}

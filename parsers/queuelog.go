@@ -1,10 +1,13 @@
 package parsers
 
 import (
+	"bytes"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
 )
 
 // A queueLog is what reading Exim's, Sendmail's and OpenSMTPD's logs has in common with reading Postfix's: messages are
@@ -14,20 +17,27 @@ type queueLog struct {
 	ownHost []byte // of a log that names no host
 }
 
-// queueLogConfig is what such logs let an admin set.
+// queueLogConfig is the section of such a log.
 type queueLogConfig struct {
-	VERP       string          `yaml:"verp"`
-	MyNetworks []string        `yaml:"mynetworks"`
-	Memory     config.Size     `yaml:"memory"`
-	MaxAge     config.Duration `yaml:"max_age"`
+	VERP       string          `yaml:"verp"`       // shape of envelope senders that name the subscriber
+	MyNetworks []string        `yaml:"mynetworks"` // clients whose mail may name subscribers, besides those who log in
+	Memory     config.Size     `yaml:"memory"`     // for messages in flight
+	MaxAge     config.Duration `yaml:"max_age"`    // a message not heard of for so long is forgotten
 }
+
+var defaultQueueLog = queueLogConfig{
+	VERP: defaultVERP, MyNetworks: ownNetworks, Memory: 24 << 20, MaxAge: config.Duration(10 * 24 * time.Hour),
+}
+
+// msgAuthenticated: the client has logged in. Beside the flags of postfix_memory.go.
+const msgAuthenticated = 1 << 15
 
 // ownNetworks are the clients that may name subscribers: this host and private networks.
 var ownNetworks = []string{
 	"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10",
 }
 
-func newQueueLog(env config.Env, section config.Section, c queueLogConfig) (*queueLog, error) {
+func newQueueLog(env config.Env, section config.Section, c *queueLogConfig) (*queueLog, error) {
 	p, err := buildPostfix(env, section, &postfixConfig{VERP: c.VERP, MyNetworks: c.MyNetworks, Memory: c.Memory, MaxAge: c.MaxAge})
 	if err != nil {
 		return nil, err
@@ -57,6 +67,20 @@ func (p *queueLog) setKey(l *postfixLine, id []byte) {
 	l.instance = 0
 }
 
+// setDone moves m among those of which little is expected any more, where the log does not say that a message is gone.
+func (p *postfixMemory) setDone(m *postfixMessage) {
+	if !m.has(msgQueued) {
+		return
+	}
+	p.queued.remove(m)
+	p.size -= m.size
+	m.size = 0
+	m.flags &^= msgQueued
+	p.waiting++
+	p.arriving.add(m)
+	p.touch(m, m.seen)
+}
+
 // take removes a recipient from those still pending and gives what was last said of it. A later line may name it by
 // another of its addresses.
 func (m *postfixMessage) take(to, origTo []byte) (o postfixOutcome, known bool) {
@@ -78,4 +102,62 @@ func (m *postfixMessage) take(to, origTo []byte) (o postfixOutcome, known bool) 
 	o = m.pending[at]
 	m.pending = append(m.pending[:at], m.pending[at+1:]...)
 	return o, true
+}
+
+// checkRecipient refuses what checkAddress does, and a local part with what could be the rest of a line.
+func checkRecipient(a []byte) error {
+	if bytes.IndexByte(a, ' ') >= 0 && bytes.ContainsAny(a, "<>") {
+		return event.Refuse(WhyTwoReadings, "a local part that holds words in angle brackets")
+	}
+	return checkAddress(a)
+}
+
+// setReply takes over a server's words, or the MTA's own: a status counts unless it contradicts the reply code.
+func (o *postfixOutcome) setReply(words []byte) {
+	o.diagnostic = cutText(strings.ToValidUTF8(unescape(words), "\uFFFD"), postfixMaxDiagnostic)
+	o.code = replyCode(o.diagnostic)
+	if s := replyStatus([]byte(o.diagnostic)); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) {
+		o.status = s
+	}
+}
+
+// unescape makes one line of a reply of several, and letters of the octal numbers that Exim and Sendmail write for bytes that
+// are not ASCII, where they are UTF-8.
+func unescape(b []byte) string {
+	if bytes.IndexByte(b, '\\') < 0 {
+		return string(b)
+	}
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); {
+		if b[i] != '\\' || i+1 == len(b) {
+			out = append(out, b[i])
+			i++
+			continue
+		}
+		if b[i+1] == 'n' || b[i+1] == 'r' || b[i+1] == 't' {
+			out = append(out, ' ')
+			i += 2
+			continue
+		}
+		from := len(out)
+		end := i
+		for c, ok := octal(b[end:]); ok; c, ok = octal(b[end:]) {
+			out = append(out, c)
+			end += 4
+		}
+		if end == i || !utf8.Valid(out[from:]) {
+			end = max(end, i+1)
+			out = append(out[:from], b[i:end]...)
+		}
+		i = end
+	}
+	return string(out)
+}
+
+// octal reads "\320", a byte that is not ASCII.
+func octal(b []byte) (byte, bool) {
+	if len(b) < 4 || b[0] != '\\' || b[1] < '2' || b[1] > '3' || b[2] < '0' || b[2] > '7' || b[3] < '0' || b[3] > '7' {
+		return 0, false
+	}
+	return (b[1]-'0')<<6 | (b[2]-'0')<<3 | (b[3] - '0'), true
 }
