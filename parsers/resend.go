@@ -1,0 +1,86 @@
+package parsers
+
+import (
+	"cmp"
+	"encoding/json"
+	"strings"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+)
+
+func init() {
+	registerSigned("resend", func(s config.Secret) signature { return standardSignature{s} }, (*resend).tell)
+}
+
+// resend is one request of Resend, signed as Standard Webhooks under Svix's names (https://resend.com/docs/webhooks/emails/bounced):
+//
+//	{"type":"email.bounced","created_at":"2026-11-22T07:01:02.126Z","data":{"email_id":"56761188-…","from":"News <news@example.com>",
+//	 "to":["jo@example.org"],"headers":[{"name":"X-Listmonk-Campaign","value":"…"}],
+//	 "bounce":{"type":"Permanent","subType":"General","message":"550 5.1.1 user unknown"}}}
+type resend struct {
+	Type string `json:"type"`
+	At   loose  `json:"created_at"`
+	Data struct {
+		EmailID   string          `json:"email_id"`
+		MessageID string          `json:"message_id"`
+		From      string          `json:"from"`
+		To        []string        `json:"to"`
+		Headers   json.RawMessage `json:"headers"`
+		Tags      json.RawMessage `json:"tags"`
+		Bounce    struct {
+			Type    string `json:"type"`
+			SubType string `json:"subType"`
+			Message string `json:"message"`
+		} `json:"bounce"`
+		Failed struct {
+			Reason string `json:"reason"`
+		} `json:"failed"`
+	} `json:"data"`
+}
+
+// What a bounce's subType means, and where that says nothing, its type. Both are Amazon SES's words.
+var resendBounces = meanings{
+	"mailboxfull":              {hint: event.MailboxFull},
+	"messagetoolarge":          {hint: event.MessageTooBig},
+	"contentrejected":          {hint: event.Content, soft: true},
+	"attachmentrejected":       {hint: event.Content, soft: true},
+	"onaccountsuppressionlist": {hint: event.RecipientFiltered, soft: true},
+	"permanent":                {hint: event.UserUnknown},
+}
+
+func (r *resend) tell(give func(notice) error) error {
+	d := &r.Data
+	n := notice{
+		Event: event.Event{Sender: d.From, MessageID: cmp.Or(d.MessageID, d.EmailID), Diagnostic: cmp.Or(d.Bounce.Message, d.Failed.Reason)},
+		at:    r.At, carried: []json.RawMessage{d.Headers, d.Tags},
+	}
+	switch r.Type {
+	case "email.bounced":
+		known := false
+		if n.meaning, known = resendBounces[strings.ToLower(d.Bounce.SubType)]; !known {
+			n.meaning = resendBounces[strings.ToLower(d.Bounce.Type)]
+		}
+	case "email.failed":
+	case "email.suppressed":
+		n.meaning = resendBounces["onaccountsuppressionlist"]
+	case "email.complained":
+		n.kind = event.Complaint
+	case "email.delivery_delayed":
+		n.kind = event.Delayed
+	case "email.delivered":
+		n.kind = event.Delivered
+	default:
+		return nil
+	}
+	if len(d.To) > 1 && (n.kind == "" || n.kind == event.Complaint) {
+		return event.Refuse(WhyTwoReadings, "%d recipients, and which of them is meant is not said", len(d.To))
+	}
+	for _, n.Recipient = range d.To {
+		n.id = cmp.Or(d.EmailID, d.MessageID) + " " + n.Recipient
+		if err := give(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
