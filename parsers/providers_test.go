@@ -1,0 +1,379 @@
+package parsers
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+)
+
+// providers are the formats whose requests are JSON of the provider's own; the first of their testdata is a failure.
+var providers = []string{
+	"azure", "brevo", "forwardemail", "lettermint", "mailersend", "mailgun", "mailjet", "postal", "postmark", "resend", "sparkpost",
+}
+
+// genuine is a provider's own request.
+func genuine(t testing.TB, kind string) []byte {
+	t.Helper()
+	files, err := filepath.Glob("testdata/" + kind + "/01-*.in")
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%s: %v %v", kind, files, err)
+	}
+	body, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+// build makes a parser as an admin's lines of YAML want it.
+func build(t testing.TB, kind string, lines ...string) Parser {
+	t.Helper()
+	text := "inputs:\n  test:\n    type: " + kind + "\n"
+	for _, line := range lines {
+		text += "    " + line + "\n"
+	}
+	c, err := config.Parse("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Modules.Build(config.Env{}, c.Inputs[0].Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func parseBody(p Parser, body []byte) (events []event.Event, err error) {
+	err = p.Parse(event.Record{Time: goldenTime, Body: body, Meta: map[string]string{}}, func(e event.Event) { events = append(events, e) })
+	return events, err
+}
+
+// refusals are the counter words in what a parser returned.
+func refusals(t testing.TB, err error) (words []string) {
+	t.Helper()
+	all := []error{err}
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		all = several.Unwrap()
+	}
+	for _, one := range all {
+		if refused, ok := errors.AsType[*event.RefusedError](one); ok {
+			words = append(words, refused.Why)
+		} else if one != nil {
+			t.Errorf("not refused, but %v", one)
+		}
+	}
+	return words
+}
+
+func eachProvider(t *testing.T, f func(t *testing.T, p Parser, body []byte)) {
+	for _, kind := range providers {
+		t.Run(kind, func(t *testing.T) { f(t, build(t, kind), genuine(t, kind)) })
+	}
+}
+
+// batch puts items, objects or arrays of them, into one array.
+func batch(items ...[]byte) []byte {
+	var inner [][]byte
+	for _, item := range items {
+		item = bytes.TrimSpace(item)
+		if item[0] == '[' {
+			item = bytes.TrimSpace(item[1 : len(item)-1])
+		}
+		inner = append(inner, item)
+	}
+	return append(append([]byte("["), bytes.Join(inner, []byte(","))...), ']')
+}
+
+func TestProvidersTakeTheGoodOfABatch(t *testing.T) {
+	eachProvider(t, func(t *testing.T, p Parser, body []byte) {
+		alone, err := parseBody(p, body)
+		if err != nil || len(alone) == 0 {
+			t.Fatalf("%d events, %v", len(alone), err)
+		}
+		for name, c := range map[string]struct{ broken, why string }{
+			"no object":      {`"text"`, WhyMalformed},
+			"null":           {`null`, WhyMalformed},
+			"duplicate keys": {`{"event":"a","EVENT":"b"}`, WhyTwoReadings},
+			"too deep":       {`{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, WhyTooDeep},
+		} {
+			events, err := parseBody(p, batch([]byte(c.broken), body))
+			if words := refusals(t, err); len(words) != 1 || words[0] != c.why {
+				t.Errorf("%s: refused %v, want %s", name, words, c.why)
+			}
+			if !reflect.DeepEqual(events, alone) {
+				t.Errorf("%s took the good item with it: %v", name, events)
+			}
+		}
+	})
+}
+
+func TestProvidersRefuseWhatIsCutOff(t *testing.T) {
+	eachProvider(t, func(t *testing.T, p Parser, body []byte) {
+		body = bytes.TrimSpace(body)
+		whole, _ := parseBody(p, body)
+		for n := range body {
+			events, err := parseBody(p, body[:n])
+			if len(refusals(t, err)) == 0 || len(events) > 0 && (body[0] != '[' || !reflect.DeepEqual(events, whole[:len(events)])) {
+				t.Fatalf("%d of %d bytes: %d events, %v", n, len(body), len(events), err)
+			}
+		}
+	})
+}
+
+// A value of another type may cost the item; it never makes another event of it, nor a panic.
+func TestProvidersTakeNoOtherTypes(t *testing.T) {
+	eachProvider(t, func(t *testing.T, p Parser, body []byte) {
+		for _, other := range []any{nil, true, 3.0, -1e300, "x", []any{}, []any{map[string]any{}}, map[string]any{"a": "b"}} {
+			eachLeaf(t, body, other, func(changed []byte) {
+				events, err := parseBody(p, changed)
+				refusals(t, err)
+				for _, e := range events {
+					if e.Recipient == "" && e.SubscriberUUID == "" || e.Recipient != "" && !isAddress(e.Recipient) || e.Time.IsZero() {
+						t.Errorf("%v made of\n%s", e, changed)
+					}
+				}
+			})
+		}
+	})
+}
+
+// eachLeaf gives body once for every value in it, with other in that place.
+func eachLeaf(t *testing.T, body []byte, other any, f func([]byte)) {
+	var doc any
+	if err := json.Unmarshal(body, &doc); err != nil {
+		t.Fatal(err)
+	}
+	try := func() {
+		changed, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(changed)
+	}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for k, old := range v {
+				v[k] = other
+				try()
+				v[k] = old
+				walk(old)
+			}
+		case []any:
+			for i, old := range v {
+				v[i] = other
+				try()
+				v[i] = old
+				walk(old)
+			}
+		}
+	}
+	walk(doc)
+}
+
+func TestProvidersKnowARepeat(t *testing.T) {
+	eachProvider(t, func(t *testing.T, p Parser, body []byte) {
+		first, _ := parseBody(p, body)
+		again, _ := parseBody(p, body)
+		for i := range first {
+			if first[i].ID = first[i].MakeID(); first[i].ID != again[i].MakeID() || !reflect.DeepEqual(first[i].Keys(), again[i].Keys()) {
+				t.Errorf("the same request twice is two events: %v", first[i])
+			}
+		}
+		ids := map[string]bool{}
+		for _, e := range first {
+			ids[e.ProviderID] = e.ProviderID != ""
+		}
+		if len(ids) > 1 && len(ids) != len(first) {
+			t.Errorf("%d ids of %d events", len(ids), len(first))
+		}
+	})
+}
+
+func TestProvidersComeAsJSON(t *testing.T) {
+	eachProvider(t, func(t *testing.T, p Parser, _ []byte) {
+		if w, ok := p.(Web); !ok || w.ContentTypes()[0] != "application/json" {
+			t.Error("another Content-Type")
+		}
+	})
+}
+
+const (
+	keyOld = "the-old-signing-key"
+	keyNew = "the-new-signing-key"
+)
+
+// signed is a request as its provider would sign it at the time when.
+func signed(kind, key string, body []byte, when time.Time) event.Record {
+	unix := strconv.FormatInt(when.Unix(), 10)
+	mac := func(text string) []byte {
+		h := hmac.New(sha256.New, []byte(key))
+		h.Write([]byte(text))
+		return h.Sum(nil)
+	}
+	meta := map[string]string{"Content-Type": "application/json"}
+	switch kind {
+	case "forwardemail":
+		meta["X-Webhook-Signature"] = hex.EncodeToString(mac(string(body)))
+	case "mailersend":
+		meta["Signature"] = hex.EncodeToString(mac(string(body)))
+	case "lettermint":
+		meta["X-Lettermint-Signature"] = "t=" + unix + ",v1=" + hex.EncodeToString(mac(unix+"."+string(body)))
+	case "resend":
+		meta["Svix-Id"], meta["Svix-Timestamp"] = "msg_1", unix
+		meta["Svix-Signature"] = "v1," + base64.StdEncoding.EncodeToString(mac("msg_1."+unix+"."+string(body)))
+	case "mailgun":
+		const token = "0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f607182"
+		var doc map[string]json.RawMessage
+		if json.Unmarshal(body, &doc) == nil {
+			doc["signature"] = fmt.Appendf(nil, `{"timestamp":"%s","token":"%s","signature":"%x"}`, unix, token, mac(unix+token))
+			body, _ = json.Marshal(doc)
+		}
+	}
+	return event.Record{Time: goldenTime, Meta: meta, Body: body}
+}
+
+// secretLine is how the admin writes a key down.
+func secretLine(kind, key string) string {
+	if kind == "resend" {
+		return "whsec_" + base64.StdEncoding.EncodeToString([]byte(key))
+	}
+	return key
+}
+
+func TestProvidersVerify(t *testing.T) {
+	for kind, dated := range map[string]bool{"forwardemail": false, "mailersend": false, "lettermint": true, "resend": true, "mailgun": true} {
+		t.Run(kind, func(t *testing.T) {
+			secret := filepath.Join(t.TempDir(), "secret")
+			v := build(t, kind, "secret_file: "+secret).(Verifier)
+			check := func(what, want string, rec event.Record) {
+				t.Helper()
+				err := v.Verify(context.Background(), rec)
+				if refused, ok := errors.AsType[*event.RefusedError](err); err != nil != (want != "") || ok && refused.Why != want {
+					t.Errorf("%s: %v, want %q", what, err, want)
+				}
+			}
+			body := genuine(t, kind)
+			if err := v.Verify(context.Background(), signed(kind, keyNew, body, goldenTime)); err == nil || errors.Is(err, event.ErrRefused) {
+				t.Errorf("without its secret's file: %v, want an error that asks to try again", err)
+			}
+			if err := os.WriteFile(secret, []byte(secretLine(kind, keyOld)+"\n"+secretLine(kind, keyNew)+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			check("genuine", "", signed(kind, keyNew, body, goldenTime))
+			check("genuine, by the other key", "", signed(kind, keyOld, body, goldenTime))
+			check("forged", WhyBadSignature, signed(kind, "guessed-signing-key", body, goldenTime))
+			check("unsigned", WhyNoSignature, event.Record{Time: goldenTime, Body: []byte(`{}`)})
+			tampered := signed(kind, keyNew, body, goldenTime)
+			tampered.Body = bytes.Replace(tampered.Body, []byte("0"), []byte("1"), 1)
+			if kind == "mailgun" { // only its token is signed
+				tampered.Body = bytes.Replace(tampered.Body, []byte(`"0a1b`), []byte(`"0a1c`), 1)
+			}
+			check("tampered", WhyBadSignature, tampered)
+			if dated {
+				check("4 minutes old", "", signed(kind, keyNew, body, goldenTime.Add(-4*time.Minute)))
+				check("stale", WhyStale, signed(kind, keyNew, body, goldenTime.Add(-6*time.Minute)))
+				check("ahead", WhyStale, signed(kind, keyNew, body, goldenTime.Add(6*time.Minute)))
+			}
+			cut := signed(kind, keyNew, body, goldenTime)
+			cut.Body = cut.Body[:len(cut.Body)/2]
+			if err := v.Verify(context.Background(), cut); !errors.Is(err, event.ErrRefused) {
+				t.Errorf("truncated: %v", err)
+			}
+			if !v.Keyed() || build(t, kind).(Verifier).Keyed() || KeyNeeded(v.(Parser)) != "secret_file" {
+				t.Error("Keyed says otherwise")
+			}
+		})
+	}
+}
+
+// Mailgun signs a token, not the body: with a captured one anything could be said, once.
+func TestMailgunTokenIsUsedOnce(t *testing.T) {
+	body := genuine(t, "mailgun")
+	other := bytes.ReplaceAll(bytes.ReplaceAll(body, []byte("jo@example.org"), []byte("mia@example.org")), []byte("G9Bn5sl1"), []byte("XXXXXXXX"))
+	p := build(t, "mailgun")
+	first, _ := parseBody(p, body)
+	second, _ := parseBody(p, other)
+	if first[0].Recipient == second[0].Recipient || first[0].ProviderID != second[0].ProviderID {
+		t.Errorf("%v and %v", first[0], second[0])
+	}
+}
+
+func TestPostalVerify(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := genuine(t, "postal")
+	sum256, sum1 := sha256.Sum256(body), sha1.Sum(body)
+	sign := func(hash crypto.Hash, sum []byte) string {
+		s, err := rsa.SignPKCS1v15(nil, key, hash, sum)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return base64.StdEncoding.EncodeToString(s)
+	}
+	by256, by1 := sign(crypto.SHA256, sum256[:]), sign(crypto.SHA1, sum1[:])
+	record := "v=DKIM1; t=s; h=sha256; p=" + base64.StdEncoding.EncodeToString(der) + ";"
+	inPEM := strings.TrimSpace(string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
+	for _, form := range []string{strconv.Quote(record), strconv.Quote(inPEM), "[" + strconv.Quote(record) + "]"} {
+		v := build(t, "postal", "public_key: "+form).(Verifier)
+		for what, c := range map[string]struct {
+			meta map[string]string
+			body []byte
+			want string
+		}{
+			"SHA-256":  {map[string]string{"X-Postal-Signature-256": by256, "X-Postal-Signature": by1}, body, ""},
+			"SHA-1":    {map[string]string{"X-Postal-Signature": by1}, body, ""},
+			"tampered": {map[string]string{"X-Postal-Signature-256": by256}, append([]byte(" "), body...), WhyBadSignature},
+			"forged":   {map[string]string{"X-Postal-Signature-256": by1, "X-Postal-Signature": by1}, body, WhyBadSignature},
+			"unsigned": {nil, body, WhyNoSignature},
+		} {
+			err := v.Verify(context.Background(), event.Record{Time: goldenTime, Meta: c.meta, Body: c.body})
+			if refused, ok := errors.AsType[*event.RefusedError](err); err != nil != (c.want != "") || ok && refused.Why != c.want {
+				t.Errorf("%s: %v, want %q", what, err, c.want)
+			}
+		}
+	}
+	if p := build(t, "postal"); p.(Verifier).Keyed() || KeyNeeded(p) != "public_key" {
+		t.Error("keyed without a key")
+	}
+}
+
+func TestAzureAnswersTheHandshake(t *testing.T) {
+	const body = `[{"id":"2d1781af","topic":"/subscriptions/x","subject":"","data":{"validationCode":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6",
+		"validationUrl":"https://rp-eastus2.eventgrid.azure.net/x"},"eventType":"Microsoft.EventGrid.SubscriptionValidationEvent"}]`
+	p := build(t, "azure")
+	rec := event.Record{Time: goldenTime, Body: []byte(body), Meta: map[string]string{"Aeg-Event-Type": "SubscriptionValidation"}}
+	err := p.Parse(rec, func(e event.Event) { t.Errorf("emitted %v", e) })
+	if want := `{"validationResponse":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}`; err != nil || rec.Meta[event.MetaAnswer] != want {
+		t.Errorf("%q, %v", rec.Meta[event.MetaAnswer], err)
+	}
+}
