@@ -1,0 +1,161 @@
+package inputs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"bouncefeed/internal/config"
+)
+
+type pop3Config struct {
+	Mailbox    `yaml:",inline"`
+	MailServer `yaml:",inline"`
+}
+
+const tlsUpgradePOP3 = "stls" // RFC 2595
+
+func init() {
+	register("pop3", pop3Config{
+		Mailbox:    Mailbox{Settings: Settings{Parser: config.Section{Type: "mail"}}, After: afterLeave},
+		MailServer: MailServer{TLS: tlsImplicit, Auth: authPassword, Poll: config.Duration(5 * time.Minute)},
+	}, buildPOP3)
+}
+
+func buildPOP3(env config.Env, section config.Section, c *pop3Config) (Input, error) {
+	if err := config.Join("", c.Mailbox.check(section), c.MailServer.check(section, tlsUpgradePOP3)); err != nil {
+		return nil, err
+	}
+	if c.Port == 0 {
+		c.Port = 110
+		if c.TLS == tlsImplicit {
+			c.Port = 995
+		}
+	}
+	p := &pop3Input{mailbox: c.Mailbox, server: &c.MailServer, log: env.Log}
+	p.connect = p.server.connect
+	return p, nil
+}
+
+// pop3Input reads one mailbox by POP3 (RFC 1939), polling. A message is known by its UIDL, so that one that stays on the
+// server is not fetched again. A message to be deleted is committed first, with its UIDL and what its header looks like
+// in the same transaction. A session cut before the server's answer to QUIT leaves it there: the next one deletes it,
+// unless another message goes by that UIDL meanwhile, which is then read.
+//
+// A server without UIDL is asked for every header at every poll (TOP), which suits small mailboxes only.
+type pop3Input struct {
+	mailbox Mailbox
+	server  *MailServer
+	log     *slog.Logger
+	connect func(context.Context) (net.Conn, error) // with the deadline of the first operation
+	slow    map[uint64]bool                         // messages that broke a session: tried last
+	said    int                                     // how many messages the server was last said to refuse
+	where   atomic.Pointer[Position]
+}
+
+func (p *pop3Input) String() string { return p.server.String() }
+
+// Report tells how many messages are still to be read.
+func (p *pop3Input) Report() Position {
+	if w := p.where.Load(); w != nil {
+		return *w
+	}
+	return Position{At: p.String(), Lag: -1, Unit: "messages"}
+}
+
+// Run polls until ctx ends. A server that can't be reached or used is an error at once.
+func (p *pop3Input) Run(ctx context.Context, sink Sink) error {
+	for started := false; ; started = true {
+		again, err := p.poll(ctx, sink, !started)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !again && !pause(ctx, p.server.Poll.Std()) {
+			return nil
+		}
+	}
+}
+
+// poll is one session. again says that there is more to read than one session takes. A session that works is told to
+// the sink by a Commit, be it an empty one, if tell says so.
+func (p *pop3Input) poll(ctx context.Context, sink Sink, tell bool) (again bool, err error) {
+	state, err := loadPOP3State(sink)
+	if err != nil {
+		return false, err
+	}
+	s, err := p.open(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer s.close()
+	s.sink, s.state, s.changed = sink, state, tell
+	return s.read(ctx)
+}
+
+// Probe logs in and out.
+func (p *pop3Input) Probe(ctx context.Context) error {
+	s, err := p.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if _, _, err := s.list(); err != nil {
+		return err
+	}
+	return s.pop.Quit()
+}
+
+// pop3State is what is known of the messages on the server; the checkpoint holds it under these keys.
+type pop3State struct {
+	seen   hashSet           // "seen": committed, and to stay there
+	doomed map[uint64]uint64 // "doomed": committed, and to be deleted; the hash of the header by that of the UIDL
+}
+
+func loadPOP3State(sink Sink) (*pop3State, error) {
+	checkpoint, err := sink.Checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	seen, err := decodeHashes("seen", checkpoint["seen"])
+	if err != nil {
+		return nil, err
+	}
+	doomed, err := decodeHashes("doomed", checkpoint["doomed"])
+	if err != nil {
+		return nil, err
+	}
+	if len(doomed)%2 != 0 {
+		return nil, errors.New("read checkpoint: doomed: hashes that are no pairs")
+	}
+	s := &pop3State{seen: seen, doomed: map[uint64]uint64{}}
+	for i := 0; i < len(doomed); i += 2 {
+		s.doomed[doomed[i]] = doomed[i+1]
+	}
+	return s, nil
+}
+
+func (s *pop3State) checkpoint() map[string]string {
+	var doomed []uint64
+	for uid, header := range s.doomed {
+		doomed = append(doomed, uid, header)
+	}
+	return map[string]string{"seen": s.seen.encode(), "doomed": encodeHashes(doomed)}
+}
+
+// keep forgets what is not on the server any more, and says whether that was anything.
+func (s *pop3State) keep(listed hashSet) (changed bool) {
+	before := len(s.seen) + len(s.doomed)
+	s.seen = s.seen.only(listed)
+	for uid := range s.doomed {
+		if !listed.has(uid) {
+			delete(s.doomed, uid)
+		}
+	}
+	return len(s.seen)+len(s.doomed) != before
+}
