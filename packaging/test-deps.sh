@@ -18,6 +18,8 @@ wanted='
 /usr/bin/systemd-nspawn         systemd-container
 /usr/bin/xz                     xz-utils
 /usr/bin/zstd                   zstd
+/usr/bin/journalctl             systemd
+/usr/lib/systemd/systemd-journal-remote  systemd-journal-remote
 /usr/share/zoneinfo/Asia/Tokyo  tzdata
 '
 
