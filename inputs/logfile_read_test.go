@@ -21,7 +21,7 @@ import (
 
 // lines reads path by ReadFile; a cut line has "…" behind it.
 func lines(t testing.TB, path string) (got []string, offset int64, err error) {
-	err = ReadFile(context.Background(), path, func(recs []event.Record, o int64) error {
+	err = ReadFile(context.Background(), path, 0, func(recs []event.Record, at Spot) error {
 		for _, r := range recs {
 			l := string(r.Body)
 			if r.Meta["truncated"] == "true" {
@@ -29,7 +29,7 @@ func lines(t testing.TB, path string) (got []string, offset int64, err error) {
 			}
 			got = append(got, l)
 		}
-		offset = o
+		offset = at.Offset
 		return nil
 	})
 	return got, offset, err
@@ -182,15 +182,15 @@ func TestReadFileEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := errors.New("stop")
-	if err := ReadFile(t.Context(), path, func([]event.Record, int64) error { return stop }); err != stop {
+	if err := ReadFile(t.Context(), path, 0, func([]event.Record, Spot) error { return stop }); err != stop {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := 0
-	if err := ReadFile(ctx, path, func([]event.Record, int64) error { calls++; cancel(); return nil }); err != nil || calls != 1 {
+	if err := ReadFile(ctx, path, 0, func([]event.Record, Spot) error { calls++; cancel(); return nil }); err != nil || calls != 1 {
 		t.Error(calls, err)
 	}
-	if err := ReadFile(t.Context(), filepath.Dir(path), nil); err == nil {
+	if err := ReadFile(t.Context(), filepath.Dir(path), 0, nil); err == nil {
 		t.Error("read a directory")
 	}
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,16 +22,25 @@ func newBackfill(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backfill --as FORMAT FILE…",
 		Short: "report the bounces of old logs",
-		Long: `Reads old logs (plain, .gz, .xz or .zst; - is standard input) in the order given, as one stream, with their original
-times, and reports what they hold. What the daemon has reported already, or a backfill before, is not reported again.
-If the daemon runs, it delivers at its own pace; if not, the events wait in its queue.
+		Long: `Reads old logs (plain, .gz, .xz or .zst; patterns with * in the order of their names; - is standard input) in the
+order given, oldest first please, as one stream, with their original times, and reports what they hold. What the daemon
+has reported already, or a backfill before, is not reported again. If the daemon runs, it delivers at its own pace; if
+not, the events wait in its queue. Interrupted with Ctrl-C, the same command goes on where it was.
+
+--as journald without a file reads the system's journal, from --since to --until.
 
 --dry-run needs no configuration and changes nothing: it shows what would be reported.` + "\n" + exitHelp,
 		Example: `  bouncefeed backfill --dry-run --as postfix /var/log/mail.log.2.gz /var/log/mail.log.1 /var/log/mail.log
-  bouncefeed backfill --since 2026-11-01 --as postfix /var/log/mail.log.1`,
-		Args: someFiles,
+  bouncefeed backfill --since 2026-11-01 --as postfix /var/log/mail.log.1
+  bouncefeed backfill --as journald --since 2026-11-01 --until 2026-11-08`,
 		RunE: func(cmd *cobra.Command, files []string) (err error) {
-			b.Files, b.Version = files, version
+			b.Version = version
+			if b.Files, err = expand(files); err != nil {
+				return err
+			}
+			if len(files) == 0 && b.As != "journald" {
+				return someFiles(cmd, files)
+			}
 			if b.Since, err = parseTime(since); err != nil {
 				return err
 			}
@@ -51,41 +62,71 @@ If the daemon runs, it delivers at its own pace; if not, the events wait in its 
 	return a.jsonFlag(cmd)
 }
 
+// expand follows patterns with *, as the shell would.
+func expand(files []string) (all []string, err error) {
+	for _, f := range files {
+		if _, err := os.Lstat(f); err == nil || f == "-" || !strings.ContainsAny(f, "*?[") {
+			all = append(all, f)
+			continue
+		}
+		found, err := filepath.Glob(f)
+		if err != nil || len(found) == 0 {
+			return nil, &usageError{fmt.Errorf("no file is called %s", f)}
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
 func (a *app) backfill(cmd *cobra.Command, b *agent.Backfill, dryRun bool) error {
-	logConfig := config.Log{Level: "warn", Format: "text"}
-	b.Log = newLogger(os.Stderr, logConfig)
+	b.Log = newLogger(os.Stderr, config.Log{Level: "warn", Format: "text"})
 	if dryRun {
-		table := newTable(cmd)
 		b.DryRun = func(e event.Event) error {
 			if a.json {
 				return printJSON(cmd, e)
 			}
-			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.Format(time.RFC3339), e.Type, e.Reason, clean(e.Recipient), clean(short(e.Diagnostic, 80)))
-			return err
+			return nil
 		}
-		defer table.Flush()
 	} else if b.Config == nil {
 		return &exitError{exitConfig, "bouncefeed: no configuration at " + a.configPath + ": give --config, or --dry-run to only look"}
 	}
+	watch := newProgress(b.Files, a.json && !dryRun)
+	b.Progress = watch.show
 	sum, err := b.Run(cmd.Context())
+	watch.end()
 	if a.json && !dryRun {
-		if perr := printJSON(cmd, sum); perr != nil {
-			return perr
-		}
+		return errors.Join(err, printJSON(cmd, sum))
 	}
 	if !a.json {
-		printSummary(sum, dryRun)
+		printSummary(cmd, sum, dryRun)
 	}
 	return err
 }
 
-func printSummary(sum agent.BackfillSummary, dryRun bool) {
+func printSummary(cmd *cobra.Command, sum agent.BackfillSummary, dryRun bool) {
 	verb := "queued"
 	if dryRun {
 		verb = "would be queued"
 	}
+	t := newTable(cmd)
+	for _, part := range []struct {
+		name   string
+		counts map[string]uint64
+	}{{"type", sum.Types}, {"reason", sum.Reasons}, {"domain", sum.Domains}} {
+		for i, word := range largest(part.counts) {
+			if i == 20 {
+				fmt.Fprintf(t, "%s\t… %d more\t\n", part.name, len(part.counts)-i)
+				break
+			}
+			fmt.Fprintf(t, "%s\t%s\t%d\n", part.name, clean(word), part.counts[word])
+		}
+	}
+	t.Flush()
 	fmt.Fprintf(os.Stderr, "%d read, %d %s, %d reported before, %d outside of the time asked for\n", sum.Read, sum.Queued, verb, sum.Repeats, sum.Outside)
 	fmt.Fprintf(os.Stderr, "ignored: %s\nrefused: %s\n", counts(sum.Ignored), counts(sum.Refused))
+	if sum.Resumed {
+		fmt.Fprintln(os.Stderr, "it went on where the interrupted run before it was: these figures are of this run")
+	}
 	if sum.Offline && sum.Queued > 0 {
 		fmt.Fprintln(os.Stderr, "the daemon does not run: it will deliver them once it does")
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -26,15 +28,18 @@ func newTable(cmd *cobra.Command) *tabwriter.Writer {
 	return tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 }
 
+// largest sorts the words of m, the most frequent first.
+func largest(m map[string]uint64) []string {
+	words := slices.Collect(maps.Keys(m))
+	slices.SortFunc(words, func(a, b string) int {
+		return cmp.Or(cmp.Compare(m[b], m[a]), strings.Compare(a, b))
+	})
+	return words
+}
+
 // counts prints "word 3, other 1", the largest first.
 func counts(m map[string]uint64) string {
-	words := make([]string, 0, len(m))
-	for w := range m {
-		words = append(words, w)
-	}
-	sort.Slice(words, func(i, j int) bool {
-		return m[words[i]] > m[words[j]] || m[words[i]] == m[words[j]] && words[i] < words[j]
-	})
+	words := largest(m)
 	for i, w := range words {
 		words[i] = fmt.Sprintf("%s %d", w, m[w])
 	}

@@ -124,13 +124,7 @@ func newClassifier(rules []config.Rule) (*classify.Classifier, error) {
 // Run opens the queue and works until ctx ends (nil) or the queue breaks (the error). ready is called once everything
 // has started.
 func (a *Agent) Run(ctx context.Context, ready func()) error {
-	names := make([]string, len(a.plan.outputs))
-	for i, out := range a.plan.outputs {
-		names[i] = out.name
-	}
-	q, err := queue.Open(a.config.Queue.Path, queue.Options{
-		MaxSize: int64(a.config.Queue.MaxSize), Retain: a.config.Queue.Retain.Std(), Outputs: names, Log: a.log,
-	})
+	q, err := openQueue(a.config, a.log)
 	if err != nil {
 		return err
 	}
@@ -146,6 +140,14 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 	}
 	a.assemble()
 	return a.work(ctx, listener, ready)
+}
+
+func openQueue(cfg *config.Config, log *slog.Logger) (*queue.Queue, error) {
+	names := make([]string, len(cfg.Outputs))
+	for i, out := range cfg.Outputs {
+		names[i] = out.Name
+	}
+	return queue.Open(cfg.Queue.Path, queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), Outputs: names, Log: log})
 }
 
 // assemble makes a sink for every input and a delivery for every output.

@@ -1,13 +1,13 @@
 package agent
 
 import (
-	"bytes"
 	"context"
-	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -17,12 +17,14 @@ import (
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
 	"bouncefeed/internal/event"
-	"bouncefeed/internal/queue"
 )
+
+// Spot is how far a file has been read.
+type Spot = inputs.Spot
 
 // Backfill reads old logs as one stream, with the memory and the judgement the daemon would have.
 type Backfill struct {
-	Files   []string       // in the order to read, "-" is standard input
+	Files   []string       // in the order to read, "-" is standard input; none: the system's journal
 	As      string         // the format
 	Senders []string       // beside those of the configured input of that format
 	Since   time.Time      // zero: no bound
@@ -33,6 +35,8 @@ type Backfill struct {
 
 	// DryRun gets the events instead of the queue. Nothing is changed.
 	DryRun func(event.Event) error
+	// Progress is called before each part of a file is stored; nil: nobody watches.
+	Progress func(file string, at Spot, sum *BackfillSummary)
 }
 
 // BackfillSummary is what came of a backfill.
@@ -43,13 +47,20 @@ type BackfillSummary struct {
 	Outside uint64            `json:"outside"` // before --since or after --until
 	Ignored map[string]uint64 `json:"ignored"`
 	Refused map[string]uint64 `json:"refused"`
+	// Of what was queued; domains beyond 10,000 count as "…".
+	Types   map[string]uint64 `json:"types"`
+	Reasons map[string]uint64 `json:"reasons"`
+	Domains map[string]uint64 `json:"domains"`
+	// Resumed: an earlier run of the same backfill was interrupted, this one went on from there.
+	Resumed bool `json:"resumed"`
 	// Offline: no daemon runs, the events wait in its queue.
 	Offline bool `json:"offline"`
 }
 
-// Run reads every file. It ends with the first that can't be read, or with ctx; what was stored until then stays.
+// Run reads every file. It ends with the first that can't be read, or with ctx; what was stored until then stays, and
+// the same backfill goes on from there.
 func (b *Backfill) Run(ctx context.Context) (BackfillSummary, error) {
-	sum := BackfillSummary{Ignored: map[string]uint64{}, Refused: map[string]uint64{}}
+	sum := BackfillSummary{Ignored: map[string]uint64{}, Refused: map[string]uint64{}, Types: map[string]uint64{}, Reasons: map[string]uint64{}, Domains: map[string]uint64{}}
 	s, err := newLooseSink(b.Config, b.As, b.Version, b.Log)
 	if err != nil {
 		return sum, err
@@ -60,17 +71,75 @@ func (b *Backfill) Run(ctx context.Context) (BackfillSummary, error) {
 		return sum, err
 	}
 	s.store = &tally{target: target, since: b.Since, until: b.Until, sum: &sum}
-	for _, file := range b.Files {
-		err = inputs.ReadFile(ctx, file, func(recs []event.Record, _ int64) error { return s.Commit(ctx, recs, nil) })
-		if err != nil {
-			break
+	return sum, errors.Join(b.read(ctx, s, target, &sum), end())
+}
+
+func (b *Backfill) read(ctx context.Context, s *sink, target backfillStore, sum *BackfillSummary) error {
+	start, err := b.resume(s, target)
+	if err != nil {
+		return err
+	}
+	if b.As == asJournald && len(b.Files) == 0 {
+		if err := b.readJournal(ctx, s); err != nil {
+			return err
 		}
 	}
-	return sum, errors.Join(err, end())
+	for i := start.file; i < len(b.Files); i++ {
+		from := int64(0)
+		if i == start.file {
+			from = start.offset
+			sum.Resumed = sum.Resumed || i > 0 || from > 0
+		}
+		err := inputs.ReadFile(ctx, b.Files[i], from, func(recs []event.Record, at inputs.Spot) error {
+			if b.Progress != nil {
+				b.Progress(b.Files[i], at, sum)
+			}
+			return s.Commit(ctx, recs, start.checkpoint(i, at.Offset))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: the same command goes on from here", ctx.Err())
+	}
+	return target.Forget(config.Backfill)
+}
+
+// readJournal reads what the system's journal holds of the wanted time.
+func (b *Backfill) readJournal(ctx context.Context, s *sink) error {
+	args := []string{"--output=json", "--no-pager", "--quiet"}
+	if !b.Since.IsZero() {
+		args = append(args, fmt.Sprintf("--since=@%d", b.Since.Unix()))
+	}
+	if !b.Until.IsZero() {
+		args = append(args, fmt.Sprintf("--until=@%d", b.Until.Unix()+1))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	cmd := exec.CommandContext(ctx, "journalctl", args...)
+	cmd.Stdout, cmd.Stderr = w, os.Stderr
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		return fmt.Errorf("read the journal: %w", err)
+	}
+	err = inputs.ReadLog(ctx, r, "the journal", 0, func(recs []event.Record, at inputs.Spot) error {
+		return s.Commit(ctx, recs, nil)
+	})
+	if err != nil {
+		cancel()
+	}
+	return errors.Join(err, cmd.Wait())
 }
 
 // target is where the events go: to the caller, to the running daemon, or into the queue of one that does not run.
-func (b *Backfill) target(ctx context.Context, s *sink, sum *BackfillSummary) (store, func() error, error) {
+func (b *Backfill) target(ctx context.Context, s *sink, sum *BackfillSummary) (backfillStore, func() error, error) {
 	nothing := func() error { return nil }
 	if b.DryRun != nil {
 		return &dryStore{seen: map[event.Key]bool{}, show: b.DryRun}, nothing, nil
@@ -83,16 +152,13 @@ func (b *Backfill) target(ctx context.Context, s *sink, sum *BackfillSummary) (s
 		return nil, nil, err
 	}
 	sum.Offline = true
-	names := make([]string, len(b.Config.Outputs))
-	for i, out := range b.Config.Outputs {
-		names[i] = out.Name
-	}
-	q, err := queue.Open(b.Config.Queue.Path, queue.Options{MaxSize: int64(b.Config.Queue.MaxSize), Retain: b.Config.Queue.Retain.Std(), Outputs: names, Log: b.Log})
+	q, err := openQueue(b.Config, b.Log)
 	if err != nil {
 		return nil, nil, err
 	}
 	s.ledgerKey = q.Secret()
-	return q, q.Close, nil
+	owned := ownedQueue{q, b.Config.Queue.Path}
+	return owned, owned.close, nil
 }
 
 // newLooseSink makes a sink that belongs to no running input, for format as. With a configuration it has the admin's
@@ -118,97 +184,4 @@ func newLooseSink(cfg *config.Config, as, version string, log *slog.Logger) (*si
 	}
 	s.env = config.Env{Name: s.name, Host: host, Version: version, Log: log}
 	return s, s.ready()
-}
-
-// tally counts what passes on its way to target, and keeps back what lies outside of the wanted time.
-type tally struct {
-	target       store
-	since, until time.Time
-	sum          *BackfillSummary
-}
-
-func (t *tally) Checkpoint(string) (map[string]string, error) { return nil, nil }
-
-func (t *tally) Commit(ctx context.Context, b queue.Batch) (queue.Result, error) {
-	b.State = nil // the daemon has its own
-	inside := b.Events[:0:0]
-	for _, e := range b.Events {
-		if e.Time.Before(t.since) || !t.until.IsZero() && !e.Time.Before(t.until) {
-			t.sum.Outside++
-			b.Counts["ignored/outside"]++
-		} else {
-			inside = append(inside, e)
-		}
-	}
-	all := len(b.Events)
-	b.Events = inside
-	r, err := t.target.Commit(ctx, b)
-	if err != nil {
-		return r, err
-	}
-	t.sum.add(b.Counts, r)
-	// The sink pairs the result with all of its events.
-	r.Repeat = append(r.Repeat, make([]bool, all-len(r.Repeat))...)
-	return r, nil
-}
-
-func (s *BackfillSummary) add(counts map[string]uint64, r queue.Result) {
-	for key, n := range counts {
-		if word, ok := strings.CutPrefix(key, "ignored/"); ok {
-			s.Ignored[word] += n
-		} else if word, ok := strings.CutPrefix(key, "refused/"); ok {
-			s.Refused[word] += n
-		} else if key == "read" {
-			s.Read += n
-		}
-	}
-	for _, repeat := range r.Repeat {
-		if repeat {
-			s.Repeats++
-		} else {
-			s.Queued++
-		}
-	}
-}
-
-// dryStore shows events instead of storing them; repeats are dropped as the queue would.
-type dryStore struct {
-	seen map[event.Key]bool
-	show func(event.Event) error
-}
-
-func (d *dryStore) Checkpoint(string) (map[string]string, error) { return nil, nil }
-
-func (d *dryStore) Commit(_ context.Context, b queue.Batch) (queue.Result, error) {
-	r := queue.Result{Repeat: make([]bool, len(b.Events))}
-	for i := range b.Events {
-		keys := b.Events[i].Keys()
-		for _, k := range keys {
-			r.Repeat[i] = r.Repeat[i] || d.seen[k]
-		}
-		for _, k := range keys {
-			d.seen[k] = true
-		}
-		if !r.Repeat[i] {
-			if err := d.show(b.Events[i]); err != nil {
-				return r, err
-			}
-		}
-	}
-	return r, nil
-}
-
-// remoteStore hands batches to the running daemon, which holds the queue file.
-type remoteStore struct{ socket string }
-
-func (remoteStore) Checkpoint(string) (map[string]string, error) { return nil, nil }
-
-func (r remoteStore) Commit(ctx context.Context, b queue.Batch) (queue.Result, error) {
-	var body bytes.Buffer
-	var result queue.Result
-	if err := gob.NewEncoder(&body).Encode(b); err != nil {
-		return result, err
-	}
-	err := control.Do(ctx, r.socket, "backfill", nil, &body, func(v json.RawMessage) error { return json.Unmarshal(v, &result) })
-	return result, err
 }

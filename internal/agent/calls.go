@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
 	"bouncefeed/internal/queue"
 )
@@ -38,6 +39,24 @@ func (a *Agent) calls() control.Calls {
 		},
 		"tail":     a.callTail,
 		"backfill": a.callBackfill,
+		"backfill-checkpoint": func(_ context.Context, _ url.Values, _ io.Reader, reply func(any) error) error {
+			checkpoint, err := a.queue.Checkpoint(config.Backfill)
+			if err != nil {
+				return err
+			}
+			return reply(checkpoint)
+		},
+		"backfill-memory": func(_ context.Context, _ url.Values, _ io.Reader, reply func(any) error) error {
+			for key, value := range a.queue.State(config.Backfill) {
+				if err := reply(memory{key, value}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"backfill-forget": func(context.Context, url.Values, io.Reader, func(any) error) error {
+			return a.queue.Forget(config.Backfill)
+		},
 		"ledger-key": func(_ context.Context, _ url.Values, _ io.Reader, reply func(any) error) error {
 			return reply(a.queue.Secret())
 		},

@@ -44,7 +44,7 @@ func (a *answering) Send(_ context.Context, batch []event.Event) error {
 	return nil
 }
 
-func openQueue(t *testing.T, dir string) *queue.Queue {
+func openTestQueue(t *testing.T, dir string) *queue.Queue {
 	t.Helper()
 	q, err := queue.Open(filepath.Join(dir, "queue.db"), queue.Options{MaxSize: 64 << 20, Retain: time.Hour, Outputs: []string{"out"}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -106,7 +106,7 @@ func pending(t *testing.T, q *queue.Queue) uint64 {
 }
 
 func TestDeliverySortsByAnswer(t *testing.T) {
-	q := openQueue(t, t.TempDir())
+	q := openTestQueue(t, t.TempDir())
 	fill(t, q, 40, event.Event{Recipient: "@ok.example", Type: event.Hard, Reason: event.UserUnknown, Fault: event.FaultRecipient})
 	fill(t, q, 2, event.Event{Recipient: "@never.example", Type: event.Hard, Reason: event.UserUnknown, Fault: event.FaultRecipient})
 	fill(t, q, 3, event.Event{Recipient: "@ours.example", Type: event.Soft, Reason: event.Blocklisted, Fault: event.FaultSender})
@@ -134,7 +134,7 @@ func TestDeliverySortsByAnswer(t *testing.T) {
 }
 
 func TestDeliveryBlamesOneOfABatch(t *testing.T) {
-	q := openQueue(t, t.TempDir())
+	q := openTestQueue(t, t.TempDir())
 	fill(t, q, 5, event.Event{Recipient: "@ok.example", Type: event.Hard, Fault: event.FaultRecipient})
 	fill(t, q, 1, event.Event{Recipient: "@never.example", Type: event.Hard, Fault: event.FaultRecipient})
 	fill(t, q, 5, event.Event{Recipient: "@fine.example", Type: event.Hard, Fault: event.FaultRecipient})
@@ -168,7 +168,7 @@ func (wholeBatches) Send(_ context.Context, batch []event.Event) error {
 }
 
 func TestDeliveryWaitsForABrokenReceiver(t *testing.T) {
-	q := openQueue(t, t.TempDir())
+	q := openTestQueue(t, t.TempDir())
 	fill(t, q, 5, event.Event{Recipient: "@ok.example", Type: event.Hard, Fault: event.FaultRecipient})
 	out := &answering{broken: true, tried: make(chan struct{}, 1)}
 	d, _ := startDelivery(t, q, out)

@@ -45,7 +45,7 @@ func Explain(ctx context.Context, cfg *config.Config, as, version string, files 
 		if parsers.IsMessage(as) {
 			err = x.message()
 		} else {
-			err = inputs.ReadFile(ctx, file, x.lines)
+			err = inputs.ReadFile(ctx, file, 0, x.lines)
 		}
 		if err != nil {
 			return err
@@ -61,7 +61,7 @@ type explainer struct {
 	show func(Explanation) error
 }
 
-func (x *explainer) lines(recs []event.Record, _ int64) error {
+func (x *explainer) lines(recs []event.Record, _ inputs.Spot) error {
 	for i := range recs {
 		x.line++
 		if err := x.record(recs[i]); err != nil {
@@ -137,7 +137,7 @@ func explainReplies(ctx context.Context, cfg *config.Config, files []string, sho
 	}
 	for _, file := range files {
 		line := 0
-		err := inputs.ReadFile(ctx, file, func(recs []event.Record, _ int64) error {
+		err := inputs.ReadFile(ctx, file, 0, func(recs []event.Record, _ inputs.Spot) error {
 			for i := range recs {
 				line++
 				e := event.Event{Diagnostic: string(recs[i].Body)}

@@ -81,6 +81,10 @@ func (s *sink) Commit(ctx context.Context, recs []event.Record, checkpoint map[s
 		return err
 	}
 	batch.Checkpoint = checkpoint
+	return s.put(ctx, batch)
+}
+
+func (s *sink) put(ctx context.Context, batch *queue.Batch) error {
 	result, err := s.store.Commit(ctx, *batch)
 	if err != nil {
 		s.forget()
@@ -116,6 +120,11 @@ func (s *sink) forget() {
 }
 
 func (s *sink) parse(recs []event.Record) (*queue.Batch, error) {
+	b, _, err := s.parseFates(recs)
+	return b, err
+}
+
+func (s *sink) parseFates(recs []event.Record) (*queue.Batch, []event.Fate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := &queue.Batch{Input: s.name, Counts: map[string]uint64{}}
@@ -124,13 +133,16 @@ func (s *sink) parse(recs []event.Record) (*queue.Batch, error) {
 		s.emit, s.noted = s.accept, map[event.Type]uint64{}
 	}
 	read, other := 0, 0
+	fates := make([]event.Fate, len(recs))
 	for i := range recs {
 		s.found, s.when = 0, recs[i].Time
 		p, err := s.parserOf(recs[i].Format)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		before := s.outcomes()
 		s.refuseAll(p.Parse(recs[i], s.emit), recs[i].Body)
+		fates[i] = s.fateSince(before)
 		if s.found == 0 {
 			s.found, other = 1, other+1
 		}
@@ -148,7 +160,7 @@ func (s *sink) parse(recs []event.Record) (*queue.Batch, error) {
 		b.State = p.Changes()
 	}
 	s.batch = nil
-	return b, nil
+	return b, fates, nil
 }
 
 // parserOf gives the parser of a format, made when it is first asked for.

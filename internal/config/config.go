@@ -87,6 +87,9 @@ func Load(path string) (*Config, error) {
 	return Parse(path, data)
 }
 
+// Backfill is the name under which `bouncefeed backfill` keeps its memory and counters; no input may have it.
+const Backfill = "backfill"
+
 // moduleName is what an admin may call an input or output: it keys checkpoints, metrics and log lines.
 var moduleName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)
 
@@ -103,6 +106,8 @@ func Parse(name string, data []byte) (*Config, error) {
 		for _, n := range m {
 			if !moduleName.MatchString(n.Name) {
 				d.fail(n.Value.node, "%q is no usable name: letters, digits, '_', '-' and '.' only, at most 64", n.Name)
+			} else if n.Name == Backfill {
+				d.fail(n.Value.node, "%q is taken by the command of that name: choose another", n.Name)
 			}
 		}
 	}

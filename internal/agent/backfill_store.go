@@ -1,0 +1,185 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/control"
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/queue"
+)
+
+// backfillStore is a store that also remembers how far a backfill came and what its parser knew.
+type backfillStore interface {
+	store
+	State(input string) iter.Seq2[string, []byte]
+	Forget(input string) error
+}
+
+// tally counts what passes on its way to target, and keeps back what lies outside of the wanted time.
+type tally struct {
+	target       store
+	since, until time.Time
+	sum          *BackfillSummary
+}
+
+func (t *tally) Checkpoint(input string) (map[string]string, error) {
+	return t.target.Checkpoint(input)
+}
+
+func (t *tally) Commit(ctx context.Context, b queue.Batch) (queue.Result, error) {
+	b.Input = config.Backfill // its memory and counters are its own
+	inside := b.Events[:0:0]
+	for _, e := range b.Events {
+		if e.Time.Before(t.since) || !t.until.IsZero() && !e.Time.Before(t.until) {
+			t.sum.Outside++
+			b.Counts["ignored/outside"]++
+		} else {
+			inside = append(inside, e)
+		}
+	}
+	all := len(b.Events)
+	b.Events = inside
+	r, err := t.target.Commit(ctx, b)
+	if err != nil {
+		return r, err
+	}
+	t.sum.add(b, r)
+	// The sink pairs the result with all of its events.
+	r.Repeat = append(r.Repeat, make([]bool, all-len(r.Repeat))...)
+	return r, nil
+}
+
+func (s *BackfillSummary) add(b queue.Batch, r queue.Result) {
+	for key, n := range b.Counts {
+		if word, ok := strings.CutPrefix(key, "ignored/"); ok {
+			s.Ignored[word] += n
+		} else if word, ok := strings.CutPrefix(key, "refused/"); ok {
+			s.Refused[word] += n
+		} else if key == "read" {
+			s.Read += n
+		}
+	}
+	for i, repeat := range r.Repeat {
+		if repeat {
+			s.Repeats++
+			continue
+		}
+		e := &b.Events[i]
+		s.Queued++
+		s.Types[string(e.Type)]++
+		s.Reasons[string(e.Reason)]++
+		_, domain, _ := strings.Cut(e.Recipient, "@")
+		if domain = strings.ToLower(domain); len(s.Domains) < maxDomains || s.Domains[domain] > 0 {
+			s.Domains[domain]++
+		} else {
+			s.Domains["…"]++
+		}
+	}
+}
+
+// maxDomains bounds the summary: whoever sends to more has no use for the rest.
+const maxDomains = 10_000
+
+// dryStore shows events instead of storing them; repeats are dropped as the queue would.
+type dryStore struct {
+	seen map[event.Key]bool
+	show func(event.Event) error
+}
+
+func (d *dryStore) Checkpoint(string) (map[string]string, error) { return nil, nil }
+func (d *dryStore) State(string) iter.Seq2[string, []byte]       { return func(func(string, []byte) bool) {} }
+func (d *dryStore) Forget(string) error                          { return nil }
+
+func (d *dryStore) Commit(_ context.Context, b queue.Batch) (queue.Result, error) {
+	r := queue.Result{Repeat: make([]bool, len(b.Events))}
+	for i := range b.Events {
+		keys := b.Events[i].Keys()
+		for _, k := range keys {
+			r.Repeat[i] = r.Repeat[i] || d.seen[k]
+		}
+		for _, k := range keys {
+			d.seen[k] = true
+		}
+		if !r.Repeat[i] {
+			if err := d.show(b.Events[i]); err != nil {
+				return r, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// remoteStore hands batches to the running daemon, which holds the queue file.
+type remoteStore struct{ socket string }
+
+// memory is one entry of a parser's stored state on the wire.
+type memory struct {
+	Key   string `json:"key"`
+	Value []byte `json:"value"`
+}
+
+func (r remoteStore) Checkpoint(string) (checkpoint map[string]string, err error) {
+	err = control.Do(context.Background(), r.socket, "backfill-checkpoint", nil, nil, func(v json.RawMessage) error { return json.Unmarshal(v, &checkpoint) })
+	return checkpoint, err
+}
+
+func (r remoteStore) State(string) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		// A memory that ends early costs the diagnostics of what was deferred before; the bounces are found all the same.
+		control.Do(context.Background(), r.socket, "backfill-memory", nil, nil, func(v json.RawMessage) error {
+			var m memory
+			if err := json.Unmarshal(v, &m); err != nil {
+				return err
+			}
+			if !yield(m.Key, m.Value) {
+				return io.EOF
+			}
+			return nil
+		})
+	}
+}
+
+func (r remoteStore) Forget(string) error {
+	return control.Do(context.Background(), r.socket, "backfill-forget", nil, nil, func(json.RawMessage) error { return nil })
+}
+
+func (r remoteStore) Commit(ctx context.Context, b queue.Batch) (queue.Result, error) {
+	var body bytes.Buffer
+	var result queue.Result
+	if err := gob.NewEncoder(&body).Encode(b); err != nil {
+		return result, err
+	}
+	err := control.Do(ctx, r.socket, "backfill", nil, &body, func(v json.RawMessage) error { return json.Unmarshal(v, &result) })
+	return result, err
+}
+
+// ownedQueue is the queue of a daemon that does not run. Root must not leave it files that it can't open.
+type ownedQueue struct {
+	*queue.Queue
+	path string
+}
+
+func (q ownedQueue) close() error {
+	err := q.Close()
+	if os.Geteuid() != 0 {
+		return err
+	}
+	dir, serr := os.Stat(filepath.Dir(q.path))
+	if serr != nil {
+		return errors.Join(err, serr)
+	}
+	owner := dir.Sys().(*syscall.Stat_t)
+	return errors.Join(err, os.Chown(q.path, int(owner.Uid), int(owner.Gid)))
+}
