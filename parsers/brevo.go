@@ -43,8 +43,12 @@ func (b *brevo) tell(give func(notice) error) error {
 	if !known { // request, opened, click, unsubscribed
 		return nil
 	}
-	return give(notice{
+	n := notice{
 		Event:   event.Event{Recipient: b.Email, Sender: b.Sender, MessageID: b.MessageID, Diagnostic: b.Reason},
 		meaning: m, at: cmp.Or(b.At, b.Sent), carried: []json.RawMessage{b.Custom},
-	})
+	}
+	if b.Event == "blocked" { // Brevo's own words, "due to blacklist user", and no server's
+		n.Diagnostic = ""
+	}
+	return give(n)
 }

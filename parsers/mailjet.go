@@ -53,14 +53,17 @@ var mailjetErrors = meanings{
 
 func (m *mailjet) tell(give func(notice) error) error {
 	n := notice{
-		Event: event.Event{Recipient: m.Email, MessageID: string(m.MessageID), Diagnostic: cmp.Or(m.Comment, m.Error)},
+		Event: event.Event{Recipient: m.Email, MessageID: string(m.MessageID), Diagnostic: m.Comment},
 		at:    m.At, carried: []json.RawMessage{m.Payload, m.CustomID},
 	}
 	switch m.Event {
 	case "bounce", "blocked":
 		known := false
-		if n.meaning, known = mailjetErrors[strings.ToLower(m.Error)]; !known && m.Hard == "true" {
-			n.hint = event.UserUnknown
+		if n.meaning, known = mailjetErrors[strings.ToLower(m.Error)]; !known {
+			n.Diagnostic = cmp.Or(m.Comment, m.Error)
+			if m.Hard == "true" {
+				n.hint = event.UserUnknown
+			}
 		}
 		// Mailjet's own list of addresses that bounced often is "blocked", too, and says "hard_bounce" beside it.
 		n.soft = n.soft || m.Event == "blocked" || m.About == "spam"

@@ -77,6 +77,9 @@ func (p *postal) tell(give func(notice) error) error {
 	if p.Event == "MessageBounced" {
 		about = p.Payload.Original
 	}
+	if m.kind == "" && strings.Contains(p.Payload.Details, "number of delivery attempts") {
+		m = meaning{hint: event.Expired, soft: true}
+	}
 	return give(notice{
 		Event: event.Event{
 			Recipient: about.To, Sender: about.From, MessageID: about.MessageID,
