@@ -8,7 +8,8 @@ import (
 
 // CommitFates implements inputs.FateSink.
 func (s *sink) CommitFates(ctx context.Context, recs []event.Record, checkpoint func([]event.Fate) map[string]string) error {
-	batch, fates, err := s.parseFates(recs)
+	fates := make([]event.Fate, len(recs))
+	batch, err := s.parseFates(recs, fates)
 	if err != nil {
 		return err
 	}

@@ -120,11 +120,11 @@ func (s *sink) forget() {
 }
 
 func (s *sink) parse(recs []event.Record) (*queue.Batch, error) {
-	b, _, err := s.parseFates(recs)
-	return b, err
+	return s.parseFates(recs, nil)
 }
 
-func (s *sink) parseFates(recs []event.Record) (*queue.Batch, []event.Fate, error) {
+// parseFates parses recs and tells what becomes of each, in fates, which is as long or nil.
+func (s *sink) parseFates(recs []event.Record, fates []event.Fate) (*queue.Batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := &queue.Batch{Input: s.name, Counts: map[string]uint64{}}
@@ -133,16 +133,20 @@ func (s *sink) parseFates(recs []event.Record) (*queue.Batch, []event.Fate, erro
 		s.emit, s.noted = s.accept, map[event.Type]uint64{}
 	}
 	read, other := 0, 0
-	fates := make([]event.Fate, len(recs))
 	for i := range recs {
 		s.found, s.when = 0, recs[i].Time
 		p, err := s.parserOf(recs[i].Format)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		before := s.outcomes()
+		var before outcomes
+		if fates != nil {
+			before = s.outcomes()
+		}
 		s.refuseAll(p.Parse(recs[i], s.emit), recs[i].Body)
-		fates[i] = s.fateSince(before)
+		if fates != nil {
+			fates[i] = s.fateSince(before)
+		}
 		if s.found == 0 {
 			s.found, other = 1, other+1
 		}
@@ -160,7 +164,7 @@ func (s *sink) parseFates(recs []event.Record) (*queue.Batch, []event.Fate, erro
 		b.State = p.Changes()
 	}
 	s.batch = nil
-	return b, fates, nil
+	return b, nil
 }
 
 // parserOf gives the parser of a format, made when it is first asked for.
