@@ -213,7 +213,7 @@ var postfixShapes = [...]postfixShape{
 	{"client=", roleIntake, (*postfix).readClient},
 	{"removed", roleQueue | roleSuper, (*postfix).readRemoved},
 	{"uid=", rolePickup, (*postfix).readPickup},
-	{"info: header X-Listmonk-", roleCleanup, (*postfix).readHeader},
+	{"info: header ", roleCleanup, (*postfix).readHeader},
 	{"requeued", roleSuper, (*postfix).readRequeued},
 }
 

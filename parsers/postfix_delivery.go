@@ -165,6 +165,7 @@ func (p *postfix) report(l *postfixLine, m *postfixMessage, o *postfixOutcome, k
 }
 
 // correlate finds the subscriber and the campaign: in logged header fields, in the Message-ID, in the envelope sender.
+// Of several recipients one may be an archive's (always_bcc): what fails for it must not count against the subscriber.
 func (p *postfix) correlate(e *event.Event, m *postfixMessage) {
 	links := m.link()
 	e.CampaignUUID, e.SubscriberUUID = links.campaign, links.subscriber
@@ -181,6 +182,16 @@ func (p *postfix) correlate(e *event.Event, m *postfixMessage) {
 			e.Evidence = evidenceVERP
 		}
 	}
+	if m.has(msgSeveral) {
+		e.SubscriberUUID = ""
+	}
+}
+
+// namesSubscriber says whether there is anything for correlate to find.
+func (p *postfix) namesSubscriber(m *postfixMessage) bool {
+	e := event.Event{MessageID: cleanPostfixID(m.id), Sender: m.sender}
+	p.correlate(&e, m)
+	return e.Evidence != ""
 }
 
 // cleanPostfixID takes the angle brackets off a logged Message-ID; "" for what is more, or less, than one.

@@ -29,6 +29,12 @@ func (p *postfix) parent(m *postfixMessage) *postfixMessage {
 func (p *postfix) handedOn(l *postfixLine, m *postfixMessage, d *postfixDelivery) bool {
 	if id := queuedAs(d.reason); id != nil {
 		if next := p.other(l, id); next != nil && next != m && next.id == m.id && m.id != "" {
+			if bytes.HasPrefix(d.reason, []byte(postfixForwarded)) {
+				if next.has(msgSender) && next.sender != m.sender {
+					return false // from owner-LIST
+				}
+				next.flags |= msgForwarded
+			}
 			p.link(next, m, d)
 			return true
 		}
@@ -105,6 +111,12 @@ func (m *postfixMessage) ids() (origin string, others []string) {
 		return own, nil
 	}
 	return links.origin, append(slices.Clone(links.others), own)
+}
+
+// disown undoes inherit: m turned out to be a mailing list's, sent by owner-LIST. What fails of it is no bounce of ours.
+func (m *postfixMessage) disown() {
+	m.links = nil
+	m.flags &^= msgForwarded
 }
 
 // alias gives the address that the sender knows for a recipient, where an alias was resolved before the filter.

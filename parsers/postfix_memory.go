@@ -30,6 +30,8 @@ const (
 	msgActive                 // deliveries under way and nothing told of them yet but re-injection
 	msgReinjected             // came back under another queue id
 	msgRequeued               // postsuper -r: comes back under another queue id
+	msgForwarded              // a copy made by local(8)
+	msgSeveral                // has more than one recipient: what it says of a subscriber may be another's
 )
 
 // A postfixMessage is what the log told of one queue file.
@@ -304,6 +306,19 @@ func (p *postfixMemory) forget(m *postfixMessage) {
 	if !changed && len(p.free) < postfixMaxFree { // else p.changed still names it
 		p.free = append(p.free, m)
 	}
+}
+
+// retire keeps of a message that is gone only whose it was, in case it comes back under another queue id later.
+func (p *postfixMemory) retire(m *postfixMessage) {
+	p.list(m).remove(m)
+	if m.has(msgQueued) {
+		p.waiting++
+	}
+	p.size -= m.size
+	m.size, m.flags = 0, m.flags&(msgStored|msgChanged|msgFirst|msgForeign)
+	m.sender, m.pending, m.links = "", nil, nil
+	p.arriving.add(m)
+	p.touch(m, m.seen)
 }
 
 // isDue says whether bound has something to do at a time.

@@ -14,11 +14,29 @@ import (
 //
 //	8F7BAA2E332: client=mail.example.org[192.0.2.7], sasl_method=PLAIN, sasl_username=listmonk
 func (p *postfix) readClient(l *postfixLine, _ func(event.Event)) error {
-	m := p.memory.open(l)
-	if p.isForeign(l.text[len("client="):]) {
+	foreign := p.fromForeign(l, l.text[len("client="):])
+	if m := p.memory.open(l); foreign {
 		m.flags |= msgForeign
 	}
 	return nil
+}
+
+// fromForeign says whether a message comes from a client that is not ours. A filter may have told who it got it from
+// (XFORWARD); only hosts that the admin named in smtpd_authorized_xforward_hosts can.
+//
+//	client=localhost[127.0.0.1], orig_queue_id=8F7BAA2E332, orig_client=unknown[192.0.2.7]
+func (p *postfix) fromForeign(l *postfixLine, client []byte) bool {
+	client, orig, _ := bytes.Cut(client, []byte(", orig_"))
+	if id, ok := bytes.CutPrefix(orig, []byte("queue_id=")); ok {
+		if m := p.other(l, id[:queueIDLength(id)]); m != nil {
+			return m.has(msgForeign)
+		}
+		_, orig, _ = bytes.Cut(orig, []byte(", orig_"))
+	}
+	if first, ok := bytes.CutPrefix(orig, []byte("client=")); ok {
+		client = first
+	}
+	return p.isForeign(client)
 }
 
 // isForeign says whether a client neither logged in nor is of our own networks.
@@ -101,18 +119,20 @@ func (p *postfix) setSender(m *postfixMessage, sender []byte) {
 }
 
 // readMessageID reads cleanup's line. A message forwarded by local(8), a bounce and a probe have no line before it.
-// The text is a stranger's, to the end of the line.
+// The text is a stranger's, to the end of the line. Of several Message-IDs the first counts, as in the bounce.
 //
 //	8F7BAA2E332: message-id=<ZlW4wWXqeQrNMbeNx05JI8Mg@example.org>
 func (p *postfix) readMessageID(l *postfixLine, _ func(event.Event)) error {
 	m := p.memory.find(&l.key, l.instance)
 	switch {
-	case m == nil || m.has(msgQueued) || m.id != "":
+	case m == nil || m.has(msgQueued):
 		m = p.memory.open(l)
+	case m.id != "":
+		return nil
 	default:
 		p.memory.setInstance(m, l.instance)
 	}
-	id := l.text[len("message-id="):]
+	id := bytes.TrimSpace(l.text[len("message-id="):])
 	p.memory.setID(m, string(id[:min(len(id), postfixMaxMessageID)]))
 	if !m.has(msgFirst) {
 		if old := p.memory.firsts[m.id]; old != nil && old.has(msgRequeued) {
@@ -126,12 +146,19 @@ func (p *postfix) readMessageID(l *postfixLine, _ func(event.Event)) error {
 const postfixMaxMessageID = 998 // bytes; RFC 5322 §2.1.1
 
 // readHeader reads what header_checks with INFO log. Only a UUID counts, and only from a client of ours (see report).
+// A field's name may come in any case, and "?" stands where the field was folded.
 // The all-zero UUID of a test message is kept like any other: the agent drops such reports.
 //
 //	8F7BAA2E332: info: header X-Listmonk-Campaign: ef7c986e-… from localhost[127.0.0.1]; from=<…> to=<…> proto=ESMTP helo=<…>
 func (p *postfix) readHeader(l *postfixLine, _ func(event.Event)) error {
-	name, value, _ := bytes.Cut(l.text[len("info: header X-Listmonk-"):], []byte(": "))
-	if len(value) < uuidLength+len(" from ") || !isUUID(string(value[:uuidLength])) || !bytes.HasPrefix(value[uuidLength:], []byte(" from ")) {
+	name, value, _ := bytes.Cut(l.text[len("info: header "):], []byte(":"))
+	isCampaign := bytes.EqualFold(name, []byte("X-Listmonk-Campaign"))
+	if !isCampaign && !bytes.EqualFold(name, []byte("X-Listmonk-Subscriber")) {
+		return nil
+	}
+	value = bytes.TrimLeft(value, " ?")
+	if len(value) < uuidLength || !isUUID(string(value[:uuidLength])) ||
+		!bytes.HasPrefix(bytes.TrimLeft(value[uuidLength:], " ?"), []byte("from ")) {
 		return nil
 	}
 	m := p.memory.find(&l.key, l.instance)
@@ -139,10 +166,9 @@ func (p *postfix) readHeader(l *postfixLine, _ func(event.Event)) error {
 		m = p.memory.open(l)
 	}
 	uuid := strings.ToLower(string(value[:uuidLength]))
-	switch string(name) {
-	case "Campaign":
+	if isCampaign {
 		m.extra().campaign = uuid
-	case "Subscriber":
+	} else {
 		m.extra().subscriber = uuid
 	}
 	p.memory.touch(m, l.seen)
@@ -156,6 +182,7 @@ func (p *postfix) readHeader(l *postfixLine, _ func(event.Event)) error {
 func (p *postfix) readQueue(l *postfixLine, emit func(event.Event)) error {
 	sender, rest, err := scanAngle(l.text[len("from="):])
 	m := p.memory.find(&l.key, l.instance)
+	recipients, ok := 0, false
 	if err == nil {
 		switch string(rest) {
 		case ", status=expired, returned to sender", ", status=force-expired, returned to sender":
@@ -164,7 +191,7 @@ func (p *postfix) readQueue(l *postfixLine, emit func(event.Event)) error {
 			}
 			return nil
 		}
-		if !isQueueActive(rest) {
+		if recipients, ok = readQueueActive(rest); !ok {
 			err = event.Refuse(WhyTwoReadings, "not the queue manager's words behind the sender")
 		}
 	}
@@ -174,28 +201,39 @@ func (p *postfix) readQueue(l *postfixLine, emit func(event.Event)) error {
 	if err != nil {
 		sender = nil // no sender of ours: nothing is reported of this message
 	}
+	if recipients > 1 {
+		m.flags |= msgSeveral
+	}
+	p.takeUp(l, m, sender)
+	return err
+}
+
+// takeUp notes that the queue manager begins to deliver m.
+func (p *postfix) takeUp(l *postfixLine, m *postfixMessage, sender []byte) {
 	if !m.has(msgQueued) {
 		p.memory.setInstance(m, l.instance)
 		p.memory.setQueued(m)
+	}
+	if m.has(msgForwarded) && m.sender != string(sender) {
+		m.disown()
 	}
 	if m.link().origin == "" { // a content filter may have changed it: the original's is kept
 		p.setSender(m, sender)
 	}
 	m.flags |= msgActive
 	m.active = l.at
-	if parent := p.parent(m); parent != nil {
-		m.flags |= parent.flags & msgForeign // the filter is of our networks, but not who wrote the message
-		if !parent.has(msgReinjected) {
-			parent.flags |= msgReinjected
-			p.memory.touch(parent, parent.seen)
-		}
+	if first := p.memory.firsts[m.id]; first != nil && m.id != "" {
+		m.flags |= first.flags & msgForeign // the filter is of our networks, but not who wrote the message
+	}
+	if parent := p.parent(m); parent != nil && !parent.has(msgReinjected) {
+		parent.flags |= msgReinjected
+		p.memory.touch(parent, parent.seen)
 	}
 	p.memory.touch(m, l.seen)
-	return err
 }
 
-// isQueueActive reads ", size=979, nrcpt=1 (queue active)", and nothing behind.
-func isQueueActive(b []byte) bool {
+// readQueueActive reads ", size=979, nrcpt=1 (queue active)", and nothing behind.
+func readQueueActive(b []byte) (recipients int, ok bool) {
 	for _, word := range []string{", size=", ", nrcpt="} {
 		rest, ok := bytes.CutPrefix(b, []byte(word))
 		n := 0
@@ -203,11 +241,11 @@ func isQueueActive(b []byte) bool {
 			n++
 		}
 		if !ok || n == 0 {
-			return false
+			return 0, false
 		}
-		b = rest[n:]
+		recipients, b = decimal(rest[:n]), rest[n:]
 	}
-	return string(b) == " (queue active)"
+	return recipients, string(b) == " (queue active)"
 }
 
 // readRemoved: the queue manager has deleted the queue file, or postsuper -d has.
@@ -228,7 +266,11 @@ func (p *postfix) readRemoved(l *postfixLine, _ func(event.Event)) error {
 		links.passed = append(links.passed, m.key.String())
 		p.memory.touch(parent, parent.seen)
 	}
-	p.memory.forget(m)
+	if m.has(msgForeign) && m.has(msgFirst) && p.namesSubscriber(m) {
+		p.memory.retire(m)
+	} else {
+		p.memory.forget(m)
+	}
 	return nil
 }
 

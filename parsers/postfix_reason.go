@@ -18,6 +18,7 @@ type postfixOutcome struct {
 const (
 	postfixMaxDiagnostic = 1 << 10 // bytes
 	postfixSuspended     = "delivery temporarily suspended: "
+	postfixForwarded     = "forwarded as "
 )
 
 // outcome keeps of d what the report needs.
@@ -85,7 +86,7 @@ func beforeBracket(b []byte) []byte {
 
 // replyStatus is the enhanced status code behind the reply code: "550 5.1.1 …", "550-5.1.1 …".
 func replyStatus(words []byte) string {
-	if len(words) > 4 && isDigit(words[0]) && isDigit(words[2]) {
+	if len(words) > 4 && isDigit(words[0]) && isDigit(words[1]) && isDigit(words[2]) {
 		words = words[4:]
 	}
 	return string(words[:statusLength3(words)])
@@ -97,7 +98,7 @@ func replyStatus(words []byte) string {
 //	forwarded as 93E16A2E421
 func queuedAs(reason []byte) []byte {
 	if !bytes.Contains(reason, []byte("queued as ")) {
-		if id, ok := bytes.CutPrefix(reason, []byte("forwarded as ")); ok {
+		if id, ok := bytes.CutPrefix(reason, []byte(postfixForwarded)); ok {
 			return id[:queueIDLength(id)]
 		}
 		return nil
