@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -61,9 +62,10 @@ func (p *nativePost) event(now time.Time) (event.Event, error) {
 		e := p.Event
 		return e, keepOwn(&e)
 	}
-	e := event.Event{Recipient: strings.TrimSpace(p.Email), Type: p.Type, Time: now, Rule: "as-given"}
-	keepUUID(&e.SubscriberUUID, p.SubscriberUUID)
-	keepUUID(&e.CampaignUUID, p.CampaignUUID)
+	e := event.Event{
+		Recipient: strings.TrimSpace(p.Email), SubscriberUUID: asUUID(p.SubscriberUUID), CampaignUUID: asUUID(p.CampaignUUID),
+		Type: p.Type, Time: now, Rule: "as-given",
+	}
 	switch {
 	case !e.Type.Reported():
 		return e, event.Refuse(WhyMalformed, "type is none of hard, soft and complaint")
@@ -98,7 +100,11 @@ func (p *nativePost) meta() []byte {
 	if json.Unmarshal(p.Meta, &inString) == nil {
 		return []byte(inString)
 	}
-	return p.Meta
+	var compact bytes.Buffer
+	if json.Compact(&compact, p.Meta) != nil {
+		return p.Meta
+	}
+	return compact.Bytes()
 }
 
 // ownMeta is what another bouncefeed's listmonk output says in meta.

@@ -47,6 +47,7 @@ func (*standard) Parse(rec event.Record, emit func(event.Event)) error {
 
 // keepOwn completes an event that another bouncefeed made, or refuses what is none.
 func keepOwn(e *event.Event) error {
+	e.SubscriberUUID, e.CampaignUUID = asUUID(e.SubscriberUUID), asUUID(e.CampaignUUID)
 	switch {
 	case !event.IsID(e.ID):
 		return event.Refuse(WhyMalformed, "id is not of an event: 32 hexadecimal digits")
@@ -64,12 +65,6 @@ func keepOwn(e *event.Event) error {
 	}
 	if e.Code < 200 || e.Code > 599 {
 		e.Code = 0
-	}
-	if !isUUID(e.SubscriberUUID) {
-		e.SubscriberUUID = ""
-	}
-	if !isUUID(e.CampaignUUID) {
-		e.CampaignUUID = ""
 	}
 	e.ProviderID = "bouncefeed:" + e.ID
 	// The name of the host whose queue id this is does not come along, and queue ids without it are not unique.

@@ -290,7 +290,15 @@ func ours(e *event.Event, get func(name string) string) {
 }
 
 func keepUUID(place *string, s string) {
-	if s = strings.ToLower(strings.TrimSpace(s)); *place == "" && isUUID(s) {
-		*place = s
+	if *place == "" {
+		*place = asUUID(s)
 	}
+}
+
+// asUUID is s in lower case, "" if it is no UUID.
+func asUUID(s string) string {
+	if s = strings.ToLower(strings.TrimSpace(s)); isUUID(s) {
+		return s
+	}
+	return ""
 }
