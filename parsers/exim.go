@@ -2,7 +2,6 @@ package parsers
 
 import (
 	"bytes"
-	"strings"
 	"time"
 
 	"bouncefeed/internal/config"
@@ -149,13 +148,6 @@ func (x *exim) readLink(q *postfixLine, id, text []byte) {
 		links.campaign, links.subscriber = c, s
 	}
 	x.memory.touch(m, q.seen)
-}
-
-func uuidOrNone(b []byte) string {
-	if len(b) == uuidLength && isUUID(string(b)) {
-		return strings.ToLower(string(b))
-	}
-	return ""
 }
 
 // readDelivery reads what became of one recipient: kind is Delivered, Delayed or, for a failure, none.

@@ -161,3 +161,33 @@ func octal(b []byte) (byte, bool) {
 	}
 	return (b[1]-'0')<<6 | (b[2]-'0')<<3 | (b[3] - '0'), true
 }
+
+// setUUIDs takes over a campaign and a subscriber that were logged beside the message, or stand in its Message-ID.
+func setUUIDs(e *event.Event, campaign, subscriber string) {
+	e.CampaignUUID, e.SubscriberUUID = uuidOrNone([]byte(campaign)), uuidOrNone([]byte(subscriber))
+	if e.SubscriberUUID == "" {
+		if campaign, subscriber := messageIDUUIDs(e.MessageID); subscriber != "" {
+			e.CampaignUUID, e.SubscriberUUID = campaign, subscriber
+		}
+	}
+	if e.SubscriberUUID != "" || e.CampaignUUID != "" {
+		e.Evidence = evidenceUUID
+	}
+}
+
+func uuidOrNone(b []byte) string {
+	if len(b) == uuidLength && isUUID(string(b)) {
+		return strings.ToLower(string(b))
+	}
+	return ""
+}
+
+// complete finds the subscriber in the envelope sender, where nothing else names it.
+func (v verp) complete(e *event.Event) {
+	if e.SubscriberUUID != "" {
+		return
+	}
+	if e.SubscriberUUID = v.subscriber(e.Sender); e.SubscriberUUID != "" {
+		e.Evidence = evidenceVERP
+	}
+}

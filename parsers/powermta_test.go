@@ -1,0 +1,101 @@
+package parsers
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+)
+
+// A restart in the middle of a file does not forget what its columns are.
+func TestPowermtaState(t *testing.T) {
+	in := "testdata/powermta/01-header.in"
+	data, err := os.ReadFile(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	breakOffEverywhere(t, "powermta", in, strings.Split(string(data), "\n"))
+}
+
+func fuzzRecords(f *testing.F, kind string) {
+	inputs, _ := filepath.Glob("testdata/" + kind + "/*.in")
+	if len(inputs) == 0 {
+		f.Fatal("no inputs")
+	}
+	for _, in := range inputs {
+		data, err := os.ReadFile(in)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+		for line := range bytes.SplitSeq(data, []byte("\n")) {
+			f.Add(line)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := Modules.Build(config.Env{}, config.Section{Type: kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := map[string][]byte{}
+		for line := range bytes.SplitSeq(data, []byte("\n")) {
+			for _, e := range tellLog(t, p, string(line)).events {
+				if checkRecipient([]byte(e.Recipient)) != nil || len(e.Diagnostic) > postfixMaxDiagnostic+8 {
+					t.Errorf("%+v", e)
+				}
+			}
+			if s, ok := p.(Stateful); ok {
+				applyChanges(store, s.Changes())
+			}
+		}
+		if s, ok := p.(Stateful); ok {
+			if err := s.Load(maps.All(store)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func FuzzPowermta(f *testing.F) { fuzzRecords(f, "powermta") }
+func FuzzKumomta(f *testing.F)  { fuzzRecords(f, "kumomta") }
+
+func writePowermtaLoad(w io.Writer, messages int) (lines, bounces int) {
+	for i := range messages {
+		kind, said := "d", "smtp;250 ok"
+		if i%100 < 3 {
+			bounces++
+			kind, said = "b", "smtp;550 5.1.1 Recipient address rejected: User unknown in virtual mailbox table"
+		}
+		fmt.Fprintf(w, "%s,2026-03-01 08:00:01+0000,2026-03-01 08:00:00+0000,list@news.example,u%d@example.net,,failed,5.1.1 (bad destination mailbox address),%s,mx1.example.net (192.0.2.10),bad-mailbox,smtp,app (127.0.0.1),smtp,198.51.100.1,192.0.2.10,\"ENHANCEDSTATUSCODES,PIPELINING\",2841,v1,job7,,example.net/v1,pool1\n", kind, i, said)
+	}
+	return messages, bounces
+}
+
+func BenchmarkPowermta(b *testing.B) { benchmarkLog(b, "powermta", writePowermtaLoad) }
+
+// BenchmarkKumomta reads bounces, of which other benchmarks have few: nothing in such a log is cheap to pass over.
+func BenchmarkKumomta(b *testing.B) {
+	data, err := os.ReadFile("testdata/kumomta/01-records.in")
+	if err != nil {
+		b.Fatal(err)
+	}
+	line := bytes.Split(data, []byte("\n"))[1]
+	p, err := Modules.Build(config.Env{}, config.Section{Type: "kumomta"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(line)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.Parse(event.Record{Time: goldenTime, Body: line}, func(event.Event) {}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
