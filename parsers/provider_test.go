@@ -54,7 +54,7 @@ func TestTimeOf(t *testing.T) {
 func TestWhatTheProvidersWordsMean(t *testing.T) {
 	for _, table := range []meanings{
 		postmarkTypes, mailgunReasons, brevoEvents, forwardEmailCategories, lettermintEvents, azureStatuses, postalEvents,
-		mailjetErrors, resendBounces, sparkPostClasses, mailerSendTypes,
+		mailjetErrors, sparkPostClasses, mailerSendTypes,
 	} {
 		for word, m := range table {
 			typ, fault, known := m.hint.Outcome()

@@ -3,7 +3,6 @@ package parsers
 import (
 	"cmp"
 	"encoding/json"
-	"strings"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
@@ -39,16 +38,6 @@ type resend struct {
 	} `json:"data"`
 }
 
-// What a bounce's subType means, and where that says nothing, its type. Both are Amazon SES's words.
-var resendBounces = meanings{
-	"mailboxfull":              {hint: event.MailboxFull},
-	"messagetoolarge":          {hint: event.MessageTooBig},
-	"contentrejected":          {hint: event.Content, soft: true},
-	"attachmentrejected":       {hint: event.Content, soft: true},
-	"onaccountsuppressionlist": {hint: event.RecipientFiltered, soft: true},
-	"permanent":                {hint: event.UserUnknown},
-}
-
 func (r *resend) tell(give func(notice) error) error {
 	d := &r.Data
 	n := notice{
@@ -57,13 +46,10 @@ func (r *resend) tell(give func(notice) error) error {
 	}
 	switch r.Type {
 	case "email.bounced":
-		known := false
-		if n.meaning, known = resendBounces[strings.ToLower(d.Bounce.SubType)]; !known {
-			n.meaning = resendBounces[strings.ToLower(d.Bounce.Type)]
-		}
+		n.meaning = sesBounce(d.Bounce.Type, d.Bounce.SubType) // Resend sends by SES
 	case "email.failed":
 	case "email.suppressed":
-		n.meaning = resendBounces["onaccountsuppressionlist"]
+		n.meaning = meaning{hint: event.RecipientFiltered, soft: true}
 	case "email.complained":
 		n.kind = event.Complaint
 	case "email.delivery_delayed":
