@@ -26,6 +26,7 @@ type syslogLine struct {
 //	Nov 22 06:47:42 2026 mail postfix/smtp[828]: …                             a year behind the time
 //	2026-11-22T06:47:42.581177+00:00 mail postfix/smtp[828]: …                 RFC 3339
 //	2026-11-22T06:47:42.581177+00:00 INFO    postfix/smtp[828]: …              container images: a level, no host
+//	2026-11-22T06:47:42.581177Z stdout F Nov 22 06:47:42 mail postfix/smtp[1]: …  container runtimes' own files (CRI)
 //	Nov 22 06:47:42 mail postfix/smtp[828]: [ID 197553 mail.info] …            Solaris
 //	<22>1 2026-11-22T06:47:42.581177+00:00 mail postfix 828 - -  …             RFC 5424
 //
@@ -56,7 +57,18 @@ func splitSyslog(rec *event.Record, l *syslogLine) bool {
 		}
 	}
 	b = l.cutStamp(b)
-	return b != nil && l.cutTag(b)
+	return b != nil && l.cutTag(withoutSecondStamp(b))
+}
+
+// withoutSecondStamp takes off the time that a program in a container wrote behind the one its runtime wrote, which is
+// exact and has a zone.
+func withoutSecondStamp(b []byte) []byte {
+	b = bytes.TrimPrefix(bytes.TrimPrefix(b, []byte("stdout F ")), []byte("stderr F "))
+	var second syslogLine
+	if rest := second.cutStamp(b); rest != nil {
+		return rest
+	}
+	return b
 }
 
 func trimLineEnd(b []byte) []byte {
@@ -190,18 +202,20 @@ func behindStructuredData(b []byte) []byte {
 
 // resolution is what the stamp is exact to.
 func (l *syslogLine) resolution() time.Duration {
-	if l.when.IsZero() && bytes.IndexByte(l.stamp, '.') < 0 {
+	if l.when.IsZero() && !bytes.ContainsAny(l.stamp, ".,") {
 		return time.Second
 	}
 	return time.Millisecond
 }
 
-// isLevel knows the words between time and tag that are no host: "INFO", "mail.info", "<mail.info>".
+// isLevel knows the words between time and tag that are no host: "INFO", "mail.info", "<mail.info>", "<2.6>".
 func isLevel(word []byte) bool {
+	if word[0] == '<' && word[len(word)-1] == '>' {
+		return true
+	}
 	switch string(word) {
 	case "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERR", "ERROR", "CRIT", "CRITICAL", "ALERT", "EMERG", "FATAL",
-		"mail.debug", "mail.info", "mail.notice", "mail.warn", "mail.warning", "mail.err", "mail.crit",
-		"<mail.debug>", "<mail.info>", "<mail.notice>", "<mail.warn>", "<mail.warning>", "<mail.err>", "<mail.crit>":
+		"mail.debug", "mail.info", "mail.notice", "mail.warn", "mail.warning", "mail.err", "mail.crit":
 		return true
 	}
 	return false
