@@ -26,7 +26,10 @@ func init() { register("kumomta", kumomtaConfig{VERP: defaultVERP}, buildKumomta
 //	{"type":"Bounce","id":"1d98076abbbc11ed940250ebf67f93bd","sender":"bounce@example.org","recipient":"jo@example.net",
 //	 "response":{"code":550,"enhanced_code":{"class":5,"subject":1,"detail":1},"content":"user unknown"},
 //	 "peer_address":{"name":"mx.example.net","addr":"192.0.2.1"},"timestamp":1795330862,"bounce_classification":"InvalidRecipient",…}
+//
+// A hook may post several in one array.
 type kumomta struct {
+	jsonBody
 	verp verp
 	host string
 }
@@ -36,12 +39,18 @@ func buildKumomta(env config.Env, section config.Section, c *kumomtaConfig) (Par
 	if err != nil {
 		return nil, section.Errorf("verp", "%v", err)
 	}
-	return &kumomta{v, env.Host}, nil
+	return &kumomta{verp: v, host: env.Host}, nil
 }
 
 // Parse implements Parser.
 func (p *kumomta) Parse(rec event.Record, emit func(event.Event)) error {
-	body := trimLineEnd(rec.Body)
+	if rec.Meta[event.MetaMethod] != "" {
+		return eachItem(rec.Body, func(item []byte) error { return p.record(item, rec.Time, emit) })
+	}
+	return p.record(trimLineEnd(rec.Body), rec.Time, emit)
+}
+
+func (p *kumomta) record(body []byte, read time.Time, emit func(event.Event)) error {
 	if len(body) == 0 || body[0] != '{' || bytes.HasPrefix(body, []byte(`{"type":"Reception"`)) { // half of all records
 		return nil
 	}
@@ -51,7 +60,7 @@ func (p *kumomta) Parse(rec event.Record, emit func(event.Event)) error {
 	}
 	return r.tell(func(e event.Event) {
 		if e.Host = p.host; e.Time.IsZero() {
-			e.Time = rec.Time
+			e.Time = read
 		}
 		p.verp.complete(&e)
 		emit(e)

@@ -377,3 +377,34 @@ func TestAzureAnswersTheHandshake(t *testing.T) {
 		t.Errorf("%q, %v", rec.Meta[event.MetaAnswer], err)
 	}
 }
+
+// A log hook posts the records that the log holds line by line.
+func TestKumomtaByHTTP(t *testing.T) {
+	data, err := os.ReadFile("testdata/kumomta/01-records.in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := build(t, "kumomta")
+	if _, web := p.(Web); !web {
+		t.Fatal("does not come by HTTP")
+	}
+	var want []event.Event
+	var posted [][]byte
+	for line := range bytes.Lines(data) {
+		if line = bytes.TrimSpace(line); json.Valid(line) && line[0] == '{' {
+			events, _ := parseBody(p, line)
+			want = append(want, events...)
+			posted = append(posted, line)
+		}
+	}
+	posted = append(posted, []byte(`{"type":"Bounce","TYPE":"Delivery"}`))
+	var got []event.Event
+	rec := event.Record{Time: goldenTime, Body: batch(posted...), Meta: map[string]string{event.MetaMethod: "POST"}}
+	err = p.Parse(rec, func(e event.Event) { got = append(got, e) })
+	if words := refusals(t, err); len(words) == 0 || words[len(words)-1] != WhyTwoReadings {
+		t.Errorf("refused %v", words)
+	}
+	if len(want) == 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d events, by line %d", len(got), len(want))
+	}
+}
