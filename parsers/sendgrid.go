@@ -72,11 +72,7 @@ func (s *sendgrid) Verify(_ context.Context, rec event.Record) error {
 	sum := h.Sum(nil)
 	for _, key := range s.keys {
 		if ecdsa.VerifyASN1(key, sum, signature) {
-			signed, err := headerTime(timestamp)
-			if err != nil {
-				return err
-			}
-			return fresh(signed, rec)
+			return freshAt(timestamp, rec)
 		}
 	}
 	return event.Refuse(WhyBadSignature, "the signature is made with another key, or the body was changed")

@@ -79,13 +79,13 @@ func unixTime(s string) (t time.Time, ok bool) {
 	return time.Unix(int64(whole), int64(part*1e9)).UTC(), true
 }
 
-// headerTime reads a header that holds the Unix time of the signature.
-func headerTime(value string) (time.Time, error) {
-	t, ok := unixTime(value)
+// freshAt is fresh for the Unix time that stands beside a signature.
+func freshAt(timestamp string, rec event.Record) error {
+	signed, ok := unixTime(timestamp)
 	if !ok {
-		return t, event.Refuse(WhyStale, "no Unix time beside the signature")
+		return event.Refuse(WhyStale, "no Unix time beside the signature")
 	}
-	return t, nil
+	return fresh(signed, rec)
 }
 
 // A signer makes the code that a request should carry, of what is signed, for one key.
