@@ -2,7 +2,6 @@ package inputs
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -85,7 +84,7 @@ func (p *pop3Input) Run(ctx context.Context, sink Sink) error {
 // poll is one session. again says that there is more to read than one session takes. A session that works is told to
 // the sink by a Commit, be it an empty one, if tell says so.
 func (p *pop3Input) poll(ctx context.Context, sink Sink, tell bool) (again bool, err error) {
-	state, err := loadPOP3State(sink)
+	batch, err := newMailBatch(&p.mailbox, sink)
 	if err != nil {
 		return false, err
 	}
@@ -94,8 +93,9 @@ func (p *pop3Input) poll(ctx context.Context, sink Sink, tell bool) (again bool,
 		return false, err
 	}
 	defer s.close()
-	s.sink, s.state, s.changed = sink, state, tell
-	return s.read(ctx)
+	batch.changed = tell
+	s.mailBatch = batch
+	return s.work(ctx)
 }
 
 // Probe logs in and out.
@@ -109,53 +109,4 @@ func (p *pop3Input) Probe(ctx context.Context) error {
 		return err
 	}
 	return s.pop.Quit()
-}
-
-// pop3State is what is known of the messages on the server; the checkpoint holds it under these keys.
-type pop3State struct {
-	seen   hashSet           // "seen": committed, and to stay there
-	doomed map[uint64]uint64 // "doomed": committed, and to be deleted; the hash of the header by that of the UIDL
-}
-
-func loadPOP3State(sink Sink) (*pop3State, error) {
-	checkpoint, err := sink.Checkpoint()
-	if err != nil {
-		return nil, err
-	}
-	seen, err := decodeHashes("seen", checkpoint["seen"])
-	if err != nil {
-		return nil, err
-	}
-	doomed, err := decodeHashes("doomed", checkpoint["doomed"])
-	if err != nil {
-		return nil, err
-	}
-	if len(doomed)%2 != 0 {
-		return nil, errors.New("read checkpoint: doomed: hashes that are no pairs")
-	}
-	s := &pop3State{seen: seen, doomed: map[uint64]uint64{}}
-	for i := 0; i < len(doomed); i += 2 {
-		s.doomed[doomed[i]] = doomed[i+1]
-	}
-	return s, nil
-}
-
-func (s *pop3State) checkpoint() map[string]string {
-	var doomed []uint64
-	for uid, header := range s.doomed {
-		doomed = append(doomed, uid, header)
-	}
-	return map[string]string{"seen": s.seen.encode(), "doomed": encodeHashes(doomed)}
-}
-
-// keep forgets what is not on the server any more, and says whether that was anything.
-func (s *pop3State) keep(listed hashSet) (changed bool) {
-	before := len(s.seen) + len(s.doomed)
-	s.seen = s.seen.only(listed)
-	for uid := range s.doomed {
-		if !listed.has(uid) {
-			delete(s.doomed, uid)
-		}
-	}
-	return len(s.seen)+len(s.doomed) != before
 }

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/knadh/go-pop3"
-
-	"bouncefeed/internal/event"
 )
 
 // Limits of one session; what is beyond them is for the next.
@@ -22,18 +20,13 @@ const (
 // pop3Session is one connection, logged in.
 type pop3Session struct {
 	*pop3Input
+	*mailBatch
 	conn *pop3Conn
 	pop  *pop3.Conn
 	stop func()
-	sink Sink
 
-	state   *pop3State
-	changed bool // the state is to be committed though no message is
-
-	scratch []byte // of the message being received
-	batch   []pop3Message
-	recs    []event.Record
-	bytes   int // in recs
+	scratch []byte        // the message being received
+	read    []pop3Message // the batch
 
 	fetched, refused, inRow int
 	deleted, undeleted      int    // DELE was answered +OK, or was not
@@ -42,9 +35,8 @@ type pop3Session struct {
 
 // pop3Message is one message on the server.
 type pop3Message struct {
-	id     int    // its number in this session
-	hash   uint64 // of its name
-	header uint64 // hash of its header; 0: not known
+	id   int    // its number in this session
+	hash uint64 // of its name
 }
 
 func (s *pop3Session) close() {
@@ -57,8 +49,8 @@ func (s *pop3Session) lost(doing string) error {
 	return fmt.Errorf("%s at %s: %w", doing, s.server.String(), s.conn.dead)
 }
 
-// read commits what is new, deletes what is to be deleted, and says whether there is more.
-func (s *pop3Session) read(ctx context.Context) (again bool, err error) {
+// work commits what is new, deletes what is to be deleted, and says whether there is more.
+func (s *pop3Session) work(ctx context.Context) (again bool, err error) {
 	list, listed, err := s.list()
 	if err != nil {
 		return false, err
@@ -119,11 +111,9 @@ func (s *pop3Session) message(ctx context.Context, m pop3Message) error {
 	}
 	s.inRow = 0
 	body := bytes.Clone(s.scratch)
-	m.header = headerHash(headerOf(body))
-	s.batch = append(s.batch, m)
-	s.recs = append(s.recs, messageRecord(body, truncated, time.Time{}))
-	s.bytes += len(body)
-	if s.conn.dead == nil && s.bytes < batchBytes && len(s.recs) < batchCount {
+	s.read = append(s.read, m)
+	full := s.add(m.hash, headerHash(headerOf(body)), messageRecord(body, truncated, time.Time{}))
+	if !full && s.conn.dead == nil {
 		return nil
 	}
 	if err := s.flush(ctx); err != nil {
@@ -159,33 +149,16 @@ func (s *pop3Session) notGiven(ctx context.Context, m pop3Message, err error) er
 
 // flush commits what was read and marks for deletion what may go.
 func (s *pop3Session) flush(ctx context.Context) error {
-	if len(s.recs) == 0 {
-		return nil
-	}
-	var doomed []pop3Message
-	err := commitFates(ctx, s.sink, s.recs, func(fates []event.Fate) map[string]string {
-		var stay []uint64
-		for i, m := range s.batch {
-			if s.mailbox.deletes(fates[i]) {
-				s.state.doomed[m.hash] = m.header
-				doomed = append(doomed, m)
-			} else {
-				delete(s.state.doomed, m.hash)
-				stay = append(stay, m.hash)
-			}
-		}
-		s.state.seen = s.state.seen.with(stay...)
-		return s.state.checkpoint()
-	})
+	doomed, err := s.commit(ctx)
 	if err != nil {
 		return err
 	}
-	s.batch, s.recs, s.bytes, s.changed = s.batch[:0], s.recs[:0], 0, false
-	for _, m := range doomed {
-		if err := s.delete(m); err != nil {
+	for _, i := range doomed {
+		if err := s.delete(s.read[i]); err != nil {
 			return err
 		}
 	}
+	s.read = s.read[:0]
 	return nil
 }
 
@@ -200,8 +173,7 @@ func (s *pop3Session) delete(m pop3Message) error {
 		return s.lost(fmt.Sprintf("delete message %d", m.id))
 	case err != nil: // it stays, and is known
 		s.undeleted, s.answer = s.undeleted+1, serverWords(err.Error(), "")
-		delete(s.state.doomed, m.hash)
-		s.state.seen = s.state.seen.with(m.hash)
+		s.state.stays(m.hash)
 		s.changed = true
 	default:
 		s.deleted++
@@ -216,10 +188,7 @@ func (s *pop3Session) end(ctx context.Context) error {
 	if _ = s.pop.Quit(); s.conn.dead != nil && s.deleted > 0 {
 		return s.lost("delete messages (QUIT)")
 	}
-	if !s.changed {
-		return nil
-	}
-	return s.sink.Commit(ctx, nil, s.state.checkpoint())
+	return s.settle(ctx)
 }
 
 func (s *pop3Session) complain() {
