@@ -100,13 +100,14 @@ func (m *postfixMessage) isSilent() bool {
 }
 
 // isMidLife says whether an unknown message may have been opened before the first line that was ever read. For a while
-// only: the queue manager names a message again whenever it takes it up.
+// only: the queue manager names a message again whenever it takes it up. Delays have two digits, most stamps no fractions.
 func (p *postfix) isMidLife(l *postfixLine, d *postfixDelivery) bool {
-	arrived := l.at - readSeconds(d.delay).Microseconds()
+	delay := readSeconds(d.delay)
+	arrived := l.at - (delay + delay/10).Microseconds()
 	if t, ok := longQueueIDTime(l.key.String()); ok {
 		arrived = t
 	}
-	return arrived < p.first && l.at-p.first < postfixMidLife.Microseconds()
+	return arrived < p.first+time.Second.Microseconds() && l.at-p.first < postfixMidLife.Microseconds()
 }
 
 // longQueueIDTime is when a message with a long queue id (enable_long_queue_ids) arrived, in Unix microseconds: seconds
