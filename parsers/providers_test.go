@@ -30,7 +30,7 @@ import (
 
 // providers are the formats whose requests are JSON of the provider's own; the first of their testdata is a failure.
 var providers = []string{
-	"azure", "brevo", "forwardemail", "lettermint", "mailersend", "mailgun", "mailjet", "postal", "postmark", "resend", "sparkpost",
+	"azure", "brevo", "forwardemail", "lettermint", "mailersend", "mailgun", "mailjet", "postal", "postmark", "resend", "sendgrid", "sparkpost",
 }
 
 // genuine is a provider's own request.
