@@ -13,7 +13,7 @@ import (
 
 // postfixConfig is the section of a log that Postfix writes.
 type postfixConfig struct {
-	Transports []string        `yaml:"transports"` // further delivery agents, by the program name they log
+	Transports []string        `yaml:"transports"` // further delivery agents, by the name they log
 	VERP       string          `yaml:"verp"`       // shape of envelope senders that name the subscriber
 	MyNetworks []string        `yaml:"mynetworks"` // clients whose mail may name subscribers, besides those who log in
 	Memory     config.Size     `yaml:"memory"`     // for messages in flight
@@ -120,7 +120,7 @@ const (
 func (p *postfix) role(l *syslogLine) postfixRole {
 	slash := bytes.LastIndexByte(l.tag, '/')
 	if slash < 0 {
-		if l.cut && bytes.HasPrefix(l.tag, []byte("postfix")) {
+		if l.cut && (bytes.HasPrefix(l.tag, []byte("postfix")) || p.transports[string(l.tag)]) {
 			return roleAny
 		}
 		return 0

@@ -203,11 +203,14 @@ func TestPostfixJournal(t *testing.T) {
 
 func TestPostfixTransports(t *testing.T) {
 	line := "2026-11-20T08:00:00Z mx1 postfix/courier[5]: 4A1B2C3D01: to=<ann@example.net>, relay=none, delay=1, delays=1/0/0/0, dsn=5.4.4, status=bounced (no)"
+	cut := "<22>1 2026-11-20T08:00:00Z mx1 courier 5 - -  4A1B2C3D01: to=<ann@example.net>, relay=none, delay=1, delays=1/0/0/0, dsn=5.4.4, status=bounced (no)"
 	for _, names := range [][]string{nil, {"courier"}} {
-		p := newTestPostfix(t, func(c *postfixConfig) { c.Transports = names })
-		tellPostfix(t, p, "2026-11-20T08:00:00Z mx1 postfix/qmgr[5]: 4A1B2C3D01: from=<list@news.example>, size=1, nrcpt=1 (queue active)")
-		if said := tellPostfix(t, p, line); len(said.events) != len(names) {
-			t.Errorf("transports %v: %+v", names, said)
+		for _, line := range []string{line, cut} {
+			p := newTestPostfix(t, func(c *postfixConfig) { c.Transports = names })
+			tellPostfix(t, p, "2026-11-20T08:00:00Z mx1 postfix/qmgr[5]: 4A1B2C3D01: from=<list@news.example>, size=1, nrcpt=1 (queue active)")
+			if said := tellPostfix(t, p, line); len(said.events) != len(names) {
+				t.Errorf("transports %v: %+v", names, said)
+			}
 		}
 	}
 }
