@@ -88,7 +88,7 @@ type meaning struct {
 	soft bool         // whatever else is said: "blocked" and "spam" are never the recipient's fault
 }
 
-// meanings are a provider's categories, in lower case.
+// meanings are a provider's categories.
 type meanings map[string]meaning
 
 // Parse implements Parser.
