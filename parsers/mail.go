@@ -110,6 +110,10 @@ func (m *mailMessage) sortParts(e *mimeEntity) {
 	if len(e.parts) > 0 {
 		return
 	}
+	if m.status == nil && m.root.typ == "multipart/report" && e.hidesStatus() {
+		m.status = e
+		return
+	}
 	switch e.typ {
 	case "message/delivery-status", "message/global-delivery-status", "text/delivery-status":
 		keepFirst(&m.status, e)
@@ -182,7 +186,7 @@ func (m *mailMessage) events() []event.Event {
 		return m.optOut()
 	case m.disposition != nil:
 		return m.only(event.MDN)
-	case hasPrefixFold(m.header.get("Subject"), "Postmaster Copy"): // Postfix told the sender itself
+	case m.isPostmasterCopy():
 		return m.only(event.Ordinary)
 	}
 	if m.status != nil && !m.isHuman() {

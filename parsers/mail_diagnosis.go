@@ -26,7 +26,7 @@ func (m *mailMessage) saidOf(addr, other string) string {
 		return paragraph
 	}
 	reply, named := replyIn(lines, addr)
-	if named || reply != "" && paragraph == "" {
+	if promised := strings.HasSuffix(paragraph, ":"); named || reply != "" && (paragraph == "" || promised) {
 		return reply
 	}
 	if paragraph != "" {
@@ -54,23 +54,29 @@ func lineOf(lines []string, addr string) int {
 	return 0
 }
 
-// paragraphOf is what stands behind addr at the beginning of a line, and the lines after it up to a blank one.
+// paragraphOf is what stands behind addr at the beginning of a line, and the lines after it up to a blank one. Of several
+// such paragraphs the first with a reply counts: Exchange names a recipient once for users and once for administrators.
 func paragraphOf(lines []string, addr string) string {
 	if addr == "" {
 		return ""
 	}
+	first := ""
 	for i, line := range lines {
 		for _, s := range textAddresses(line) {
 			if !sameAddress(s.addr, addr) || !standsFirst(line[:s.start]) {
 				continue
 			}
 			said := append([]string{strings.TrimLeft(withoutMailto(line[s.end:]), ":.>)\"' \t")}, following(lines[i+1:], addr, len(indentOf(line)))...)
-			if d := joinLines(said, mailMaxDiagnostic/2); !isVague(d) {
+			d := joinLines(said, mailMaxDiagnostic/2)
+			if code, _ := findReply(d); code != 0 {
 				return d
+			}
+			if first == "" && !isVague(d) {
+				first = d
 			}
 		}
 	}
-	return ""
+	return first
 }
 
 // withoutMailto takes off the link that follows an address where HTML was made into text: "<mailto:jo@example.org>".

@@ -89,6 +89,16 @@ func (e *mimeEntity) isEnclosed() bool {
 	return false
 }
 
+// hidesStatus says whether e is a report's delivery status that a gateway relabelled: a text or an attachment that
+// begins with the fields of one.
+func (e *mimeEntity) hidesStatus() bool {
+	if e.typ != "text/plain" && e.typ != "application/octet-stream" {
+		return false
+	}
+	h, _ := cutHeader(e.decoded(mailMaxName))
+	return h.has("Reporting-MTA") || h.has("Final-Recipient")
+}
+
 func (e *mimeEntity) isText() bool {
 	return strings.HasPrefix(e.typ, "text/") || e.typ == "text" || !strings.Contains(e.typ, "/")
 }

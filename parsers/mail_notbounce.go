@@ -76,13 +76,15 @@ func (m *mailMessage) notBounce() event.Type {
 		return ""
 	case !failing && !from.daemon && challengeTexts.in(m.lower) && (report || m.autoSubmitted() || replyPrefix(subject)):
 		return event.Challenge
-	case m.isReport(subject), m.isHuman(), !failing && listSubjects.in(subject):
+	case m.isReport(subject), m.isHuman(), !failing && listSubjects.in(subject), postmasterTexts.in(m.lower):
 		return event.Ordinary
+	case !report && !from.daemon && !from.null && m.header.has("List-Unsubscribe"):
+		return event.Ordinary // a newsletter about bounces
 	case m.isAutoreply(subject, from.daemon && failing):
 		return event.Autoreply
 	case (from.daemon || from.null || failing || report) && m.isDelay(subject, failing):
 		return event.Delayed
-	case (from.daemon || from.null || report) && m.isSuccess(subject):
+	case (from.daemon || from.null || report) && m.isSuccess(subject, failing):
 		return event.Delivered
 	case report, m.isBounce(from, failing):
 		return ""
@@ -96,16 +98,26 @@ func (m *mailMessage) notBounce() event.Type {
 func (m *mailMessage) isBounce(from mailSender, failing bool) bool {
 	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
 	if from.daemon || from.null {
-		return failing || m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel)
+		return failing || m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel) ||
+			from.daemon && m.saysPermanent() && m.names(m.original.addresses("To"))
 	}
 	return failing && telling && m.returnsSomething(beforeReason)
 }
 
+// saysPermanent finds a reply or a status of failure, which speaks every language.
+func (m *mailMessage) saysPermanent() bool {
+	code, _ := findReply(m.body)
+	return code >= 500 || strings.HasPrefix(firstStatus(m.body), "5")
+}
+
 // isSuccess knows a report of success whose status part was cut off or never was. One that also shows a reply of failure
 // is none.
-func (m *mailMessage) isSuccess(subject string) bool {
+func (m *mailMessage) isSuccess(subject string, failing bool) bool {
 	code, _ := findReply(m.body)
-	return code == 0 && (successSubjects.in(subject) && !strings.Contains(subject, "undeliver") || successTexts.in(m.lower) && !failureTexts.in(m.lower))
+	if code != 0 || failureWords.in(m.lower) && (failing || !successSubjects.in(subject)) {
+		return false
+	}
+	return successSubjects.in(subject) || successTexts.in(m.lower)
 }
 
 // returnsSomething says whether a message has more of a bounce than its words: the returned message, an SMTP reply, a
@@ -159,6 +171,13 @@ func (m *mailMessage) autoSubmitted() bool {
 
 // collapse makes one blank of each run of white space.
 func collapse(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// isPostmasterCopy knows what Postfix sends to the postmaster besides what it tells the sender. Sendmail's "Postmaster
+// notify" is none: where a list's sender has no mailbox, it is all there is.
+func (m *mailMessage) isPostmasterCopy() bool {
+	subject := m.header.get("Subject")
+	return hasPrefixFold(subject, "Postmaster Copy:") || hasPrefixFold(subject, "Postmaster Warning:")
+}
 
 // isChallenge knows a challenge dressed up as a delivery status: no mail system sent it, and it asks for something.
 func (m *mailMessage) isChallenge() bool {

@@ -12,8 +12,9 @@ import (
 var mailPhrases string
 
 var (
-	failureSubjects   = phraseSection("failureSubjects")
-	failureTexts      = phraseSection("failureTexts", "failureSubjects")
+	failureSubjects   = phraseSection("failureSubjects", "reportSubjects")
+	failureTexts      = phraseSection("failureTexts", "failureSubjects", "reportSubjects")
+	failureWords      = phraseSection("failureTexts", "failureSubjects")
 	delaySubjects     = phraseSection("delaySubjects")
 	delayTexts        = phraseSection("delayTexts")
 	delaySpans        = phraseSection("delaySpans")
@@ -23,6 +24,7 @@ var (
 	autoreplyTexts    = phraseSection("autoreplyTexts")
 	challengeTexts    = phraseSection("challengeTexts")
 	listSubjects      = phraseSection("listSubjects")
+	postmasterTexts   = phraseSection("postmasterTexts")
 	daemonNames       = phraseSection("daemonNames")
 	successSubjects   = phraseSection("successSubjects")
 	successTexts      = phraseSection("successTexts")

@@ -55,7 +55,7 @@ func replyCode(s string) int {
 // at is -1 if there is none.
 func findReply(s string) (code, at int) {
 	for i := 0; i+3 <= len(s); i++ {
-		if s[i] != '4' && s[i] != '5' || i > 0 && !strings.ContainsRune(" \t\"'(<[:;,|>=-\n", rune(s[i-1])) {
+		if s[i] != '4' && s[i] != '5' || i > 0 && !strings.ContainsRune(" \t\"'(<[:;,|>=-#\n", rune(s[i-1])) {
 			continue
 		}
 		if code := replyCode(s[i:]); code != 0 && speaksLikeReply(s, i) {
@@ -72,7 +72,7 @@ func speaksLikeReply(s string, i int) bool {
 		return true
 	}
 	before := strings.ToLower(strings.TrimRight(s[max(0, i-24):i], " \t\"'(<["))
-	for _, word := range []string{"said:", "error:", "error", "code:", "code", "response:", "reply:", "reason:", "returned", "<<<", ">>>", "smtp;", "smtp", "server:", "message:", "was:", "status:", "status", ":", "：", "|", "with", "\n", "]"} {
+	for _, word := range []string{"said:", "error:", "error", "code:", "code", "response:", "reply:", "reason:", "returned", "<<<", ">>>", "smtp;", "smtp", "server:", "message:", "was:", "status:", "status", ":", "：", "|", "with", "\n", "]", "#"} {
 		if strings.HasSuffix(before, word) {
 			return true
 		}

@@ -26,6 +26,11 @@ func (m *mailMessage) useText(text string) {
 	text = cutText(text, mailMaxWords)
 	lines := strings.Split(text, "\n")
 	end, header := findCopy(lines)
+	if next := resumes(lines, header); next > 0 {
+		m.useOriginal(strings.Join(lines[header:next], "\n"), indentOf(lines[header]))
+		lines = slices.Concat(lines[:end], lines[next:])
+		end, header = findCopy(lines)
+	}
 	m.body = strings.Join(lines[:end], "\n")
 	m.lower = collapse(strings.ToLower(m.body)) + " "
 	if header < len(lines) {
@@ -93,6 +98,20 @@ func findCopy(lines []string) (end, header int) {
 		end = len(lines)
 	}
 	return end, len(lines)
+}
+
+// resumes finds where a report goes on behind the returned header that it shows indented between its own words, as PMDF
+// and X.400 gateways do: the first line that is not indented. 0: nowhere.
+func resumes(lines []string, header int) int {
+	if header == len(lines) || strings.Trim(indentOf(lines[header]), " \t") != "" || indentOf(lines[header]) == "" {
+		return 0
+	}
+	for i := header; i < len(lines); i++ {
+		if strings.TrimSpace(lines[i]) != "" && !strings.HasPrefix(lines[i], indentOf(lines[header])) {
+			return i
+		}
+	}
+	return 0
 }
 
 // isCopyMark knows a ruled line such as "--- Below this line is a copy of the message.", or a short heading.
