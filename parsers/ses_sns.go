@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strings"
 	"sync"
 	"time"
 
@@ -95,6 +94,8 @@ func (m *snsMessage) signed() []byte {
 }
 
 var snsARN = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov):sns:([a-z]{2}[a-z0-9-]{1,30}):[0-9]{12}:[A-Za-z0-9_.-]{1,256}$`)
+
+var snsCertPath = regexp.MustCompile(`^/SimpleNotificationService[A-Za-z0-9-]{0,80}\.pem$`)
 
 // snsHost is the one host that speaks for a topic: that of its region.
 func snsHost(arn string) (host string, ok bool) {
@@ -191,7 +192,7 @@ func (v *snsVerifier) verify(ctx context.Context, m *snsMessage) error {
 // key is the public key of the certificate that a message names, fetched or known.
 func (v *snsVerifier) key(ctx context.Context, m *snsMessage) (*rsa.PublicKey, error) {
 	u, ok := m.atSNS(m.SigningCertURL)
-	if !ok || !strings.HasPrefix(u.Path, "/SimpleNotificationService") || !strings.HasSuffix(u.Path, ".pem") || u.RawQuery != "" {
+	if !ok || !snsCertPath.MatchString(u.RequestURI()) {
 		return nil, event.Refuse(WhyBadSignature, "a certificate that is not of the topic's SNS")
 	}
 	v.mu.Lock()

@@ -1,0 +1,117 @@
+package parsers
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncefeed/internal/event"
+)
+
+func certificate(t *testing.T, key *rsa.PrivateKey) []byte {
+	t.Helper()
+	template := x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: goldenTime.Add(-time.Hour), NotAfter: goldenTime.Add(240 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+const sesTopic = "arn:aws:sns:eu-west-1:123456789012:bounces"
+
+// sns is a Verifier of one topic whose network is fetch, and what signs for it.
+func snsTest(t *testing.T) (p *ses, sign func(fields map[string]string) event.Record, fetched *[]string) {
+	t.Helper()
+	key := newRSAKey(t)
+	cert := certificate(t, key)
+	p = build(t, "ses", "topics: '"+sesTopic+"'").(*ses)
+	fetched = &[]string{}
+	p.sns.now = func() time.Time { return goldenTime }
+	p.sns.fetch = func(_ context.Context, url string) ([]byte, error) {
+		*fetched = append(*fetched, url)
+		if strings.Contains(url, "Token=lost") {
+			return nil, errors.New("no answer")
+		}
+		return cert, nil
+	}
+	sign = func(change map[string]string) event.Record {
+		fields := map[string]string{
+			"Type": snsNotification, "MessageId": "1", "TopicArn": sesTopic, "Message": "{}",
+			"SigningCertURL": "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem",
+		}
+		for k, v := range change {
+			fields[k] = v
+		}
+		body, _ := json.Marshal(fields)
+		return event.Record{Time: goldenTime, Body: []byte(signSNS(t, "2", key)(body, goldenTime)[""])}
+	}
+	return p, sign, fetched
+}
+
+func TestSESBelievesOnlyItsTopicsAndTheirHost(t *testing.T) {
+	p, sign, fetched := snsTest(t)
+	for what, c := range map[string]struct{ key, value, why string }{
+		"another topic":    {"TopicArn", "arn:aws:sns:eu-west-1:999999999999:bounces", WhyWrongAccount},
+		"no topic":         {"TopicArn", "", WhyWrongAccount},
+		"another host":     {"SigningCertURL", "https://sns.eu-west-1.amazonaws.com.example.org/SimpleNotificationService-1.pem", WhyBadSignature},
+		"another region":   {"SigningCertURL", "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-1.pem", WhyBadSignature},
+		"a bucket":         {"SigningCertURL", "https://s3.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem", WhyBadSignature},
+		"a login in front": {"SigningCertURL", "https://sns.eu-west-1.amazonaws.com@example.org/SimpleNotificationService-1.pem", WhyBadSignature},
+		"a port":           {"SigningCertURL", "https://sns.eu-west-1.amazonaws.com:8443/SimpleNotificationService-1.pem", WhyBadSignature},
+		"without TLS":      {"SigningCertURL", "http://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem", WhyBadSignature},
+		"no certificate":   {"SigningCertURL", "https://sns.eu-west-1.amazonaws.com/?Action=Publish", WhyBadSignature},
+	} {
+		err := p.Verify(t.Context(), sign(map[string]string{c.key: c.value}))
+		if refused, ok := errors.AsType[*event.RefusedError](err); !ok || refused.Why != c.why {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if len(*fetched) > 0 {
+		t.Errorf("fetched %q", *fetched)
+	}
+	for range 3 {
+		if err := p.Verify(t.Context(), sign(nil)); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(*fetched) != 1 {
+		t.Errorf("the certificate is fetched %d times", len(*fetched))
+	}
+}
+
+func TestSESConfirmsSubscriptions(t *testing.T) {
+	const url = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=" + sesTopic + "&Token=abc"
+	p, sign, fetched := snsTest(t)
+	subscription := func(url, topic string) event.Record {
+		return sign(map[string]string{"Type": snsSubscription, "Token": "abc", "SubscribeURL": url, "TopicArn": topic})
+	}
+	if err := p.Verify(t.Context(), subscription(url, sesTopic)); err != nil || (*fetched)[len(*fetched)-1] != url {
+		t.Errorf("%v, fetched %q", err, *fetched)
+	}
+	before := len(*fetched)
+	for _, rec := range []event.Record{
+		subscription(url, "arn:aws:sns:eu-west-1:999999999999:bounces"),
+		subscription("https://example.org/?Action=ConfirmSubscription&TopicArn="+sesTopic, sesTopic),
+		subscription("https://sns.eu-west-1.amazonaws.com/?Action=DeleteTopic&TopicArn="+sesTopic, sesTopic),
+		subscription(strings.Replace(url, "123456789012", "999999999999", 1), sesTopic),
+	} {
+		if err := p.Verify(t.Context(), rec); !errors.Is(err, event.ErrRefused) {
+			t.Errorf("%v: %s", err, rec.Body)
+		}
+	}
+	if len(*fetched) != before {
+		t.Errorf("fetched %q", (*fetched)[before:])
+	}
+	if err := p.Verify(t.Context(), subscription(strings.Replace(url, "abc", "lost", 1), sesTopic)); err == nil || errors.Is(err, event.ErrRefused) {
+		t.Errorf("SNS did not answer: %v, and it would not try again", err)
+	}
+}

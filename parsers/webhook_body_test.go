@@ -1,0 +1,155 @@
+package parsers
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncefeed/internal/event"
+)
+
+// A broken item of a batch is refused by itself, whatever is wrong with it.
+func TestBatchesKeepTheirGoodItems(t *testing.T) {
+	for _, kind := range []string{"native", "standard", "sendgrid"} {
+		p, good := build(t, kind), genuine(t, kind)
+		alone, err := parseBody(p, good)
+		if err != nil || len(alone) != 1 {
+			t.Fatalf("%s: %d events, %v", kind, len(alone), err)
+		}
+		for _, c := range []struct {
+			what, broken string
+			why          []string
+			events       int
+		}{
+			{"text", `"x"`, []string{WhyMalformed}, 2},
+			{"duplicate key", `{"email":"a@example.org","Email":"b@example.org"}`, []string{WhyTwoReadings}, 2},
+			{"duplicate key, deep", `{"a":[{"b":1,"b":2}]}`, []string{WhyTwoReadings}, 2},
+			{"too deep", `{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, []string{WhyTooDeep}, 2},
+			{"another shape", `{"email":{},"id":[],"event":7}`, []string{WhyMalformed}, 2},
+			{"two of them", `"x",{"a":1,"a":2}`, []string{WhyMalformed, WhyTwoReadings}, 2},
+			{"no JSON", `{"email":nothing}`, []string{WhyMalformed}, 1}, // what follows can't be told apart
+		} {
+			events, err := parseBody(p, batch(good, []byte(c.broken), good))
+			if got := refusals(t, err); len(events) != c.events || !slices.Equal(got, c.why) {
+				t.Errorf("%s, %s: %d events, %q", kind, c.what, len(events), got)
+			}
+		}
+	}
+}
+
+func TestBodiesAreBounded(t *testing.T) {
+	for _, kind := range []string{"native", "standard", "sendgrid"} {
+		p := build(t, kind)
+		for what, body := range map[string]string{
+			"many items":  "[" + strings.Repeat(`{"event":"open"},`, 500_000) + `{}]`,
+			"deep":        strings.Repeat("[", 5<<20),
+			"deeper":      strings.Repeat(`{"a":`, 2<<20),
+			"one text":    `"` + strings.Repeat("x", 10<<20) + `"`,
+			"many keys":   `{"a":1` + strings.Repeat(`,"a":1`, 1<<20) + `}`,
+			"empty":       "",
+			"an array":    "[]",
+			"white space": strings.Repeat(" ", 1<<20),
+		} {
+			events, err := parseBody(p, []byte(body))
+			if words := refusals(t, err); len(events) > 0 || len(words) > jsonMaxFaults+1 || what != "an array" && len(words) == 0 {
+				t.Errorf("%s, %s: %d events, %d refusals", kind, what, len(events), len(words))
+			}
+		}
+	}
+}
+
+// A refusal shows the item that is meant, so that somebody can see what is wrong with it.
+func TestRefusalsShowTheItem(t *testing.T) {
+	err := eachItem([]byte(`[{"a":1}, {"b":2}]`), func(item []byte) error {
+		if bytes.Contains(item, []byte("b")) {
+			return event.Refuse(WhyMalformed, "b")
+		}
+		return nil
+	})
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(several.Unwrap()) != 1 {
+		t.Fatal(err)
+	}
+	if refused := several.Unwrap()[0].(*event.RefusedError); string(refused.Part) != `{"b":2}` {
+		t.Errorf("%s", refused.Part)
+	}
+}
+
+func TestNativeIdentity(t *testing.T) {
+	id := func(at time.Time, body string) string {
+		var ids []string
+		err := native{}.Parse(event.Record{Time: at, Body: []byte(body)}, func(e event.Event) { ids = append(ids, e.MakeID()) })
+		if err != nil || len(ids) != 1 {
+			t.Fatalf("%s: %v %v", body, ids, err)
+		}
+		return ids[0]
+	}
+	const campaign = `,"campaign_uuid":"3f2a1b4c-5d6e-4f70-8a9b-0c1d2e3f4a5b"`
+	post := func(more string) string { return `{"email":"jo@example.org","type":"soft","source":"a"` + more + `}` }
+	later, nextDay := goldenTime.Add(time.Minute), goldenTime.Add(24*time.Hour)
+	for what, c := range map[string]struct {
+		a, b string
+		at   time.Time
+		same bool
+	}{
+		"repeated":                    {post(""), post(""), later, true},
+		"otherwise spaced":            {post(`,"meta":{"a": 1}`), ` ` + post(`,"meta":{"a":1}`), later, true},
+		"another day":                 {post(""), post(""), nextDay, false},
+		"another day, same campaign":  {post(campaign), post(campaign), nextDay, true},
+		"another day, told when":      {post(`,"created_at":"2026-11-22T07:01:02Z"`), post(`,"created_at":"2026-11-22T07:01:02Z"`), nextDay, true},
+		"another time":                {post(`,"created_at":"2026-11-22T07:01:02Z"`), post(`,"created_at":"2026-11-22T07:01:03Z"`), later, false},
+		"another meta":                {post(`,"meta":"a"`), post(`,"meta":"b"`), later, false},
+		"another case of the address": {post(""), strings.Replace(post(""), "jo@", "Jo@", 1), later, true},
+	} {
+		if same := id(goldenTime, c.a) == id(c.at, c.b); same != c.same {
+			t.Errorf("%s: same is %v", what, same)
+		}
+	}
+}
+
+func FuzzWebhookBodies(f *testing.F) {
+	kinds := []string{"native", "standard", "sendgrid", "ses", "copernica"}
+	var parsers []Parser
+	for i, kind := range kinds {
+		files, err := filepath.Glob("testdata/" + kind + "/*.in")
+		if err != nil || len(files) == 0 {
+			f.Fatal(kind, err)
+		}
+		for _, file := range files {
+			body, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(uint8(i), body)
+		}
+		parsers = append(parsers, build(f, kind))
+	}
+	f.Fuzz(func(t *testing.T, i uint8, body []byte) {
+		kept := bytes.Clone(body)
+		kind := kinds[int(i)%len(kinds)]
+		events, err := parseBody(parsers[int(i)%len(kinds)], body)
+		refusals(t, err)
+		if !bytes.Equal(body, kept) {
+			t.Error("changed the record's body")
+		}
+		for _, e := range events {
+			if e.Type.Reported() && e.Recipient == "" && e.SubscriberUUID == "" {
+				t.Errorf("names nobody: %+v", e)
+			}
+			if e.ID != "" && kind != "native" && kind != "standard" {
+				t.Errorf("%s sets the id", kind)
+			}
+			if len(e.Diagnostic) > mailMaxDiagnostic {
+				t.Errorf("diagnostic of %d bytes", len(e.Diagnostic))
+			}
+			if _, err := json.Marshal(e); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
