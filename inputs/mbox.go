@@ -1,0 +1,260 @@
+package inputs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+)
+
+type mboxConfig struct {
+	Mailbox `yaml:",inline"`
+	Path    string          `yaml:"path"` // of the file, such as /var/mail/bounces
+	Poll    config.Duration `yaml:"poll"` // how often to look for new messages
+}
+
+func init() {
+	register("mbox", mboxConfig{
+		Mailbox: Mailbox{Settings: Settings{Parser: config.Section{Type: "mail"}}, After: afterLeave},
+		Poll:    config.Duration(10 * time.Second),
+	}, buildMbox)
+}
+
+func buildMbox(env config.Env, section config.Section, c *mboxConfig) (Input, error) {
+	errs := []error{c.Mailbox.check(section)}
+	if c.After == afterDeleteReports {
+		errs = append(errs, section.Errorf("after", "an mbox can be emptied only, not tidied: leave or delete-all"))
+	}
+	if !filepath.IsAbs(c.Path) {
+		errs = append(errs, section.Errorf("path", "give the absolute path of the mbox, such as /var/mail/bounces"))
+	}
+	if p := c.Poll.Std(); p < minMaildirPoll || p > maxMailPoll {
+		errs = append(errs, section.Errorf("poll", "from %v to %v, please", minMaildirPoll, maxMailPoll))
+	}
+	if err := config.Join("", errs...); err != nil {
+		return nil, err
+	}
+	return &mbox{config: *c, log: env.Log}, nil
+}
+
+// mbox reads one file of messages, into which mail is delivered and which mail programs rewrite as they like. A message
+// is known by its contents, so that it is read once whatever its place. What was appended is read from where the last
+// reading ended, anything else from the start. With delete-all the file is emptied once nothing in it is to be kept.
+type mbox struct {
+	config mboxConfig
+	log    *slog.Logger
+	info   fileInfo // as of the last reading
+	end    int64    // how far it was read
+	tail   []byte   // the bytes before end
+	listed hashSet  // what was read up to end
+	said   string
+	where  atomic.Pointer[Position]
+}
+
+func (m *mbox) String() string { return m.config.Path }
+
+// Report tells how many bytes are still to be read.
+func (m *mbox) Report() Position {
+	if w := m.where.Load(); w != nil {
+		return *w
+	}
+	return Position{At: m.config.Path, Lag: -1, Unit: "bytes"}
+}
+
+// Run polls until ctx ends. No file is an empty one: mail programs delete it when the last message goes.
+func (m *mbox) Run(ctx context.Context, sink Sink) error {
+	m.restart()
+	for first := true; ctx.Err() == nil; first = false {
+		if err := m.scan(ctx, sink, first); err != nil && ctx.Err() == nil {
+			return err
+		}
+		pause(ctx, m.config.Poll.Std())
+	}
+	return nil
+}
+
+func (m *mbox) restart() { m.info, m.end, m.tail, m.listed = fileInfo{}, 0, nil, nil }
+
+// Probe says whether the file, if there is one, can be read, locked, and emptied if that is asked for.
+func (m *mbox) Probe(ctx context.Context) error {
+	if _, err := statPath(filepath.Dir(m.config.Path), 0); err != nil {
+		return withRemedy(err)
+	}
+	f, err := m.open()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return withRemedy(err)
+	}
+	defer f.Close()
+	unlock, err := lockMbox(ctx, f, m.config.Path, m.empties())
+	if err == nil {
+		unlock()
+	}
+	return err
+}
+
+func (m *mbox) empties() bool { return m.config.After == afterDeleteAll }
+
+func (m *mbox) open() (*os.File, error) {
+	f, err := openRegular(m.config.Path, true)
+	if err != nil || !m.empties() {
+		return f, err
+	}
+	f.Close()
+	return os.OpenFile(m.config.Path, os.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+}
+
+// scan commits what is new and empties the file if it may.
+func (m *mbox) scan(ctx context.Context, sink Sink, tell bool) error {
+	info, err := statPath(m.config.Path, 0)
+	gone := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !gone {
+		return withRemedy(err)
+	}
+	if !tell && info.same(m.info) && info.size == m.end && info.mtime == m.info.mtime {
+		return nil
+	}
+	batch, err := newMailBatch(&m.config.Mailbox, sink)
+	if err != nil {
+		return err
+	}
+	batch.changed = tell
+	if gone {
+		m.restart()
+	} else if err := m.read(ctx, batch); err != nil {
+		return err
+	}
+	slices.Sort(m.listed)
+	batch.changed = batch.state.keep(m.listed) || batch.changed
+	m.where.Store(&Position{At: fmt.Sprintf("%s: %d messages", m.config.Path, len(m.listed)), Unit: "bytes"})
+	return batch.settle(ctx)
+}
+
+// read takes the file batch by batch. It is locked while it is read, not while that is committed: mail goes on coming
+// though the queue is full.
+func (m *mbox) read(ctx context.Context, batch *mailBatch) error {
+	f, err := m.open()
+	if err != nil {
+		return withRemedy(err)
+	}
+	defer f.Close()
+	for more := true; more; {
+		var recs []event.Record
+		err := m.locked(ctx, f, func() (err error) {
+			recs, more, err = m.next(f)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := m.commit(ctx, batch, recs); err != nil {
+			m.restart()
+			return err
+		}
+	}
+	return m.empty(ctx, f, batch)
+}
+
+func (m *mbox) locked(ctx context.Context, f *os.File, do func() error) error {
+	unlock, err := lockMbox(ctx, f, m.config.Path, m.empties())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return do()
+}
+
+// next reads one batch from where the last ended, or from the start if the file is not what it was.
+func (m *mbox) next(f *os.File) (recs []event.Record, more bool, err error) {
+	info, err := statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
+	if err != nil {
+		return nil, false, &fs.PathError{Op: "stat", Path: m.config.Path, Err: err}
+	}
+	if !m.intact(f, info) {
+		m.restart()
+	}
+	m.info = info
+	r := newMboxReader(io.NewSectionReader(f, m.end, max(0, info.size-m.end)), m.end)
+	recs, more, err = r.batch()
+	if err == errNotMbox && m.end > 0 { // somebody wrote on at what seemed complete
+		m.restart()
+		return nil, true, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read %s: %w", m.config.Path, err)
+	}
+	m.end = r.offset
+	m.tail = make([]byte, min(m.end, printSize))
+	_, err = f.ReadAt(m.tail, m.end-int64(len(m.tail)))
+	return recs, more, notEOF(err)
+}
+
+// intact says whether the file still holds what was read, and at most something behind it.
+func (m *mbox) intact(f *os.File, info fileInfo) bool {
+	if !info.same(m.info) || info.size < m.end {
+		return false
+	}
+	b := make([]byte, len(m.tail))
+	_, err := f.ReadAt(b, m.end-int64(len(b)))
+	return notEOF(err) == nil && bytes.Equal(b, m.tail)
+}
+
+// commit stores the messages that are not known.
+func (m *mbox) commit(ctx context.Context, batch *mailBatch, recs []event.Record) error {
+	for _, rec := range recs {
+		name := contentHash(rec.Body)
+		m.listed = append(m.listed, name)
+		if _, doomed := batch.state.doomed[name]; !doomed && !batch.state.seen.has(name) {
+			batch.add(name, 0, rec)
+		}
+	}
+	_, err := batch.commit(ctx)
+	return err
+}
+
+// contentHash stands for a message, without the fields in which mail programs keep what was read.
+func contentHash(message []byte) uint64 {
+	header := headerOf(message)
+	var kept [8]byte
+	for i, h := 0, headerHash(header); i < 8; i++ {
+		kept[i] = byte(h >> (8 * i))
+	}
+	return hash64(kept[:], message[len(header):])
+}
+
+// empty truncates the file if it holds nothing but what was read and may go.
+func (m *mbox) empty(ctx context.Context, f *os.File, batch *mailBatch) error {
+	if !m.empties() || m.end == 0 || slices.ContainsFunc(m.listed, func(name uint64) bool {
+		_, doomed := batch.state.doomed[name]
+		return !doomed
+	}) {
+		return nil
+	}
+	return m.locked(ctx, f, func() error {
+		info, err := statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
+		path, _ := statPath(m.config.Path, 0)
+		if err != nil || !path.same(info) || info.size != m.end || !m.intact(f, info) {
+			return err // mail came: next time
+		}
+		if err := f.Truncate(0); err != nil {
+			return err
+		}
+		m.restart()
+		return nil
+	})
+}
