@@ -74,8 +74,6 @@ func (s *MailServer) check(section config.Section, upgrade string) error {
 		wrong("password_file", "is missing: name the file that holds the password, or use password_env or password_credential")
 	} else if s.Auth != authPassword && !s.Token.Set() {
 		wrong("auth", "%s needs the access token: name its file with token_file, or use token_env or token_credential", s.Auth)
-	} else if s.Auth == authPassword && s.Token.Set() || s.Auth != authPassword && s.Password.Set() {
-		wrong("auth", "is %s, and a secret of the other kind is given", s.Auth)
 	}
 	return config.Join("", errs...)
 }

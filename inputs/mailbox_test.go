@@ -119,7 +119,6 @@ func TestMailboxConfig(t *testing.T) {
 		"type: pop3\nhost: h:995\nusername: u\npassword_file: /x\ntrust: any":                              "the port goes into port",
 		"type: pop3\nhost: h\nusername: u\ntrust: any":                                                     "name the file that holds the password",
 		"type: pop3\nhost: h\nusername: u\ntrust: any\nauth: xoauth2":                                      "token_file",
-		"type: pop3\nhost: h\nusername: u\ntrust: any\nauth: xoauth2\ntoken_file: /x\npassword_file: /x":   "other kind",
 		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\ntls: starttls":                   "none of implicit, stls, none",
 		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\npoll: 1s":                        "from 10s",
 		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\ntls: none\nca_file: /etc/ca.pem": "serves TLS only",
