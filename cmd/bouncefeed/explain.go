@@ -13,13 +13,13 @@ import (
 )
 
 func newExplain(a *app) *cobra.Command {
-	var as string
+	var as, headers string
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "explain [--as FORMAT] FILE…|-",
 		Short: "say what a log line, message or SMTP reply is, and why",
-		Long: `Says for every line of a log (postfix …), for a whole message (mail) or for bare SMTP replies, one a line (reply), what
-bouncefeed makes of it: fields, rule, reason, type, and whether it would be reported. It reads the lines of a file as
+		Long: `Says for every line of a log (postfix …), for a whole message (mail), for a webhook's body (ses …) or for bare SMTP
+replies, one a line (reply), what bouncefeed makes of it: fields, rule, reason, type, and whether it would be reported. It reads the lines of a file as
 one stream, with the memory that the daemon would have, and changes nothing.
 
 Lines of no interest are left out unless --all is given. With --json every line or message is one object.` + "\n" + exitHelp,
@@ -31,8 +31,8 @@ Lines of no interest are left out unless --all is given. With --json every line 
 			if err != nil {
 				return err
 			}
-			silent := slog.New(slog.DiscardHandler)
-			return agent.Explain(cmd.Context(), cfg, as, version, files, silent, func(x agent.Explanation) error {
+			q := agent.Inquiry{Config: cfg, Files: files, As: as, Headers: headers, Version: version, Log: slog.New(slog.DiscardHandler)}
+			return agent.Explain(cmd.Context(), q, func(x agent.Explanation) error {
 				if a.json {
 					return printJSON(cmd, x)
 				}
@@ -41,6 +41,7 @@ Lines of no interest are left out unless --all is given. With --json every line 
 		},
 	}
 	cmd.Flags().StringVar(&as, "as", "postfix", "the `format`: "+strings.Join(agent.Formats(), ", ")+" or reply")
+	cmd.Flags().StringVar(&headers, "headers", "", "the header fields of a webhook request, in a `file`: says whether its signature holds")
 	cmd.Flags().BoolVar(&all, "all", false, "show lines of no interest too")
 	return a.jsonFlag(cmd)
 }
@@ -56,6 +57,11 @@ func printExplanation(w io.Writer, x agent.Explanation, all bool) error {
 	place := x.File
 	if x.Line > 0 {
 		place = fmt.Sprintf("%s:%d", x.File, x.Line)
+	}
+	if x.Signature != "" {
+		if _, err := fmt.Fprintf(w, "%s: signature %s\n", place, x.Signature); err != nil {
+			return err
+		}
 	}
 	switch {
 	case x.Kind == "other" && !all:

@@ -1,10 +1,13 @@
 package agent
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/textproto"
 	"os"
 	"strings"
 
@@ -18,11 +21,13 @@ import (
 
 // Explanation says what one line, message or reply is and why.
 type Explanation struct {
-	File   string        `json:"file"`
-	Line   int           `json:"line,omitempty"` // from 1; absent for a whole message
-	Kind   string        `json:"kind"`           // bounce, complaint, delivered, delayed, autoreply …, other, refused
-	Why    string        `json:"why,omitempty"`  // of a refusal
-	Events []event.Event `json:"events"`         // bounces and complaints only
+	File string `json:"file"`
+	Line int    `json:"line,omitempty"` // from 1; absent for a whole message
+	Kind string `json:"kind"`           // bounce, complaint, delivered, delayed, autoreply …, other, refused
+	Why  string `json:"why,omitempty"`  // of a refusal
+	// Signature says whether a webhook request's signature holds; absent if it was not asked for.
+	Signature string        `json:"signature,omitempty"`
+	Events    []event.Event `json:"events"` // bounces and complaints only
 }
 
 // asReply is the format of bare SMTP replies, one a line: they have no parser, only a verdict.
@@ -31,19 +36,29 @@ const asReply = "reply"
 // maxMessage is how much of a message is looked at, in bytes.
 const maxMessage = 1 << 20
 
-// Explain says of every line of files (of every file, if the format is a message) what it is. cfg may be nil.
-func Explain(ctx context.Context, cfg *config.Config, as, version string, files []string, log *slog.Logger, show func(Explanation) error) error {
-	if as == asReply {
-		return explainReplies(ctx, cfg, files, show)
+// Inquiry is what Explain is asked.
+type Inquiry struct {
+	Config  *config.Config // nil: the built-in rules and settings
+	Files   []string       // "-" is standard input
+	As      string         // the format
+	Headers string         // a file with the header fields of a webhook request, or ""
+	Version string
+	Log     *slog.Logger
+}
+
+// Explain says of every line of the files (of every file, if the format is a message) what it is.
+func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) error {
+	if q.As == asReply {
+		return explainReplies(ctx, q.Config, q.Files, show)
 	}
-	s, err := newLooseSink(cfg, as, version, log)
+	s, err := newLooseSink(q.Config, q.As, q.Version, q.Log)
 	if err != nil {
 		return err
 	}
-	for _, file := range files {
+	for _, file := range q.Files {
 		x := explainer{sink: s, file: file, show: show}
-		if parsers.IsMessage(as) {
-			err = x.message()
+		if parsers.IsMessage(q.As) {
+			err = x.message(ctx, q.Headers)
 		} else {
 			err = inputs.ReadFile(ctx, file, 0, x.lines)
 		}
@@ -59,6 +74,8 @@ type explainer struct {
 	file string
 	line int
 	show func(Explanation) error
+
+	signature string
 }
 
 func (x *explainer) lines(recs []event.Record, _ inputs.Spot) error {
@@ -71,7 +88,7 @@ func (x *explainer) lines(recs []event.Record, _ inputs.Spot) error {
 	return nil
 }
 
-func (x *explainer) message() error {
+func (x *explainer) message(ctx context.Context, headers string) error {
 	f := os.Stdin
 	if x.file != "-" {
 		var err error
@@ -88,7 +105,56 @@ func (x *explainer) message() error {
 	if len(body) > maxMessage {
 		rec.Body, rec.Meta = body[:maxMessage], map[string]string{"truncated": "true"}
 	}
+	if headers != "" {
+		if err := x.verify(ctx, headers, &rec); err != nil {
+			return err
+		}
+	}
 	return x.record(rec)
+}
+
+// verify says whether the request came from whom it seems to, as the daemon would find.
+func (x *explainer) verify(ctx context.Context, headers string, rec *event.Record) error {
+	f, err := os.Open(headers)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if rec.Meta, err = requestMeta(f); err != nil {
+		return fmt.Errorf("read the header fields in %s: %w", headers, err)
+	}
+	v, signed := x.sink.parser.(parsers.Verifier)
+	err = admit(ctx, x.sink.parser, *rec)
+	switch {
+	case err != nil:
+		x.signature = "does not hold: " + err.Error()
+	case !signed || !v.Keyed():
+		x.signature = "not checked: no key is configured for this format"
+	default:
+		x.signature = "holds"
+	}
+	return nil
+}
+
+// requestMeta reads header fields as a webhook's listener would hand them over; a request line may come first.
+func requestMeta(r io.Reader) (map[string]string, error) {
+	text := bufio.NewReader(io.LimitReader(r, 64<<10))
+	meta := map[string]string{event.MetaMethod: http.MethodPost}
+	if first, _ := text.Peek(5); string(first) == "POST " {
+		line, err := text.ReadString('\n')
+		if err != nil {
+			return nil, err
+		}
+		meta[event.MetaTarget] = strings.Fields(line + " -")[1]
+	}
+	fields, err := textproto.NewReader(text).ReadMIMEHeader()
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	for name, values := range fields {
+		meta[name] = strings.Join(values, ", ")
+	}
+	return meta, nil
 }
 
 // record takes the way of the daemon up to the queue, for one record.
@@ -99,7 +165,7 @@ func (x *explainer) record(rec event.Record) error {
 	if err != nil {
 		return err
 	}
-	e := Explanation{File: x.file, Line: x.line, Events: append(append([]event.Event{}, b.Events...), nameless...)}
+	e := Explanation{File: x.file, Line: x.line, Signature: x.signature, Events: append(append([]event.Event{}, b.Events...), nameless...)}
 	for _, h := range b.Held {
 		e.Events = append(e.Events, h.Event)
 	}

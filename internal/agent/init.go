@@ -106,7 +106,7 @@ func maillogFile(root fs.FS, server string) string {
 // Draft is a configuration for what was found, to be completed by the admin.
 func Draft(found []Found, url, username, passwordFile string) []byte {
 	var b bytes.Buffer
-	b.WriteString("# Written by 'bouncefeed init'. Every key: /usr/share/doc/bouncefeed/examples/config.example.yaml\n")
+	b.WriteString("# Written by 'bouncefeed init'. Every key: /usr/share/doc/bouncefeed/examples/config.yaml\n")
 	b.WriteString("# Then: sudo -u bouncefeed bouncefeed check --online && systemctl start bouncefeed\ninputs:\n")
 	if len(found) == 0 {
 		found = []Found{{Name: "postfix", Type: "logfile", Path: "/var/log/mail.log", Parser: "postfix", Why: "no mail server was found on this machine: this is an example"}}

@@ -1,0 +1,76 @@
+package agent
+
+import (
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func explain(t *testing.T, as, text, headers string) []Explanation {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "in")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	q := Inquiry{Files: []string{file}, As: as, Log: slog.New(slog.DiscardHandler)}
+	if headers != "" {
+		q.Headers = file + ".headers"
+		if err := os.WriteFile(q.Headers, []byte(headers), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all []Explanation
+	if err := Explain(t.Context(), q, func(x Explanation) error { all = append(all, x); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestExplainLines(t *testing.T) {
+	got := explain(t, "postfix", `Nov 22 10:00:00 mx1 postfix/smtpd[1]: connect from a.example[192.0.2.1]
+Nov 22 10:00:00 mx1 postfix/qmgr[1]: 4F1A01C2D0: from=<b@news.example>, size=1, nrcpt=2 (queue active)
+Nov 22 10:00:01 mx1 postfix/smtp[1]: 4F1A01C2D0: to=<jo@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/1/0, dsn=5.1.1, status=bounced (host mx.example.org[192.0.2.1] said: 550 5.1.1 User unknown (in reply to RCPT TO command))
+Nov 22 10:00:01 mx1 postfix/smtp[1]: 4F1A01C2D0: to=<al@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/1/0, dsn=4.2.2, status=deferred (host mx.example.org[192.0.2.1] said: 452 4.2.2 full (in reply to RCPT TO command))
+Nov 22 10:00:02 mx1 postfix/smtp[1]: 4F1A09C2D9: to=<forged@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=0.1, delays=0/0/0.1/0, dsn=5.1.1, status=bounced (host mx.example.org[192.0.2.1] said: 550 5.1.1 User unknown (in reply to RCPT TO command))
+`, "")
+	want := []string{"other", "other", "bounce", "delayed", "refused"}
+	if len(got) != len(want) {
+		t.Fatalf("%d lines, want %d", len(got), len(want))
+	}
+	for i, x := range got {
+		if x.Kind != want[i] || x.Line != i+1 {
+			t.Errorf("line %d is %q, want %q", x.Line, x.Kind, want[i])
+		}
+	}
+	if e := got[2].Events[0]; e.Recipient != "jo@example.org" || e.Type != "hard" || e.Sender != "b@news.example" || e.ID == "" {
+		t.Errorf("got %+v", e)
+	}
+	if got[4].Why != "unopened_queue_id" || len(got[4].Events) != 0 {
+		t.Errorf("got %+v", got[4])
+	}
+	data, err := json.Marshal(got[0])
+	if err != nil || string(data[len(data)-len(`"kind":"other","events":[]}`):]) != `"kind":"other","events":[]}` {
+		t.Errorf("%s, %v", data, err)
+	}
+}
+
+func TestExplainReplies(t *testing.T) {
+	got := explain(t, "reply", "550 5.1.1 User unknown\n452 4.2.2 Mailbox full\n", "")
+	if len(got) != 2 || got[0].Events[0].Reason != "user_unknown" || got[1].Events[0].Reason != "mailbox_full" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestExplainSaysWhetherASignatureHolds(t *testing.T) {
+	const body = `{"email":"jo@example.org","type":"hard","source":"api"}`
+	got := explain(t, "native", body, "POST /webhooks/bounce HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\r\n")
+	if len(got) != 1 || got[0].Kind != "bounce" || got[0].Signature != "not checked: no key is configured for this format" {
+		t.Errorf("got %+v", got)
+	}
+	got = explain(t, "native", body, "Content-Type: text/html\n")
+	if len(got) != 1 || got[0].Signature[:14] != "does not hold:" {
+		t.Errorf("got %+v", got)
+	}
+}
