@@ -14,9 +14,10 @@ func newCheck(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "check the configuration and, with --online, the environment",
-		Long: `Reads the configuration and names every mistake with file:line:column and its remedy. With --online it also asks the
-environment, as the daemon's user (sudo -u bouncefeed bouncefeed check --online): can the inputs be read, can the queue
-be written, would the receivers take events. It changes nothing and sends no event.` + "\n" + exitHelp,
+		Long: `Reads the configuration and names every mistake with file:line:column and its remedy, and tells the URL of every
+webhook, to paste into the provider's settings. With --online it also asks the environment, as the daemon's user
+(sudo -u bouncefeed bouncefeed check --online): can the inputs be read, can the queue be written, would the receivers
+take events. It changes nothing and sends no event.` + "\n" + exitHelp,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd, online) },
 	}
@@ -29,7 +30,11 @@ func (a *app) check(cmd *cobra.Command, online bool) error {
 	if err != nil {
 		return err
 	}
-	found := []agent.Finding{{What: "configuration " + a.configPath, OK: true}}
+	routes, err := agent.Routes(cfg, a.configPath, version, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	found := append([]agent.Finding{{What: "configuration " + a.configPath, OK: true}}, routes...)
 	if online {
 		asked, err := agent.CheckOnline(cmd.Context(), cfg, a.configPath, version, slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -44,6 +49,8 @@ func (a *app) check(cmd *cobra.Command, online bool) error {
 		}
 		if a.json {
 			err = printJSON(cmd, f)
+		} else if f.OK && f.Detail != "" {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "ok     %s: %s\n", f.What, f.Detail)
 		} else if f.OK {
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "ok     %s\n", f.What)
 		} else {

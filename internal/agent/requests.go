@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"mime"
 	"slices"
@@ -40,6 +41,23 @@ func checkRequests(env config.Env, formats map[string]inputs.Format) error {
 		}
 	}
 	return config.Join("", errs...)
+}
+
+// Routes tells the URL of every route of the webhook inputs, to paste into the settings of a provider.
+func Routes(cfg *config.Config, file, version string, log *slog.Logger) ([]Finding, error) {
+	p, err := newPlan(cfg, file, version, log)
+	if err != nil {
+		return nil, err
+	}
+	var found []Finding
+	for _, in := range p.inputs {
+		if d, ok := in.built.Input.(inputs.Describer); ok {
+			for _, line := range d.Describe() {
+				found = append(found, Finding{What: "input " + in.name, OK: true, Detail: line})
+			}
+		}
+	}
+	return found, nil
 }
 
 // sections are the formats of an input whose records name theirs; nil of any other.
