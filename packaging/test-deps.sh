@@ -23,15 +23,18 @@ wanted='
 /usr/share/zoneinfo/Asia/Tokyo  tzdata
 '
 
+# Debian lets no two mail servers be installed beside each other: Exim is only unpacked, and its libraries installed.
+exim=/var/cache/bouncefeed-e2e/exim4
+
 missing=$(echo "$wanted" | while read -r file package; do
 	[ -z "$file" ] || [ -e "$file" ] || printf '%s ' "$package"
 done)
-[ -n "$missing" ] || exit 0
+[ -n "$missing" ] || [ ! -x $exim/usr/sbin/exim4 ] || exit 0
 
 as_root=
 if [ "$(id -u)" != 0 ]; then as_root='sudo -n'; fi
 if ! command -v apt-get >/dev/null || ! $as_root true 2>/dev/null; then
-	echo "The end-to-end tests need these Debian packages, and this is no root shell with apt: $missing" >&2
+	echo "The end-to-end tests need these Debian packages, and this is no root shell with apt: $missing(and Exim, unpacked)" >&2
 	echo "Install them, or go on: those tests are skipped." >&2
 	[ -z "${CI:-}" ] || exit 1
 	exit 0
@@ -50,7 +53,31 @@ apt() {
 	$as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 --no-install-recommends "$@"
 }
-echo "Installing for the end-to-end tests: $missing"
+unpack_exim() {
+	[ ! -x $exim/usr/sbin/exim4 ] || return 0
+	libraries=$(apt-cache depends exim4-daemon-light | sed -n 's/^ *Depends: \(lib[^ ]*\)$/\1/p')
+	[ -n "$libraries" ] || return 1 # no package lists yet
+	# shellcheck disable=SC2086 # a list of words
+	apt install $libraries || return 1
+	dir=$(mktemp -d)
+	(
+		cd "$dir" && apt-get -q -o APT::Sandbox::User=root download exim4-daemon-light && $as_root mkdir -p $exim &&
+			$as_root dpkg -x ./exim4-daemon-light_*.deb $exim &&
+			$as_root chmod u-s $exim/usr/sbin/exim4 # no second way to root on this machine
+	)
+	ended=$?
+	rm -rf "$dir"
+	return $ended
+}
+
+# shellcheck disable=SC2086 # a list of words
+install_all() {
+	if [ -n "$missing" ]; then
+		echo "Installing for the end-to-end tests: $missing"
+		apt install $missing || return 1
+	fi
+	unpack_exim
+}
+
 echo 'postfix postfix/main_mailer_type select No configuration' | $as_root debconf-set-selections
-# shellcheck disable=SC2086
-apt install $missing || { apt update && apt install $missing; }
+install_all || { apt update && install_all; }

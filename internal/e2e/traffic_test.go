@@ -39,7 +39,7 @@ type letter struct {
 	to         []string // and these recipients
 }
 
-// traffic sends mail through Postfix and keeps the book of what must come of it.
+// traffic sends mail through Postfix or Exim and keeps the book of what must come of it.
 type traffic struct {
 	n     int // numbers recipients, UUIDs and messages
 	wants []want
@@ -72,9 +72,13 @@ func (tr *traffic) send(t *testing.T, l letter) []want {
 		tr.n, w.messageID, headers, w.sent.Format(time.RFC1123Z))
 	reply, err := submit(cmp.Or(l.port, smtpPort), message{from: l.sender, to: l.to, body: []byte(body)})
 	if err != nil {
-		t.Fatalf("submit a message to Postfix: %v", err)
+		t.Fatalf("submit a message: %v", err)
 	}
-	_, w.queueID, _ = strings.Cut(reply, "queued as ")
+	for _, words := range []string{"queued as ", "OK id="} { // Postfix's, Exim's
+		if _, id, ok := strings.Cut(reply, words); ok {
+			w.queueID = id
+		}
+	}
 	var sent []want
 	for _, r := range l.to {
 		w.recipient, w.scenario = r, scenarioOf(aliased(r))
