@@ -120,7 +120,7 @@ type eximArrival struct {
 // HELO names, ident replies and certificates are the client's words. What could have been slipped in with them comes
 // twice.
 func scanEximArrival(b []byte) (a eximArrival) {
-	var seen [256]bool
+	var seen [256]bool // fields, by fieldName
 	withAuth := false
 	for len(b) > 1 && b[0] == ' ' {
 		b = b[1:]
@@ -140,24 +140,34 @@ func scanEximArrival(b []byte) (a eximArrival) {
 			a.client = []byte("[]") // some client, of which no more is known
 		}
 		word, rest := eximWord(b)
-		if name, value, ok := bytes.Cut(word, []byte("=")); ok && len(name) == 1 || string(name) == "id" {
-			if c := name[0]; seen[c] && c != 'R' {
+		if name := fieldName(word); name != 0 {
+			if seen[name] {
 				a.twofold = true
-			} else {
-				seen[c] = true
 			}
-			switch string(name) {
-			case "P":
-				withAuth = bytes.HasSuffix(value, []byte("a")) // esmtpa, esmtpsa (RFC 3848)
-			case "A":
+			seen[name] = true
+			switch name {
+			case 'P':
+				withAuth = word[len(word)-1] == 'a' // esmtpa, esmtpsa (RFC 3848)
+			case 'A':
 				a.authenticated = withAuth // A= comes behind P=
-			case "id":
-				a.messageID = value
+			case 'i':
+				a.messageID = word[len("id="):]
 			}
 		}
 		b = rest
 	}
 	return a
+}
+
+// fieldName is the letter of a field with a name of one, 'i' of id=, 0 of any other.
+func fieldName(word []byte) byte {
+	switch {
+	case len(word) > 1 && word[1] == '=':
+		return word[0]
+	case len(word) > 2 && word[2] == '=' && word[0] == 'i' && word[1] == 'd':
+		return 'i'
+	}
+	return 0
 }
 
 // eximClient reads "name (helo) [192.0.2.7]:4711" where all of it is what such names are made of.
@@ -186,16 +196,22 @@ func isHostByte(c byte) bool {
 
 // eximWord reads a field to the next blank, or to the end of its quotes.
 func eximWord(b []byte) (word, rest []byte) {
-	for i := 0; i < len(b); i++ {
-		switch {
-		case b[i] == ' ':
-			return b[:i], b[i:]
-		case b[i] == '"' && i > 0 && b[i-1] == '=':
-			for i++; i < len(b) && b[i] != '"'; i++ {
-				if b[i] == '\\' {
-					i++
-				}
-			}
+	end := bytes.IndexByte(b, ' ')
+	if end < 0 {
+		return b, nil
+	}
+	quote := bytes.IndexByte(b[:end], '"')
+	if quote < 1 || b[quote-1] != '=' {
+		return b[:end], b[end:]
+	}
+	for end = quote + 1; end < len(b) && b[end] != '"'; end++ {
+		if b[end] == '\\' {
+			end++
+		}
+	}
+	if end = min(end, len(b)); end < len(b) {
+		if blank := bytes.IndexByte(b[end:], ' '); blank >= 0 {
+			return b[:end+blank], b[end+blank:]
 		}
 	}
 	return b, nil

@@ -126,7 +126,7 @@ func TestEximBounds(t *testing.T) {
 	}
 }
 
-// TestEximTellsForeignClients reads what stands behind the sender in arrivals.
+// TestEximArrival reads what stands behind the sender in arrivals.
 func TestEximArrival(t *testing.T) {
 	for fields, want := range map[string]eximArrival{
 		" H=mx.example.net (helo) [192.0.2.7]:4711 I=[192.0.2.1]:25 P=esmtp S=1 id=a@b": {messageID: []byte("a@b"), client: []byte("[192.0.2.7]")},
