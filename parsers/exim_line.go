@@ -170,28 +170,33 @@ func fieldName(word []byte) byte {
 	return 0
 }
 
-// eximClient reads "name (helo) [192.0.2.7]:4711" where all of it is what such names are made of.
+// eximClient reads "name (helo) [192.0.2.7]:4711", name and HELO both optional, where they are what such names are made
+// of; nil: they are not.
 func eximClient(b []byte) (address, rest []byte) {
-	at := 0
-	for at < len(b) && b[at] != '[' || at > 0 && at < len(b) && b[at-1] == '(' { // HELO may be an address literal
-		if c := b[at]; c != ' ' && c != '(' && c != ')' && c != '[' && !isHostByte(c) || c == '=' {
+	if n := hostLength(b); n > 0 && n < len(b) && b[n] == ' ' {
+		b = b[n+1:]
+	}
+	if len(b) > 0 && b[0] == '(' {
+		helo := bytes.TrimPrefix(b[1:], []byte("[")) // an address literal
+		if b = helo[hostLength(helo):]; !bytes.HasPrefix(b, []byte(") ")) {
 			return nil, nil
 		}
-		at++
+		b = b[2:]
 	}
-	end := bytes.IndexByte(b[at:], ']')
-	if end < 0 || bytes.Count(b[:at], []byte(" ")) > 2 {
+	end := bytes.IndexByte(b, ']')
+	if end < 0 || b[0] != '[' {
 		return nil, nil
 	}
-	address, rest = b[at:at+end+1], b[at+end+1:]
-	for len(rest) > 0 && rest[0] != ' ' {
-		rest = rest[1:]
-	}
-	return address, rest
+	_, rest = eximWord(b[end:])
+	return b[:end+1], rest
 }
 
-func isHostByte(c byte) bool {
-	return c|0x20 >= 'a' && c|0x20 <= 'z' || isDigit(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == ']'
+func hostLength(b []byte) int {
+	n := 0
+	for n < len(b) && (isEximDigit[b[n]] || b[n] == '.' || b[n] == '-' || b[n] == '_' || b[n] == ':' || b[n] == ']') {
+		n++
+	}
+	return n
 }
 
 // eximWord reads a field to the next blank, or to the end of its quotes.

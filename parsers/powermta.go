@@ -210,6 +210,9 @@ func (r *powermtaRecord) setRecipient(e *event.Event) error {
 		plainAddressLength([]byte(known)) == len(known) && !strings.EqualFold(known, e.Recipient) {
 		e.Recipient, e.OriginalRecipient = known, e.Recipient
 	}
+	if e.Recipient == "" {
+		return event.Refuse(WhyMalformed, "a record without its recipient")
+	}
 	for _, a := range [2]string{e.Recipient, e.OriginalRecipient} {
 		if err := checkRecipient([]byte(a)); err != nil {
 			return err
