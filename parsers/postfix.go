@@ -25,7 +25,7 @@ func init() {
 		VERP: defaultVERP,
 		MyNetworks: []string{"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10",
 			"169.254.0.0/16", "fc00::/7", "fe80::/10"},
-		Memory: 24 << 20,
+		Memory: defaultMemory,
 		MaxAge: config.Duration(10 * 24 * time.Hour),
 	}, buildPostfix)
 }

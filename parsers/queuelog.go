@@ -26,7 +26,7 @@ type queueLogConfig struct {
 }
 
 var defaultQueueLog = queueLogConfig{
-	VERP: defaultVERP, MyNetworks: ownNetworks, Memory: 24 << 20, MaxAge: config.Duration(10 * 24 * time.Hour),
+	VERP: defaultVERP, MyNetworks: ownNetworks, Memory: defaultMemory, MaxAge: config.Duration(10 * 24 * time.Hour),
 }
 
 // msgAuthenticated: the client has logged in. Beside the flags of postfix_memory.go.
