@@ -29,9 +29,26 @@ func (m *mailMessage) failures() []string {
 		}
 	}
 	if len(found) == 0 {
+		found = m.subjectRecipient()
+	}
+	if len(found) == 0 {
 		found = []string{m.proof.recipient}
 	}
 	return found
+}
+
+// subjectRecipient reads "Undeliverable mail for jo@example.org" and "Delivery failure (jo@example.org)". An address
+// that the returned subject brought along stands behind a colon.
+func (m *mailMessage) subjectRecipient() []string {
+	subject := m.header.text("Subject")
+	spans := textAddresses(subject)
+	if len(spans) != 1 || !failureSubjects.in(strings.ToLower(subject[:spans[0].start])) || strings.Contains(subject[:spans[0].start], ":") {
+		return nil
+	}
+	if m.knownAddresses()[strings.ToLower(spans[0].addr)] < 0 {
+		return nil
+	}
+	return addAddress(nil, spans[0].addr)
 }
 
 // names says whether the text names one of addrs.
