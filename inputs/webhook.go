@@ -277,7 +277,7 @@ func (w *webhook) server(ctx context.Context, sink Sink, g *guard) *http.Server 
 	}
 }
 
-func (w *webhook) open() (all []net.Listener, err error) {
+func (w *webhook) open() (all []*lobby, err error) {
 	for _, addr := range w.listen {
 		network := "tcp"
 		if path, unix := strings.CutPrefix(addr, "unix:"); unix {
@@ -293,12 +293,17 @@ func (w *webhook) open() (all []net.Listener, err error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("listen: %w", err), closeAll(all))
 		}
-		all = append(all, l)
+		y, err := newLobby(l, w.cert != nil && network == "tcp", w.exempt)
+		if err != nil {
+			l.Close()
+			return nil, errors.Join(err, closeAll(all))
+		}
+		all = append(all, y)
 	}
 	return all, nil
 }
 
-func closeAll(listeners []net.Listener) error {
+func closeAll(listeners []*lobby) error {
 	for _, l := range listeners {
 		l.Close()
 	}
@@ -321,10 +326,10 @@ func removeDeadSocket(path string) error {
 	return nil
 }
 
-// wrap puts the guard before everything else, then TLS.
-func (w *webhook) wrap(l net.Listener, g *guard) net.Listener {
+// wrap puts the guard before TLS.
+func (w *webhook) wrap(l *lobby, g *guard) net.Listener {
 	guardedListener := &guardListener{Listener: l, guard: g}
-	if w.cert == nil || l.Addr().Network() == "unix" {
+	if !l.tls {
 		return guardedListener
 	}
 	return tls.NewListener(guardedListener, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: w.cert.get})

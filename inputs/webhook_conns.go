@@ -36,7 +36,6 @@ type guardConn struct {
 	exempt bool
 	since  time.Time // it waits for a complete request; by guard.mu
 	busy   bool      // its request is complete and the answer is not; by guard.mu
-	once   sync.Once
 }
 
 type guardListener struct {
@@ -89,11 +88,24 @@ func household(addr netip.Addr) netip.Addr {
 	return addr
 }
 
+// makeRoom closes the connection that waits longest.
+func (g *guard) makeRoom() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.evict(func(*guardConn) bool { return true })
+}
+
+const evictSample = 1024
+
 // evict closes, among those it may, the connection that waits longest of the address with most connections. By the
 // holder of the lock.
 func (g *guard) evict(may func(*guardConn) bool) bool {
 	var worst *guardConn
-	for c := range g.conns {
+	seen := 0
+	for c := range g.conns { // in no order: of very many, some will do
+		if seen++; seen > evictSample && worst != nil {
+			break
+		}
 		if c.busy || !may(c) {
 			continue
 		}
@@ -117,6 +129,27 @@ func (g *guard) forget(c *guardConn) {
 	if g.peers[c.peer]--; g.peers[c.peer] == 0 {
 		delete(g.peers, c.peer)
 	}
+}
+
+// release gives c out of the guard's hands; false: it was closed before.
+func (g *guard) release(c *guardConn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	held := g.conns[c]
+	g.forget(c)
+	return held
+}
+
+// closeIfOld closes c if it waits since before the given time, and says whether it is closed.
+func (c *guardConn) closeIfOld(before time.Time) bool {
+	g := c.guard
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.conns[c] && c.since.Before(before) {
+		g.forget(c)
+		abort(c.Conn)
+	}
+	return !g.conns[c]
 }
 
 // abort closes without the courtesies that keep a port and memory occupied.

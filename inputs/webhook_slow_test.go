@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -27,7 +28,7 @@ func slowClients(ctx context.Context, server string, n, addresses int, pause tim
 			dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i%addresses))}, Timeout: 5 * time.Second}
 			for ctx.Err() == nil {
 				if c, err := dialer.DialContext(ctx, "tcp", server); err == nil {
-					slowRequest(ctx, c)
+					slowRequest(ctx, c, slowHeads[i%len(slowHeads)])
 				}
 				select {
 				case <-time.After(pause):
@@ -39,11 +40,18 @@ func slowClients(ctx context.Context, server string, n, addresses int, pause tim
 	return wg.Wait
 }
 
-// slowRequest sends a byte of a header every two seconds until c is closed.
-func slowRequest(ctx context.Context, c net.Conn) {
+// slowHeads are where requests stop: in the head, in the body, before both.
+var slowHeads = []string{
+	"POST /webhooks/bounce HTTP/1.1\r\nHost: example.org\r\nX-Slow: ",
+	"POST /webhooks/bounce HTTP/1.1\r\nHost: example.org\r\nContent-Length: 1000\r\n\r\n{",
+	"P",
+}
+
+// slowRequest sends a byte more every two seconds until c is closed.
+func slowRequest(ctx context.Context, c net.Conn, head string) {
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	defer c.Close()
-	fmt.Fprint(c, "POST /webhooks/bounce HTTP/1.1\r\nHost: example.org\r\nX-Slow: ")
+	io.WriteString(c, head)
 	buf := make([]byte, 1)
 	for {
 		c.SetReadDeadline(time.Now().Add(2 * time.Second))
