@@ -134,12 +134,12 @@ func (s *webhookServer) refuse(why string) {
 
 // read takes in the body, whose memory is bounded over all requests. ok is false when the answer is given already.
 func (s *webhookServer) read(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
-	if r.ContentLength > webhookBodyLimit {
-		s.tooLarge(w)
-		return nil, false
-	}
 	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(webhookReadTime)); err != nil {
 		again(w, "no deadline for the body")
+		return nil, false
+	}
+	if r.ContentLength > webhookBodyLimit {
+		s.tooLarge(w, r)
 		return nil, false
 	}
 	body, err := s.bodies.readAll(r.Body, int(r.ContentLength))
@@ -147,7 +147,7 @@ func (s *webhookServer) read(w http.ResponseWriter, r *http.Request) (body []byt
 	case err == nil:
 		return body, true
 	case errors.Is(err, errTooLarge):
-		s.tooLarge(w)
+		s.tooLarge(w, r)
 	case errors.Is(err, errNoMemory):
 		again(w, "too many large requests at once")
 	default:
@@ -158,8 +158,16 @@ func (s *webhookServer) read(w http.ResponseWriter, r *http.Request) (body []byt
 	return nil, false
 }
 
-func (s *webhookServer) tooLarge(w http.ResponseWriter) {
+// webhookDrain is how much of a body that is too large is read and thrown away, within webhookReadTime.
+const webhookDrain = 16 << 20
+
+// tooLarge says so after the body: a proxy that can't send all of it never looks for an answer, and tells its client of
+// a bad gateway instead.
+func (s *webhookServer) tooLarge(w http.ResponseWriter, r *http.Request) {
 	s.refuse(whyTooLarge)
+	if r.Header.Get("Expect") == "" {
+		io.CopyN(io.Discard, r.Body, webhookDrain)
+	}
 	w.Header().Set("Connection", "close")
 	answer(w, http.StatusRequestEntityTooLarge, "more than 1 MiB")
 }
