@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -56,20 +57,36 @@ const (
 // newDaemon writes a configuration; nothing runs yet.
 func newDaemon(t *testing.T, r *receiver, log, send string) *daemon {
 	t.Helper()
-	dir := filepath.Join("/var/lib/bouncefeed", strings.ReplaceAll(t.Name(), "/", "_"))
+	return newDaemonNamed(t, r, "", daemonConfig, log, r.url, send)
+}
+
+// newDaemonNamed is newDaemon for a test with several daemons, or with a configuration of its own. The first blank of
+// that is the daemon's directory.
+func newDaemonNamed(t *testing.T, r *receiver, name, configuration string, blanks ...any) *daemon {
+	t.Helper()
+	dir := filepath.Join("/var/lib/bouncefeed", strings.ReplaceAll(t.Name(), "/", "_")+name)
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, filepath.Join(dir, "config.yaml"), fmt.Sprintf(daemonConfig, dir, log, r.url, send))
-	writeFile(t, filepath.Join(dir, "token"), token+"\n")
-	if err := command("chown", "-R", strconv.Itoa(daemonUID), dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(filepath.Join(dir, "token"), 0o400); err != nil {
+	writeFile(t, filepath.Join(dir, "config.yaml"), fmt.Sprintf(configuration, append([]any{dir}, blanks...)...))
+	d := &daemon{dir: dir, receiver: r}
+	d.addSecret(t, "token", token)
+	if err := os.Chown(dir, daemonUID, daemonUID); err != nil {
 		t.Fatal(err)
 	}
 	showIfFailed(t, filepath.Join(dir, "stderr"), 8000)
-	return &daemon{dir: dir, ready: listenReady(t, filepath.Join(dir, "notify")), receiver: r}
+	d.ready = listenReady(t, filepath.Join(dir, "notify"))
+	return d
+}
+
+// addSecret puts a file that only the daemon can read into its directory.
+func (d *daemon) addSecret(t *testing.T, name, text string) {
+	t.Helper()
+	file := filepath.Join(d.dir, name)
+	writeFile(t, file, text+"\n")
+	if err := errors.Join(os.Chown(file, daemonUID, daemonUID), os.Chmod(file, 0o400)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // listenReady is systemd's end of sd_notify. It reads all that is said: a full socket would block the daemon.
@@ -155,7 +172,7 @@ func (d *daemon) stop(t *testing.T) {
 // status is what the checks need of `bouncefeed status --json`.
 type status struct {
 	Inputs []struct {
-		Name                     string
+		Name, Type               string
 		Lag                      int64
 		Read, Queued, Held, Gaps uint64
 		Ignored, Refused         map[string]uint64
@@ -187,7 +204,7 @@ func (d *daemon) waitIdle(t *testing.T, limit time.Duration) status {
 	var s status
 	waitFor(t, limit, "the daemon has read and sent everything", func() bool {
 		s = d.status(t)
-		return s.Inputs[0].Read > 0 && s.Inputs[0].Lag == 0 && s.Outputs[0].Pending == 0
+		return s.Inputs[0].Read > 0 && (s.Inputs[0].Lag == 0 || s.Inputs[0].Type == "webhook") && s.Outputs[0].Pending == 0
 	})
 	return s
 }

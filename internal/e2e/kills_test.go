@@ -54,17 +54,7 @@ func TestKills(t *testing.T) {
 			}
 			<-time.After(time.Duration(random.IntN(60)) * time.Millisecond)
 		}
-		if random.IntN(2) == 0 { // while it stores something
-			select {
-			case <-writes:
-			case <-time.After(time.Second):
-			}
-			<-time.After(time.Duration(random.IntN(4000)) * time.Microsecond)
-		}
-		if !d.process.running() {
-			t.Errorf("the daemon ended by itself: %v", d.process.cmd.ProcessState)
-		}
-		d.process.kill(t)
+		d.strike(t, random, writes)
 		r.nextLife(t)
 	}
 	if hupDue {
@@ -76,6 +66,22 @@ func TestKills(t *testing.T) {
 	t.Logf("%d kills in %v, %d rotations, %d recipients, %d posts", kills, time.Since(began).Round(time.Second), rotations, len(tr.wants), len(r.seen()))
 	requireFaultless(t, &tr, d, sendDefault)
 	d.stop(t)
+}
+
+// strike kills the daemon: half the time at any moment, else right after it has begun to store something.
+func (d *daemon) strike(t *testing.T, random *rand.Rand, writes <-chan struct{}) {
+	t.Helper()
+	if random.IntN(2) == 0 {
+		select {
+		case <-writes:
+		case <-time.After(time.Second):
+		}
+		<-time.After(time.Duration(random.IntN(4000)) * time.Microsecond)
+	}
+	if !d.process.running() {
+		t.Errorf("the daemon ended by itself: %v", d.process.cmd.ProcessState)
+	}
+	d.process.kill(t)
 }
 
 // watchWrites tells whoever waits of a write to the queue file in dir.

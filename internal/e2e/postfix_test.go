@@ -166,8 +166,8 @@ func waitQueueEmpty(t *testing.T) {
 	})
 }
 
-// startDNS answers for the test domains, and for nothing else.
-func startDNS(t *testing.T) {
+// startDNS answers for the test domains, and for nothing else but what more arguments to dnsmasq add.
+func startDNS(t *testing.T, more ...string) *process {
 	t.Helper()
 	args := []string{"--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--no-resolv", "--no-hosts",
 		"--listen-address=" + nameServer, "--bind-interfaces", "--local=/test/", "--local=/in-addr.arpa/",
@@ -177,8 +177,9 @@ func startDNS(t *testing.T) {
 	for _, d := range []string{domain, "news.test", mixed, "busy.test", "drop.test", "data.test"} {
 		args = append(args, fmt.Sprintf("--mx-host=%s,mx.sink.test,10", d))
 	}
-	startServer(t, "dnsmasq", "/usr/sbin/dnsmasq", args...)
+	p := startServer(t, "dnsmasq", "/usr/sbin/dnsmasq", append(args, more...)...)
 	waitFor(t, 10*time.Second, "dnsmasq listens", func() bool { return listening(nameServer + ":53") })
+	return p
 }
 
 func writeFile(t *testing.T, path, text string) {
