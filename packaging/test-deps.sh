@@ -13,6 +13,7 @@ wanted='
 /usr/sbin/rsyslogd              rsyslog
 /usr/sbin/logrotate             logrotate
 /usr/sbin/dnsmasq               dnsmasq-base
+/usr/sbin/nginx                 nginx-light
 /usr/sbin/ip                    iproute2
 /usr/sbin/debootstrap           debootstrap
 /usr/bin/systemd-nspawn         systemd-container
