@@ -11,6 +11,8 @@ set -eu
 wanted='
 /usr/sbin/postfix               postfix
 /usr/sbin/rsyslogd              rsyslog
+/usr/lib/dovecot/pop3           dovecot-pop3d
+/usr/lib/dovecot/imap           dovecot-imapd
 /usr/sbin/logrotate             logrotate
 /usr/sbin/dnsmasq               dnsmasq-base
 /usr/sbin/nginx                 nginx-light

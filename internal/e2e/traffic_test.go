@@ -68,8 +68,8 @@ func (tr *traffic) send(t *testing.T, l letter) []want {
 		w.subscriber = subscriber
 		l.sender = "b+" + subscriber + "@news.test"
 	}
-	body := fmt.Sprintf("From: News <news@news.test>\r\nTo: you\r\nSubject: Letter %d\r\nMessage-ID: <%s>\r\n%sDate: %s\r\n\r\nHello.\r\n",
-		tr.n, w.messageID, headers, w.sent.Format(time.RFC1123Z))
+	body := fmt.Sprintf("From: News <news@news.test>\r\nTo: %s\r\nSubject: Letter %d\r\nMessage-ID: <%s>\r\n%sDate: %s\r\n\r\nHello.\r\n",
+		strings.Join(l.to, ", "), tr.n, w.messageID, headers, w.sent.Format(time.RFC1123Z))
 	reply, err := submit(cmp.Or(l.port, smtpPort), message{from: l.sender, to: l.to, body: []byte(body)})
 	if err != nil {
 		t.Fatalf("submit a message: %v", err)

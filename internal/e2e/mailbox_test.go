@@ -1,0 +1,228 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// returnToSender has Postfix deliver what comes back to news.test into the mailbox.
+var returnToSender = []string{
+	"virtual_mailbox_domains=news.test", "virtual_mailbox_base=/var/mail", "virtual_mailbox_maps=static:bounces/Maildir/",
+	"virtual_uid_maps=static:790", "virtual_gid_maps=static:790", "virtual_minimum_uid=1",
+	"virtual_mailbox_lock=fcntl", "soft_bounce=no",
+}
+
+// startMailboxes runs a mail server whose bounces land in a mailbox of Dovecot's.
+func startMailboxes(t *testing.T) {
+	t.Helper()
+	startMailServer(t, rfc3339Log)
+	if _, err := os.Stat("/usr/lib/dovecot/pop3"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skipf("SKIPPED, NOTHING PROVED: %v: run packaging/test-deps.sh", err)
+	}
+	startDovecot(t)
+	if err := command("/usr/sbin/postconf", append([]string{"-e"}, returnToSender...)...); err != nil {
+		t.Fatal(err)
+	}
+	if err := command("/usr/sbin/postfix", "reload"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mailboxInputs are sections of the configuration; %s is the port.
+var mailboxInputs = map[string]string{
+	"pop3":      "type: pop3\ntls: implicit\nport: %s\nafter: delete-reports",
+	"pop3 stls": "type: pop3\ntls: stls\nport: %s\nafter: delete-reports",
+	"maildir":   "type: maildir\npath: " + maildir + "\nafter: delete-reports\npoll: 500ms",
+}
+
+const loginKeys = "\nhost: 127.0.0.1\nusername: bounces\npassword_file: " + dovecotDir + "/password\nca_file: " + dovecotDir + "/cert.pem\npoll: 1s"
+
+// newMailboxDaemon is newDaemon with a mailbox beside the log, or instead of it.
+func newMailboxDaemon(t *testing.T, r *receiver, input, port, trust string, withLog bool) *daemon {
+	t.Helper()
+	d := newDaemon(t, r, mailLog, sendDefault)
+	text := strings.Replace(mailboxInputs[input], "%s", port, 1) + "\ntrust: " + trust
+	if strings.Contains(text, "port:") {
+		text += loginKeys
+	}
+	text = "  box:\n    " + strings.ReplaceAll(text, "\n", "\n    ") + "\n"
+	file := filepath.Join(d.dir, "config.yaml")
+	config, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs, rest, _ := strings.Cut(string(config), "outputs:")
+	if !withLog {
+		inputs = "inputs:\n"
+	}
+	writeFile(t, file, inputs+text+"outputs:"+rest)
+	password := filepath.Join(dovecotDir, "password")
+	writeFile(t, password, mailPassword+"\n")
+	if err := command("chown", fmt.Sprint(daemonUID), password); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// requireEveryBounce ends the test unless each bounce arrived once, the counters add up and no report is left behind.
+func requireEveryBounce(t *testing.T, tr *traffic, d *daemon) {
+	t.Helper()
+	v := judge(tr.wants, d.receiver.seen(), sendDefault)
+	t.Log(v)
+	for _, p := range append(v.problems(), d.receiver.misunderstood()...) {
+		t.Error(p)
+	}
+	var queued uint64
+	s := d.status(t)
+	for _, in := range s.Inputs {
+		if sum := in.Queued + in.Held + total(in.Ignored) + total(in.Refused); in.Read != sum {
+			t.Errorf("%s: read %d, but queued + held + ignored + refused = %d: %+v", in.Name, in.Read, sum, in)
+		}
+		if in.Held > 0 || total(in.Refused) > 0 && in.Name == "box" {
+			t.Errorf("%s: held %d, refused %v", in.Name, in.Held, in.Refused)
+		}
+		queued += in.Queued
+	}
+	if out := s.Outputs[0]; queued != out.Sent+out.NotSent || out.Dead != 0 {
+		t.Errorf("queued %d: %+v", queued, out)
+	}
+	said, err := os.ReadFile(filepath.Join(d.dir, "stderr"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, alarm := range []string{"panic: ", "DATA RACE", "level=ERROR", mailPassword} {
+		if strings.Contains(string(said), alarm) {
+			t.Errorf("the daemon said %q in the course of the test", alarm)
+		}
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+// waitMailboxEmpty waits until every report was read and deleted.
+func waitMailboxEmpty(t *testing.T, d *daemon) {
+	t.Helper()
+	empty := 0
+	waitFor(t, 90*time.Second, "the mailbox is empty", func() bool {
+		left := mailsLeft(t)
+		if len(left) > 0 {
+			empty = 0
+		} else {
+			empty++
+		}
+		return empty > 20
+	})
+	waitFor(t, 30*time.Second, "everything is sent", func() bool { return d.status(t).Outputs[0].Pending == 0 })
+}
+
+// sendBounced sends every scenario that ends with a report to its sender.
+func sendBounced(t *testing.T, tr *traffic, identified string) {
+	t.Helper()
+	for _, s := range scenarios {
+		tr.send(t, letter{names: []string{s.name}, identified: identified})
+	}
+}
+
+// TestMailboxes: real reports of a real Postfix, read from a real Dovecot and from the Maildir itself, the log left out.
+func TestMailboxes(t *testing.T) {
+	for input, port := range map[string]string{"pop3": "995", "pop3 stls": "110", "maildir": ""} {
+		t.Run(input, func(t *testing.T) {
+			startMailboxes(t)
+			r := startReceiver(t)
+			d := newMailboxDaemon(t, r, input, port, "any", false)
+			d.start(t)
+			var tr traffic
+			sendBounced(t, &tr, inHeaders)
+			sendBounced(t, &tr, inID)
+			waitQueueEmpty(t)
+			waitMailboxEmpty(t, d)
+			requireEveryBounce(t, &tr, d)
+			d.stop(t)
+		})
+	}
+}
+
+// TestMailboxBesideLog: the log and the mailbox tell of the same bounces at once; each is reported once. What no header
+// proves, the log does.
+func TestMailboxBesideLog(t *testing.T) {
+	startMailboxes(t)
+	r := startReceiver(t)
+	d := newMailboxDaemon(t, r, "pop3", "995", "proof", true)
+	d.start(t)
+	var tr traffic
+	for _, identified := range []string{anonymous, inHeaders} {
+		sendBounced(t, &tr, identified)
+	}
+	waitQueueEmpty(t)
+	waitMailboxEmpty(t, d)
+	d.waitIdle(t, 30*time.Second)
+	requireEveryBounce(t, &tr, d)
+	d.stop(t)
+}
+
+// TestMailboxHoldsTheUnproven: without a log or a UUID in the mail nothing shows that it was ours. Nothing is sent, and
+// nothing deleted.
+func TestMailboxHoldsTheUnproven(t *testing.T) {
+	startMailboxes(t)
+	r := startReceiver(t)
+	d := newMailboxDaemon(t, r, "pop3", "995", "proof", false)
+	d.start(t)
+	var tr traffic
+	tr.send(t, letter{names: []string{"unknown", "full"}})
+	tr.send(t, letter{names: []string{"plain"}})
+	waitQueueEmpty(t)
+	waitFor(t, 30*time.Second, "all is held", func() bool { return d.status(t).Inputs[0].Held == 3 })
+	d.stop(t)
+	d.start(t) // and what it finds again is known
+	waitFor(t, 30*time.Second, "the mailbox is looked at", func() bool { return d.status(t).Inputs[0].Lag == 0 })
+	if s := d.status(t).Inputs[0]; len(r.seen()) != 0 || len(mailsLeft(t)) != 2 || s.Held != 3 || s.Read != 3 {
+		t.Errorf("%d posts, %+v, left:\n%s", len(r.seen()), s, describeMails(mailsLeft(t)))
+	}
+	d.stop(t)
+}
+
+// TestMailboxUnderFire kills the daemon at random moments, cuts its connection at random bytes, and has the password
+// wrong for a while.
+func TestMailboxUnderFire(t *testing.T) {
+	startMailboxes(t)
+	r := startReceiver(t)
+	seed := setting(t, "BOUNCEFEED_E2E_SEED", int(time.Now().UnixNano()))
+	random := rand.New(rand.NewPCG(uint64(seed), 1))
+	t.Logf("BOUNCEFEED_E2E_SEED=%d", seed)
+	c := startCutter(t, pop3sPort)
+	d := newMailboxDaemon(t, r, "pop3", c.port(), "any", false)
+	var tr traffic
+	kills := setting(t, "BOUNCEFEED_E2E_KILLS", 25)
+	for i := range kills {
+		c.cut(random)
+		if i == kills/2 {
+			setMailPassword(t, "another")
+		}
+		if i == kills/2+2 {
+			setMailPassword(t, mailPassword)
+		}
+		d.launch(t)
+		for end := time.Now().Add(time.Duration(random.IntN(1500)) * time.Millisecond); time.Now().Before(end); {
+			tr.send(t, letter{names: []string{"unknown", "full"}[random.IntN(2):], identified: inHeaders})
+			<-time.After(time.Duration(random.IntN(60)) * time.Millisecond)
+		}
+		d.process.kill(t)
+		r.nextLife(t)
+	}
+	c.cut(nil)
+	d.start(t)
+	waitQueueEmpty(t)
+	waitMailboxEmpty(t, d)
+	t.Logf("%d kills, %d cuts, %d recipients", kills, c.cuts, len(tr.wants))
+	requireEveryBounce(t, &tr, d)
+	d.stop(t)
+}
