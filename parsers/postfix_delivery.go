@@ -55,6 +55,9 @@ func (p *postfix) note(l *postfixLine, m *postfixMessage, d *postfixDelivery, st
 		m.flags &^= msgActive
 		if !m.isSilent() {
 			o := d.outcome()
+			if status == "softbounce" {
+				o.harden()
+			}
 			m.pending = append(m.pending, o)
 			emit(p.report(l, m, &o, event.Delayed))
 		}
@@ -75,7 +78,7 @@ func (p *postfix) expire(l *postfixLine, m *postfixMessage, emit func(event.Even
 	if !m.isSilent() {
 		for i := range m.pending {
 			e := p.report(l, m, &m.pending[i], "")
-			e.Expired = true
+			e.Expired = !m.pending[i].isHard()
 			emit(e)
 		}
 	}

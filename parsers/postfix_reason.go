@@ -34,12 +34,23 @@ func (d *postfixDelivery) outcome() postfixOutcome {
 	o.code = replyCode(o.diagnostic)
 	if strings.HasSuffix(o.status, ".0.0") || o.status == "" {
 		// Postfix writes 5.0.0 for a reply without a status, and also for one that contradicts its reply code.
-		if s := replyStatus(words); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) {
+		if s := replyStatus(words); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) && (o.status == "" || s[0] == o.status[0]) {
 			o.status = s
 		}
 	}
 	return o
 }
+
+// harden undoes what soft_bounce=yes did: Postfix put a 4 in place of the 5. When the message expires, the recipient was
+// refused for good, not only put off.
+func (o *postfixOutcome) harden() {
+	if o.status != "" {
+		o.status = "5" + o.status[1:]
+	}
+}
+
+// isHard says of a pending recipient that only soft_bounce=yes kept it from being returned.
+func (o *postfixOutcome) isHard() bool { return strings.HasPrefix(o.status, "5") }
 
 // splitReason parts the server's words from Postfix's own:
 //
