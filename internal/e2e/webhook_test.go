@@ -64,7 +64,6 @@ outputs:
     url: %[2]s
     username: bouncefeed
     password_file: %[1]s/token
-    max_rate: 0
 queue:
   path: %[1]s/queue.db
 control:
@@ -83,6 +82,7 @@ func startHooks(t *testing.T, r *receiver) *daemon {
 		t.Fatal(err)
 	}
 	d.start(t)
+	waitFor(t, 10*time.Second, "the hooks listen", func() bool { return listening(hooksAddr) })
 	return d
 }
 
