@@ -2,14 +2,15 @@
 # make build   dist/bouncefeed
 # make deb     the Debian package, in dist/
 # make bench   the benchmarks behind the figures of the README
-# make soak    the kill test at length: 200 kills
+# make soak    the kill tests at length: 200 kills each
+# make figures webhooks: posts a second, a million forgeries, ten thousand slow clients
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOL     = go tool -modfile=tools/go.mod
 E2E      = ./internal/e2e/...
 UNIT     = $$(go list ./... | grep -v /internal/e2e)
 
-.PHONY: test deps unit e2e build deb bench soak
+.PHONY: test deps unit e2e build deb bench soak figures
 .NOTPARALLEL:
 test: deps unit e2e
 
@@ -34,4 +35,8 @@ bench:
 	go test -run '^$$' -bench . -benchmem $(UNIT)
 
 soak: deps
-	BOUNCEFEED_E2E_KILLS=200 go test -count=1 -timeout=60m -v -run TestKills ./internal/e2e
+	BOUNCEFEED_E2E_KILLS=200 go test -count=1 -timeout=60m -v -run 'TestKills|TestHub' ./internal/e2e
+
+figures: deps
+	BOUNCEFEED_E2E_FIGURES=1 go test -count=1 -timeout=30m -v -run TestFigure ./internal/e2e
+	BOUNCEFEED_SLOW_CLIENTS=10000 go test -count=1 -timeout=10m -v -run TestWebhookTenThousandSlowClients ./inputs

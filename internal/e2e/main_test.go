@@ -6,9 +6,10 @@
 // whatever the machine itself runs is left alone, and nothing outlives the test. That needs root and the packages that
 // packaging/test-deps.sh installs. Without them the tests are skipped, or fail where CI is set.
 //
-//	BOUNCEFEED_E2E_KILLS=200   how often TestKills kills the daemon; default 25
+//	BOUNCEFEED_E2E_KILLS=200   how often TestKills (default 25) and TestHub (14) kill a daemon
 //	BOUNCEFEED_E2E_BINARY=…    tests this daemon instead of building one; a build with -race is worth a run
 //	BOUNCEFEED_E2E_SEED=1      repeats the random choices of an earlier run, as far as timing allows
+//	BOUNCEFEED_E2E_FIGURES=1   measures, too; BOUNCEFEED_E2E_FORGERIES=1000000 is how often it forges a signature
 package e2e
 
 import (
