@@ -197,6 +197,9 @@ func (m *mailMessage) events() []event.Event {
 			return events
 		}
 	}
+	if events := m.snsEvents(); len(events) > 0 {
+		return events
+	}
 	m.readText()
 	if kind := m.notBounce(); kind != "" {
 		return m.only(kind)

@@ -97,6 +97,8 @@ func following(lines []string, addr string, indent int) []string {
 		case text == "" && (said && !promised || i > 3):
 			return lines[:i]
 		case text == "":
+		case !said && i > 0 && !promised && adviceWords.in(strings.ToLower(text)):
+			return lines[:i]
 		case isRule(text), i > 0 && isTranscript(text), !promised && len(indentOf(line)) <= indent && beginsWithOther(text, addr):
 			return lines[:i]
 		default:

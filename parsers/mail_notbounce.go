@@ -11,6 +11,7 @@ import (
 type mailSender struct {
 	daemon bool // a mail system, by its From
 	null   bool // no return path (RFC 5321 §4.5.5)
+	path   bool // a return path
 }
 
 func (m *mailMessage) sender() mailSender {
@@ -27,6 +28,7 @@ func (m *mailMessage) sender() mailSender {
 	s := mailSender{daemon: daemonNames.in(name) || name == "<>"}
 	if path := strings.TrimSpace(m.header.get("Return-Path")); path != "" {
 		path = strings.ToLower(strings.Trim(path, "<> "))
+		s.path = path != ""
 		s.null = path == "" || strings.HasPrefix(path, "mailer-daemon") || strings.HasPrefix(path, "postmaster@")
 	}
 	return s
@@ -100,6 +102,9 @@ func (m *mailMessage) isBounce(from mailSender, failing bool) bool {
 	if from.daemon || from.null {
 		return failing || m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel) ||
 			from.daemon && m.saysPermanent() && m.names(m.original.addresses("To"))
+	}
+	if from.path && len(m.enclosed) == 0 && m.original == nil && !yourMessage.in(m.lower) {
+		return false // an article about bounces has an envelope sender, a bounce should have none
 	}
 	return failing && telling && m.returnsSomething(beforeReason)
 }

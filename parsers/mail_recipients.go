@@ -188,6 +188,8 @@ func wording(line string, s addressSpan) int {
 		return notRecipient
 	}
 	switch {
+	case senderVerdicts.in(cutText(after, 40)): // "<news@example.com>: Sender address rejected"
+		return notRecipient
 	case before == "" && (after == "" || after == "." || after == "," || after == ";" || after[0] == ':'):
 		return onItsOwn
 	case (before == "" || replyCode(before) != 0 && strings.Trim(before, "0123456789.-# <") == "") && !senderWords.in(after):
