@@ -103,14 +103,18 @@ func (m *postfixMessage) isSilent() bool {
 }
 
 // isMidLife says whether an unknown message may have been opened before the first line that was ever read. For a while
-// only: the queue manager names a message again whenever it takes it up. Delays have two digits, most stamps no fractions.
+// only: the queue manager names a message again whenever it takes it up. Delays have two digits, many stamps no fractions.
 func (p *postfix) isMidLife(l *postfixLine, d *postfixDelivery) bool {
 	delay := readSeconds(d.delay)
-	arrived := l.at - (delay + delay/10).Microseconds()
+	arrived := l.at - (delay + delay/10 + 10*time.Millisecond).Microseconds()
 	if t, ok := longQueueIDTime(l.key.String()); ok {
 		arrived = t
 	}
-	return arrived < p.first+time.Second.Microseconds() && l.at-p.first < postfixMidLife.Microseconds()
+	first := p.first
+	if first%time.Second.Microseconds() == 0 { // somewhere in that second
+		first += time.Second.Microseconds()
+	}
+	return arrived < first && l.at-p.first < postfixMidLife.Microseconds()
 }
 
 // longQueueIDTime is when a message with a long queue id (enable_long_queue_ids) arrived, in Unix microseconds: seconds
