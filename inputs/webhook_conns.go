@@ -31,11 +31,10 @@ func newGuard(max, perPeer int, exempt func(netip.Addr) bool) *guard {
 // guardConn is a connection under guard.
 type guardConn struct {
 	net.Conn
-	guard  *guard
-	peer   netip.Addr
-	exempt bool
-	since  time.Time // it waits for a complete request; by guard.mu
-	busy   bool      // its request is complete and the answer is not; by guard.mu
+	guard *guard
+	peer  netip.Addr
+	since time.Time // it waits for a complete request; by guard.mu
+	busy  bool      // its request is complete and the answer is not; by guard.mu
 }
 
 type guardListener struct {
@@ -60,11 +59,11 @@ func (l *guardListener) Accept() (net.Conn, error) {
 // admit makes room for c; nil if all others are busy.
 func (g *guard) admit(c net.Conn) *guardConn {
 	peer := peerOf(c.RemoteAddr().String())
-	conn := &guardConn{Conn: c, guard: g, peer: household(peer), exempt: g.exempt(peer), since: time.Now()}
+	conn := &guardConn{Conn: c, guard: g, peer: household(peer), since: time.Now()}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case !conn.exempt && g.peers[conn.peer] >= g.perPeer:
+	case g.peers[conn.peer] >= g.perPeer && !g.exempt(peer):
 		if !g.evict(func(c *guardConn) bool { return c.peer == conn.peer }) {
 			return nil
 		}
