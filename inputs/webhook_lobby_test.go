@@ -218,6 +218,9 @@ func TestWebhookTLSWithACertificateThatChanges(t *testing.T) {
 }
 
 func TestWebhookProbeNamesWhatIsMissing(t *testing.T) {
+	if w, err := buildWebhook(t, "", "routes: [{parser: native, from: 127.0.0.1}]"); err != nil || w.Probe(t.Context()) != nil {
+		t.Errorf("a route without a secret: %v", err)
+	}
 	w, err := buildWebhook(t, t.TempDir(), "tls: {cert: '%DIR%/cert.pem', key: '%DIR%/key.pem'}\nroutes: [{parser: native, token_file: '%DIR%/token', files: '%DIR%/verify.txt'}]")
 	if err != nil {
 		t.Fatal(err)
