@@ -55,10 +55,15 @@ func wholeWords(b []byte) []byte {
 		return b[:line]
 	}
 	last := bytes.LastIndexAny(b, " \t\n") + 1
-	if word := b[last:]; bytes.IndexByte(word, '@') >= 0 && !bytes.HasSuffix(word, []byte(">")) {
+	if word := b[last:]; hasAt(word) && !bytes.HasSuffix(word, []byte(">")) {
 		return b[:last]
 	}
 	return b
+}
+
+// hasAt finds an @ also where HTML or quoted-printable hide it.
+func hasAt(word []byte) bool {
+	return bytes.IndexByte(word, '@') >= 0 || bytes.Contains(word, []byte("&#")) || bytes.Contains(word, []byte("=40"))
 }
 
 func (r *mimeReader) open(raw []byte, depth int) *mimeEntity {

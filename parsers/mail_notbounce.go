@@ -100,13 +100,24 @@ func (m *mailMessage) notBounce() event.Type {
 func (m *mailMessage) isBounce(from mailSender, failing bool) bool {
 	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
 	if from.daemon || from.null {
-		return failing || m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel) ||
-			from.daemon && m.saysPermanent() && m.names(m.original.addresses("To"))
+		return failing || m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel) || from.daemon && m.answersMail(telling)
 	}
 	if from.path && len(m.enclosed) == 0 && m.original == nil && !yourMessage.in(m.lower) {
 		return false // an article about bounces has an envelope sender, a bounce should have none
 	}
+	if !from.path && yourMessage.in(m.lower) {
+		return failing && telling && m.returnsSomething(inSentence)
+	}
 	return failing && telling && m.returnsSomething(beforeReason)
+}
+
+// answersMail says whether a mail system speaks to the sender of a message about somebody: in words of failure, or in
+// any language with the reply that it got.
+func (m *mailMessage) answersMail(telling bool) bool {
+	if m.saysPermanent() && m.names(m.original.addresses("To")) {
+		return true
+	}
+	return (telling || m.saysPermanent()) && yourMessage.in(m.lower) && m.returnsSomething(inSentence)
 }
 
 // saysPermanent finds a reply or a status of failure, which speaks every language.
@@ -126,13 +137,13 @@ func (m *mailMessage) isSuccess(subject string, failing bool) bool {
 }
 
 // returnsSomething says whether a message has more of a bounce than its words: the returned message, an SMTP reply, a
-// recipient in wording of at least that class. "Your parcel could not be delivered" and "Your mailbox is full" have not.
+// recipient, none of our own addresses, in wording of at least that class. "Your parcel could not be delivered" and "Your mailbox is full" have not.
 func (m *mailMessage) returnsSomething(class int) bool {
 	if len(m.enclosed) > 0 || m.original != nil {
 		return true
 	}
 	code, _ := findReply(m.body)
-	return code != 0 || slices.ContainsFunc(m.candidates(), func(c candidate) bool { return c.class >= class })
+	return code != 0 || slices.ContainsFunc(m.candidates(), func(c candidate) bool { return c.class >= class && c.weight >= 2*c.class })
 }
 
 // isDelay knows notices that the server still tries. A subject that warns of a delay is worth more than any word in the

@@ -32,7 +32,30 @@ func (m *mailMessage) failures() []string {
 		found = m.subjectRecipient()
 	}
 	if len(found) == 0 {
+		found = m.onlyMention()
+	}
+	if len(found) == 0 {
 		found = []string{m.proof.recipient}
+	}
+	return found
+}
+
+// onlyMention is the one address that the text has, if it is neither ours nor of the reporter's domain.
+func (m *mailMessage) onlyMention() []string {
+	var found []string
+	for _, c := range m.candidates() {
+		found = addAddress(found, c.addr)
+		if c.class < mentioned || c.weight < 2*c.class {
+			return nil
+		}
+	}
+	if len(found) != 1 {
+		return nil
+	}
+	for _, from := range m.header.addresses("From") {
+		if sameAddress(from[strings.LastIndexByte(from, '@'):], found[0][strings.LastIndexByte(found[0], '@'):]) {
+			return nil
+		}
 	}
 	return found
 }
