@@ -286,7 +286,8 @@ func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 		}
 	}
 	e.Code, _ = findReply(e.Diagnostic)
-	e.Expired = strings.HasPrefix(e.Status, "4") || saysExpired(e.Diagnostic)
+	// A refusal that soft_bounce=yes put off stays one.
+	e.Expired = strings.HasPrefix(e.Status, "4") && e.Code < 500 || saysExpired(e.Diagnostic)
 	if !e.Expired && (e.Status == "" || e.Status == "5.0.0") { // Exim's status is always 5.0.0
 		m.readText()
 		said := m.lower
