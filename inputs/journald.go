@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -100,9 +101,16 @@ func (j *journald) Run(ctx context.Context, sink Sink) error {
 	return err
 }
 
+func (j *journald) String() string {
+	if j.config.Directory != "" {
+		return "the journal in " + j.config.Directory
+	}
+	return "the journal"
+}
+
 // Report tells the time of the last entry. How many entries are left is unknown unless there are none.
 func (j *journald) Report() Position {
-	p := Position{At: "journal", Lag: -1, Unit: "entries"}
+	p := Position{At: j.String(), Lag: -1, Unit: "entries"}
 	w := j.where.Load()
 	if w == nil {
 		return p
@@ -117,22 +125,37 @@ func (j *journald) Report() Position {
 	return p
 }
 
-// source are the arguments that say where the journal is.
-func (j *journald) source() string {
+// source are the arguments that say where the journal is. --follow shows the current boot only, so that what was written
+// before a power cut would be lost, unless with --merge; that includes other machines' journals (containers' for instance),
+// which ours leaves out.
+func (j *journald) source() []string {
 	if j.config.Directory != "" {
-		return "--directory=" + j.config.Directory
+		return []string{"--merge", "--directory=" + j.config.Directory}
 	}
-	return "--system"
+	return []string{"--merge", "--system"}
 }
 
-// matches are the arguments that say what to read of it: any of the configured matches, and journald's notices that it
-// dropped messages.
+// ours are the matches that every entry has to fit.
+func (j *journald) ours() []string {
+	if id := machineID(); id != "" && j.config.Directory == "" {
+		return []string{"_MACHINE_ID=" + id}
+	}
+	return nil
+}
+
+// matches are the arguments that say what to read: any of the configured matches, and journald's notices that it dropped
+// messages.
 func (j *journald) matches() []string {
-	args := []string{"MESSAGE_ID=" + journalDropped}
+	args := append(j.ours(), "MESSAGE_ID="+journalDropped)
 	for _, m := range j.config.Match {
-		args = append(append(args, "+"), strings.Fields(m)...)
+		args = slices.Concat(args, []string{"+"}, j.ours(), strings.Fields(m))
 	}
 	return args
+}
+
+func machineID() string {
+	id, _ := os.ReadFile("/etc/machine-id")
+	return strings.TrimSpace(string(id))
 }
 
 // isWatched says whether a unit is one of those in the configured matches, or another instance of it.
@@ -160,10 +183,9 @@ func (j *journald) userFiles() []string {
 	if j.config.Directory != "" {
 		return nil
 	}
-	machine, _ := os.ReadFile("/etc/machine-id")
 	var patterns []string
 	for _, dir := range []string{"/var/log/journal", "/run/log/journal"} {
-		p := filepath.Join(dir, strings.TrimSpace(string(machine)), "user-*.journal")
+		p := filepath.Join(dir, machineID(), "user-*.journal")
 		if found, _ := filepath.Glob(p); len(found) > 0 {
 			patterns = append(patterns, p)
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -106,11 +107,11 @@ func journalRemedy(said string) string {
 	return ""
 }
 
-// first gives the first entry that journalctl prints for args; nil: there is none.
-func (j *journald) first(ctx context.Context, args ...string) ([]byte, error) {
+// first gives the first entry that journalctl prints for an option and matches; nil: there is none.
+func (j *journald) first(ctx context.Context, option string, matches []string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, journalPatience)
 	defer cancel()
-	c, err := j.start(ctx, args...)
+	c, err := j.start(ctx, slices.Concat(j.source(), []string{option}, matches)...)
 	if err != nil {
 		return nil, err
 	}

@@ -8,14 +8,14 @@ import (
 
 // Probe says whether the journal can be read by this user, and whether there is anything of a mail server in it.
 func (j *journald) Probe(ctx context.Context) error {
-	last, err := j.first(ctx, j.source(), "--lines=1")
+	last, err := j.first(ctx, "--lines=1", j.ours())
 	if err != nil {
 		return err
 	}
 	if last == nil {
 		return errors.New("the journal is empty, or this user may not read it: is systemd-journald running, is the user in the group systemd-journal?")
 	}
-	found, err := j.first(ctx, append([]string{j.source(), "--lines=1"}, j.matches()...)...)
+	found, err := j.first(ctx, "--lines=1", j.matches())
 	if err != nil || found != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func newJournalRun(j *journald, sink Sink) (*journalRun, error) {
 
 // begin finds where to read from. What a first start finds at the end is stored at once: what comes later is not lost.
 func (r *journalRun) begin(ctx context.Context) error {
-	last, err := r.first(ctx, r.source(), "--lines=1")
+	last, err := r.first(ctx, "--lines=1", r.ours())
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (r *journalRun) begin(ctx context.Context) error {
 
 // resume looks for the entry at the checkpoint.
 func (r *journalRun) resume(ctx context.Context, end string) error {
-	found, err := r.first(ctx, r.source(), "--cursor="+r.cursor)
+	found, err := r.first(ctx, "--cursor="+r.cursor, r.ours())
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (r *journalRun) resume(ctx context.Context, end string) error {
 
 // follow reads what the child prints until ctx, the child or the sink ends it.
 func (r *journalRun) follow(ctx context.Context) error {
-	args := []string{r.source(), "--follow", "--no-tail"}
+	args := append(r.source(), "--follow", "--no-tail")
 	if r.cursor != journalBeginning {
 		args = append(args, "--cursor="+r.cursor)
 	}

@@ -115,6 +115,23 @@ func TestJournaldGap(t *testing.T) {
 	}
 }
 
+// What was written before the machine went down is read once it is up again.
+func TestJournaldBoots(t *testing.T) {
+	w := newJournalWorld(t)
+	want := w.add("a.journal", 2)
+	sink := &store{}
+	w.read(sink, 2)
+	for range 3 {
+		want = append(want, w.add("a.journal", 2)...)
+		w.boot, w.ticks = w.boot+1, 0
+	}
+	want = append(want, w.add("b.journal", 2)...)
+	w.read(sink, len(want))
+	if got := messages(sink.bodies); !slices.Equal(got, want) || sink.at("gaps") != "0" {
+		t.Errorf("got %q, want %q; %s gaps", got, want, sink.at("gaps"))
+	}
+}
+
 // journald tells that it dropped messages; anybody can write the same words.
 func TestJournaldDropped(t *testing.T) {
 	for _, test := range []struct {

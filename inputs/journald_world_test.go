@@ -14,7 +14,7 @@ import (
 
 // journalWorld is a journal of our own: real files, written by systemd-journal-remote and read by journalctl.
 type journalWorld struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	input  *journald
 	said   *bytes.Buffer
@@ -26,7 +26,7 @@ type journalWorld struct {
 
 const journalRemote = "/usr/lib/systemd/systemd-journal-remote"
 
-func newJournalWorld(t *testing.T) *journalWorld {
+func newJournalWorld(t testing.TB) *journalWorld {
 	t.Helper()
 	_, err := exec.LookPath("journalctl")
 	if _, stat := os.Stat(journalRemote); err != nil || stat != nil {
@@ -103,7 +103,7 @@ func (w *journalWorld) remove(file string) {
 // read runs the input on sink until it holds n records in all and everything has been read.
 func (w *journalWorld) read(sink *store, n int) {
 	w.t.Helper()
-	err := runUntil(w.t, w.input, sink, func() bool { return sink.has(make([]string, n)) })
+	err := runUntil(w.t.(*testing.T), w.input, sink, func() bool { return sink.has(make([]string, n)) })
 	if err != nil {
 		w.t.Fatal(err)
 	}

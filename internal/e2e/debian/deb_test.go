@@ -30,7 +30,8 @@ func TestDeb(t *testing.T) {
 				run  func(*debian, *receiver)
 			}{
 				{"install", install}, {"configure", configure}, {"bounce", bounce}, {"rotate", rotate}, {"drop-in", dropIn},
-				{"hang", hang}, {"crash", crash}, {"upgrade", upgrade}, {"mistake", mistake}, {"power cut", powerCut},
+				{"hang", hang}, {"crash", crash}, {"upgrade", upgrade}, {"mistake", mistake}, {"journal", journal},
+				{"power cut", powerCut},
 				{"remove and purge", removeAndPurge},
 			}
 			r := &receiver{d: d}
