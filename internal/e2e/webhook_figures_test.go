@@ -51,6 +51,8 @@ func TestFigureNativePosts(t *testing.T) {
 		t.Error("a post was answered and not stored, or stored twice")
 	}
 	d.stop(t)
+	used := d.process.cmd.ProcessState
+	t.Logf("the daemon's processor time: %v a post", (used.UserTime()+used.SystemTime())/time.Duration(n.Load()))
 }
 
 // bareCommits is how many transactions of one event's size a second bbolt makes durable in dir.
