@@ -60,7 +60,6 @@ type mbox struct {
 	end    int64    // how far it was read
 	tail   []byte   // the bytes before end
 	listed hashSet  // what was read up to end
-	said   string
 	where  atomic.Pointer[Position]
 }
 
