@@ -97,7 +97,8 @@ func following(lines []string, addr string, indent int) []string {
 		case text == "" && (said && !promised || i > 3):
 			return lines[:i]
 		case text == "":
-		case !said && i > 0 && !promised && adviceWords.in(strings.ToLower(text)):
+		case !said && i > 0 && !promised && adviceWords.in(strings.ToLower(text)),
+			!said && strings.Contains(text, "@") && senderWords.in(strings.ToLower(cutText(text, 12))):
 			return lines[:i]
 		case isRule(text), i > 0 && isTranscript(text), !promised && len(indentOf(line)) <= indent && beginsWithOther(text, addr):
 			return lines[:i]

@@ -71,6 +71,7 @@ func (m *mailMessage) notBounce() event.Type {
 	subject := collapse(strings.ToLower(m.header.text("Subject")))
 	from := m.sender()
 	failing := failureSubjects.in(subject)
+	subject = ownSubject(subject)
 	// A report whose status part was cut off or lost is still one.
 	report := m.root.typ == "multipart/report" && strings.EqualFold(m.root.params["report-type"], "delivery-status")
 	switch {
@@ -96,11 +97,22 @@ func (m *mailMessage) notBounce() event.Type {
 	return event.Ordinary
 }
 
+// ownSubject takes off what a report quotes: in "Undeliverable: Holidays in Italy" nobody is on holiday.
+func ownSubject(subject string) string {
+	if at, _ := undelivered.find(subject); at >= 0 {
+		if colon := strings.IndexByte(subject[at:], ':'); colon >= 0 {
+			return subject[:at+colon]
+		}
+	}
+	return subject
+}
+
 // isBounce asks for two signs of three: a mail system sent it, the subject names a failure, the text tells of one.
 func (m *mailMessage) isBounce(from mailSender, failing bool) bool {
 	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
 	if from.daemon || from.null {
-		return failing || m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel) || from.daemon && m.answersMail(telling)
+		return m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel) || from.daemon && m.answersMail(telling) ||
+			failing && (from.daemon || yourMessage.in(m.lower) || m.returnsSomething(mentioned))
 	}
 	if from.path && len(m.enclosed) == 0 && m.original == nil && !yourMessage.in(m.lower) {
 		return false // an article about bounces has an envelope sender, a bounce should have none

@@ -13,6 +13,7 @@ var mailPhrases string
 
 var (
 	failureSubjects   = phraseSection("failureSubjects", "reportSubjects")
+	undelivered       = phraseSection("failureSubjects")
 	failureTexts      = phraseSection("failureTexts", "failureSubjects", "reportSubjects")
 	failureWords      = phraseSection("failureTexts", "failureSubjects")
 	delaySubjects     = phraseSection("delaySubjects")

@@ -1,0 +1,37 @@
+package parsers
+
+import (
+	"testing"
+
+	"bouncefeed/internal/event"
+)
+
+// Whether a mail is a bounce at all depends on who speaks of what, not on its words alone.
+func TestMailKinds(t *testing.T) {
+	for _, test := range []struct {
+		name, header, text string
+		want               event.Type // "": a failure
+	}{
+		{"the quoted subject is on holiday", "Return-Path: <>\nFrom: Microsoft Outlook <exchange@x.example>\nSubject: Undeliverable: Out of office? Holidays in Italy",
+			"Your message to jo@dest.example could not be delivered: no such user.", ""},
+		{"the quoted subject is delayed", "From: postmaster@x.example\nSubject: Undelivered: your train is delayed", "jo@dest.example: 550 no such user", ""},
+		{"an order, sent with a null path", "Return-Path: <>\nFrom: Shop <shop@x.example>\nSubject: Your order could not be delivered",
+			"The courier could not reach you. Contact shop@x.example.", event.Ordinary},
+		{"an article about bounces", "Return-Path: <bounce@x.example>\nFrom: Weekly <weekly@x.example>\nSubject: Undelivered mail explained",
+			"What does 550 5.1.1 <jo@dest.example>: user unknown mean?", event.Ordinary},
+		{"a mail system without a known name", "Return-Path: <mta@x.example>\nFrom: mta@x.example\nSubject: Mail not delivered",
+			"Your message could not be delivered to\njo@dest.example\n", ""},
+		{"success told with not", "From: postmaster@x.example\nSubject: Non remis : Offres", "Votre message n'a pas été remis à :\n\njo@dest.example\n", ""},
+		{"no further attempts", "From: MAILER-DAEMON@x.example\nSubject: Mancata consegna", "Non verranno effettuati altri tentativi.\n\n<jo@dest.example>: 550 no such user", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			events := parseMail(t, test.header+"\nTo: bounces@lists.example.com\n\n"+test.text)
+			if len(events) != 1 || events[0].Type != test.want {
+				t.Fatalf("%+v, want one of type %q", events, test.want)
+			}
+			if test.want == "" && events[0].Recipient != "jo@dest.example" {
+				t.Errorf("recipient %q", events[0].Recipient)
+			}
+		})
+	}
+}
