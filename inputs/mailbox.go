@@ -145,9 +145,12 @@ func fieldTime(received []byte, now time.Time) time.Time {
 	return t
 }
 
-// pause waits about d, each time a tenth more or less, so that many do not ask at once; false: ctx ended.
+// jitter is d, a tenth more or less, so that many do not ask at once.
+func jitter(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5+1) }
+
+// pause waits about d; false: ctx ended.
 func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d*9/10 + rand.N(d/5+1))
+	timer := time.NewTimer(jitter(d))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

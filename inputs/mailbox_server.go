@@ -39,7 +39,7 @@ const (
 
 	maxOperation = 30 * time.Second // of one command, from sending it to the end of its answer
 	maxSession   = 10 * time.Minute
-	minMailPoll  = 10 * time.Second
+	minMailPoll  = time.Second
 	maxMailPoll  = 24 * time.Hour
 )
 

@@ -120,7 +120,7 @@ func TestMailboxConfig(t *testing.T) {
 		"type: pop3\nhost: h\nusername: u\ntrust: any":                                                     "name the file that holds the password",
 		"type: pop3\nhost: h\nusername: u\ntrust: any\nauth: xoauth2":                                      "token_file",
 		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\ntls: starttls":                   "none of implicit, stls, none",
-		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\npoll: 1s":                        "from 10s",
+		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\npoll: 1ms":                       "from 1s",
 		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\ntls: none\nca_file: /etc/ca.pem": "serves TLS only",
 	} {
 		_, _, err := tryInput(section)

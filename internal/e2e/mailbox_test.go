@@ -40,6 +40,8 @@ func startMailboxes(t *testing.T) {
 var mailboxInputs = map[string]string{
 	"pop3":      "type: pop3\ntls: implicit\nport: %s\nafter: delete-reports",
 	"pop3 stls": "type: pop3\ntls: stls\nport: %s\nafter: delete-reports",
+	"imap":      "type: imap\ntls: implicit\nport: %s\nafter: delete-reports",
+	"starttls":  "type: imap\ntls: starttls\nport: %s\nafter: delete-reports",
 	"maildir":   "type: maildir\npath: " + maildir + "\nafter: delete-reports\npoll: 500ms",
 }
 
@@ -134,7 +136,7 @@ func sendBounced(t *testing.T, tr *traffic, identified string) {
 
 // TestMailboxes: real reports of a real Postfix, read from a real Dovecot and from the Maildir itself, the log left out.
 func TestMailboxes(t *testing.T) {
-	for input, port := range map[string]string{"pop3": "995", "pop3 stls": "110", "maildir": ""} {
+	for input, port := range map[string]string{"pop3": "995", "pop3 stls": "110", "imap": "993", "starttls": "143", "maildir": ""} {
 		t.Run(input, func(t *testing.T) {
 			startMailboxes(t)
 			r := startReceiver(t)
@@ -193,21 +195,27 @@ func TestMailboxHoldsTheUnproven(t *testing.T) {
 // TestMailboxUnderFire kills the daemon at random moments, cuts its connection at random bytes, and has the password
 // wrong for a while.
 func TestMailboxUnderFire(t *testing.T) {
+	for input, server := range map[string]string{"pop3": pop3sPort, "imap": imapsPort} {
+		t.Run(input, func(t *testing.T) { underFire(t, input, server) })
+	}
+}
+
+func underFire(t *testing.T, input, server string) {
 	startMailboxes(t)
 	r := startReceiver(t)
 	seed := setting(t, "BOUNCEFEED_E2E_SEED", int(time.Now().UnixNano()))
 	random := rand.New(rand.NewPCG(uint64(seed), 1))
 	t.Logf("BOUNCEFEED_E2E_SEED=%d", seed)
-	c := startCutter(t, pop3sPort)
-	d := newMailboxDaemon(t, r, "pop3", c.port(), "any", false)
+	c := startCutter(t, server)
+	d := newMailboxDaemon(t, r, input, c.port(), "any", false)
 	var tr traffic
-	kills := setting(t, "BOUNCEFEED_E2E_KILLS", 25)
+	kills := setting(t, "BOUNCEFEED_E2E_KILLS", 15)
 	for i := range kills {
 		c.cut(random)
-		if i == kills/2 {
+		switch i {
+		case kills / 2:
 			setMailPassword(t, "another")
-		}
-		if i == kills/2+2 {
+		case kills/2 + 2:
 			setMailPassword(t, mailPassword)
 		}
 		d.launch(t)

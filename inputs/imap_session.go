@@ -1,0 +1,358 @@
+package inputs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"bouncefeed/internal/event"
+)
+
+// imapMaxRetry is how many messages that the server does not give are remembered.
+const imapMaxRetry = 1000
+
+// imapSession is one connection, logged in.
+type imapSession struct {
+	*imapInput
+	conn   *imapConn
+	client *imapclient.Client
+	stop   func()
+	news   chan struct{} // a message came while the server told
+	sink   Sink
+
+	state    *imapState
+	selected bool
+	changed  bool // the state is to be committed though no message is
+	recs     []event.Record
+	uids     []imap.UID
+	bytes    int
+}
+
+func (s *imapSession) close() {
+	s.stop()
+	if s.client != nil {
+		_ = s.client.Close()
+	}
+}
+
+func (s *imapSession) logout() {
+	s.conn.begin(maxOperation)
+	_ = s.client.Logout().Wait()
+}
+
+// failed words an error at what was done.
+func (s *imapSession) failed(doing string, err error) error {
+	return fmt.Errorf("%s at %s: %w", doing, s.config.MailServer.String(), errors.New(serverWords(err.Error(), "")))
+}
+
+// selectFolder opens the folder, for reading only if nothing is to be changed in it.
+func (s *imapSession) selectFolder() error {
+	s.conn.begin(maxOperation)
+	data, err := s.client.Select(s.config.Folder, &imap.SelectOptions{ReadOnly: s.config.After == afterLeave}).Wait()
+	if err != nil {
+		return s.failed("open folder "+s.config.Folder, err)
+	}
+	s.selected = true
+	if data.UIDValidity != s.state.validity { // the old UIDs mean nothing any more (RFC 3501 §2.3.1.1)
+		if s.state.validity != 0 {
+			s.log.Warn("the server numbered the folder anew: everything in it is read again", "folder", s.config.Folder)
+		}
+		*s.state = imapState{validity: data.UIDValidity, next: 1}
+		s.changed = true
+	}
+	return nil
+}
+
+// read commits what is new and clears away what is to go.
+func (s *imapSession) read(ctx context.Context) error {
+	if !s.selected {
+		if err := s.selectFolder(); err != nil {
+			return err
+		}
+	}
+	if err := s.clear(); err != nil {
+		return err
+	}
+	uids, err := s.list()
+	if err != nil {
+		return err
+	}
+	s.report(len(uids))
+	for i, uid := range uids {
+		if uid == s.broke { // last
+			s.putOff(uid)
+		} else if err := s.message(ctx, uid); err != nil {
+			return err
+		}
+		s.report(len(uids) - i - 1)
+	}
+	for _, uid := range slices.Clone(s.state.retry) {
+		if err := s.message(ctx, uid); err != nil {
+			return err
+		}
+	}
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	if !s.changed {
+		return nil
+	}
+	s.changed = false
+	s.conn.begin(maxSession)
+	return s.sink.Commit(ctx, nil, s.state.checkpoint())
+}
+
+func (s *imapSession) report(left int) {
+	s.where.Store(&Position{At: fmt.Sprintf("%s: UID %d", s.String(), s.state.next), Lag: int64(left), Unit: "messages"})
+}
+
+// list gives the UIDs that were not read yet, in order. They are those of the last messages, because UIDs grow.
+func (s *imapSession) list() ([]imap.UID, error) {
+	s.conn.begin(maxOperation)
+	if err := s.client.Noop().Wait(); err != nil { // brings the number of messages up to date
+		return nil, s.failed("list messages", err)
+	}
+	folder := s.client.Mailbox()
+	if folder == nil {
+		return nil, s.failed("list messages", errors.New("the folder was closed"))
+	}
+	var fresh imap.UIDSet
+	fresh.AddRange(s.state.next, 0)
+	var all []imap.UID
+	for last := folder.NumMessages; last > 0; {
+		first := max(1, last-min(last, imapWindow)+1)
+		var window imap.SeqSet
+		window.AddRange(first, last)
+		s.conn.begin(maxOperation)
+		data, err := s.client.UIDSearch(&imap.SearchCriteria{SeqNum: []imap.SeqSet{window}, UID: []imap.UIDSet{fresh}}, nil).Wait()
+		if err != nil {
+			return nil, s.failed("list messages", err)
+		}
+		uids := data.AllUIDs()
+		uids = slices.DeleteFunc(uids, func(uid imap.UID) bool { return uid < s.state.next }) // "N:*" always has the last one
+		all = append(all, uids...)
+		if len(uids) == 0 || first == 1 {
+			break
+		}
+		last = first - 1
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// putOff notes a message to be tried again after the others.
+func (s *imapSession) putOff(uid imap.UID) {
+	if !slices.Contains(s.state.retry, uid) {
+		s.state.retry = append(s.state.retry, uid)
+	}
+	s.state.next, s.changed = max(s.state.next, uid+1), true
+}
+
+// message reads one and adds it to the batch.
+func (s *imapSession) message(ctx context.Context, uid imap.UID) error {
+	rec, found, err := s.fetch(uid)
+	if err != nil {
+		return s.notGiven(ctx, uid, err)
+	}
+	if found {
+		s.recs, s.bytes = append(s.recs, rec), s.bytes+len(rec.Body)
+	} else { // deleted meanwhile
+		s.recs = append(s.recs, event.Record{})
+	}
+	s.uids = append(s.uids, uid)
+	if s.bytes < batchBytes && len(s.recs) < batchCount {
+		return nil
+	}
+	return s.flush(ctx)
+}
+
+// notGiven is for a message that the server refuses, which is put off, or at which the connection broke: what was read
+// before it is committed first.
+func (s *imapSession) notGiven(ctx context.Context, uid imap.UID, err error) error {
+	var answer *imap.Error
+	refused := errors.As(err, &answer)
+	if !refused {
+		s.broke = uid
+	}
+	if ferr := s.flush(ctx); ferr != nil {
+		return ferr
+	}
+	if !refused {
+		return s.failed(fmt.Sprintf("read message %d", uid), err)
+	}
+	if !slices.Contains(s.state.retry, uid) {
+		s.log.Warn("the server does not give a message, it is tried again", "uid", uid, "answer", serverWords(err.Error(), ""))
+	}
+	if len(s.state.retry) >= imapMaxRetry {
+		return s.failed(fmt.Sprintf("read %d messages", imapMaxRetry), err)
+	}
+	s.putOff(uid)
+	return nil
+}
+
+// fetch reads one message up to its limit, piece by piece; found is false if it is not there any more.
+func (s *imapSession) fetch(uid imap.UID) (rec event.Record, found bool, err error) {
+	var body []byte
+	var came time.Time
+	for {
+		piece, at, ok, err := s.piece(uid, len(body))
+		if err != nil || !ok {
+			return rec, false, err
+		}
+		body, came = append(body, piece...), at
+		if len(piece) < imapChunk || len(body) > maxMessage {
+			break
+		}
+	}
+	truncated := len(body) > maxMessage
+	body = bytes.ReplaceAll(body[:min(len(body), maxMessage)], []byte("\r\n"), []byte("\n"))
+	if came.After(time.Now()) {
+		came = time.Time{}
+	}
+	return messageRecord(body, truncated, came), true, nil
+}
+
+// piece reads imapChunk bytes of a message from offset on, without setting \Seen; ok is false if it is not there.
+func (s *imapSession) piece(uid imap.UID, offset int) (piece []byte, came time.Time, ok bool, err error) {
+	s.conn.begin(maxOperation)
+	cmd := s.client.Fetch(imap.UIDSetNum(uid), &imap.FetchOptions{UID: true, InternalDate: true, BodySection: []*imap.FetchItemBodySection{
+		{Peek: true, Partial: &imap.SectionPartial{Offset: int64(offset), Size: imapChunk}},
+	}})
+	for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
+		for item := msg.Next(); item != nil; item = msg.Next() {
+			switch item := item.(type) {
+			case imapclient.FetchItemDataInternalDate:
+				came = item.Time
+			case imapclient.FetchItemDataBodySection:
+				if item.Literal == nil {
+					continue
+				}
+				piece, err = io.ReadAll(item.Literal)
+				if err == nil && int64(len(piece)) < item.Literal.Size() {
+					err = io.ErrUnexpectedEOF
+				}
+				if err != nil { // the connection ended: the command must not be asked any more, it would go on reading
+					return nil, came, false, err
+				}
+				ok = true
+			}
+		}
+	}
+	return piece, came, ok, cmd.Close()
+}
+
+// flush commits what was read; empty records stand for messages that are gone.
+func (s *imapSession) flush(ctx context.Context) error {
+	if len(s.uids) == 0 {
+		return nil
+	}
+	var recs []event.Record
+	var of []imap.UID
+	for i, rec := range s.recs {
+		if rec.Body != nil {
+			recs, of = append(recs, rec), append(of, s.uids[i])
+		}
+	}
+	s.conn.begin(maxSession) // Commit may take its time
+	err := commitFates(ctx, s.sink, recs, func(fates []event.Fate) map[string]string {
+		for i, uid := range of {
+			if s.config.clears(fates[i]) {
+				s.state.doomed = append(s.state.doomed, uid)
+			}
+		}
+		s.state.retry = slices.DeleteFunc(s.state.retry, func(uid imap.UID) bool { return slices.Contains(s.uids, uid) })
+		s.state.next = max(s.state.next, slices.Max(s.uids)+1)
+		return s.state.checkpoint()
+	})
+	if err != nil {
+		return err
+	}
+	s.uids, s.recs, s.bytes, s.changed = nil, nil, 0, false
+	return s.clear()
+}
+
+// clears says whether something is to be done about a message of that fate.
+func (c *imapConfig) clears(fate event.Fate) bool {
+	if c.After == afterFlag || c.After == afterMove {
+		return fate == event.Understood
+	}
+	return c.deletes(fate)
+}
+
+// clear does what is to be done about messages whose Commit is on disk. Done twice it does no harm.
+func (s *imapSession) clear() error {
+	if len(s.state.doomed) == 0 {
+		return nil
+	}
+	s.conn.begin(maxOperation)
+	uids := imap.UIDSetNum(s.state.doomed...)
+	var err error
+	switch {
+	case s.config.After == afterFlag:
+		err = s.flag(uids, imap.FlagSeen)
+	case s.config.After == afterMove && s.client.Caps().Has(imap.CapMove):
+		_, err = s.client.Move(uids, s.config.MoveTo).Wait()
+	case s.config.After == afterMove:
+		if _, err = s.client.Copy(uids, s.config.MoveTo).Wait(); err == nil {
+			err = s.delete(uids)
+		}
+	case s.config.After != afterLeave:
+		err = s.delete(uids)
+	}
+	if err != nil {
+		return s.failed("clear away messages (after: "+s.config.After+")", err)
+	}
+	s.state.doomed, s.changed = nil, true
+	return nil
+}
+
+func (s *imapSession) flag(uids imap.UIDSet, flag imap.Flag) error {
+	return s.client.Store(uids, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{flag}}, nil).Close()
+}
+
+// delete flags messages as deleted and has them expunged; a server that can't expunge just these (UIDPLUS, RFC 4315)
+// keeps them flagged, because others may be flagged there, too.
+func (s *imapSession) delete(uids imap.UIDSet) error {
+	if err := s.flag(uids, imap.FlagDeleted); err != nil || !s.client.Caps().Has(imap.CapUIDPlus) {
+		return err
+	}
+	return s.client.UIDExpunge(uids).Close()
+}
+
+// idle waits until the server tells of a message, or until the next poll.
+func (s *imapSession) idle(ctx context.Context) error {
+	select {
+	case <-s.news: // came while the others were read
+		return nil
+	default:
+	}
+	s.conn.begin(s.config.Poll.Std() + s.config.Poll.Std()/5 + 2*maxOperation)
+	cmd, err := s.client.Idle()
+	if err != nil {
+		return s.failed("wait for messages (IDLE)", err)
+	}
+	timer := time.NewTimer(jitter(s.config.Poll.Std()))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-s.news:
+	case <-s.client.Closed():
+	}
+	s.conn.begin(maxOperation)
+	err = cmd.Close()
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil && ctx.Err() == nil {
+		return s.failed("wait for messages (IDLE)", err)
+	}
+	return nil
+}

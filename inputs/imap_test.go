@@ -1,0 +1,364 @@
+package inputs
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
+)
+
+func init() {
+	conformant["imap"] = func(t *testing.T) source {
+		s := newIMAPServer(t, tlsNone)
+		return source{s.input(""), s.add}
+	}
+}
+
+// imapServer is a mail server in memory, of the library that also has the client.
+type imapServer struct {
+	*testing.T
+	user  *imapmemserver.User
+	addr  *net.TCPAddr
+	mode  string
+	tls   tls.Certificate
+	added int
+	cut   atomic.Int64 // bytes that the server still sends on the next connections; 0: all
+}
+
+func newIMAPServer(t *testing.T, mode string, without ...imap.Cap) *imapServer {
+	t.Helper()
+	memory, user := imapmemserver.New(), imapmemserver.NewUser("bounces", "sesame")
+	memory.AddUser(user)
+	caps := imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUIDPlus: {}, imap.CapMove: {}}
+	for _, c := range without {
+		delete(caps, c)
+	}
+	s := &imapServer{T: t, user: user, mode: mode, tls: testCertificate(t)}
+	s.must(user.Create("INBOX", nil))
+	config := &tls.Config{Certificates: []tls.Certificate{s.tls}}
+	options := imapserver.Options{Caps: caps, InsecureAuth: true, Logger: log.New(io.Discard, "", 0),
+		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return memory.NewSession(), nil, nil
+		}}
+	if mode == tlsUpgradeIMAP {
+		options.TLSConfig = config
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s.must(err)
+	s.addr = l.Addr().(*net.TCPAddr)
+	listener := net.Listener(&cutListener{l, &s.cut})
+	if mode == tlsImplicit {
+		listener = tls.NewListener(listener, config)
+	}
+	server := imapserver.New(&options)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = server.Serve(listener) })
+	t.Cleanup(func() {
+		server.Close()
+		wg.Wait()
+	})
+	return s
+}
+
+// cutListener has connections end after some bytes.
+type cutListener struct {
+	net.Listener
+	cut *atomic.Int64
+}
+
+func (l *cutListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if n := l.cut.Load(); err == nil && n > 0 {
+		return &cutConn{conn, n}, nil
+	}
+	return conn, err
+}
+
+type cutConn struct {
+	net.Conn
+	left int64
+}
+
+func (c *cutConn) Write(b []byte) (int, error) {
+	if c.left -= int64(len(b)); c.left < 0 {
+		_, _ = c.Conn.Write(b[:int64(len(b))+c.left])
+		c.Conn.Close()
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(b)
+}
+
+func (s *imapServer) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *imapServer) append(folder, body string) {
+	s.Helper()
+	_, err := s.user.Append(folder, &literal{strings.NewReader(body), int64(len(body))}, &imap.AppendOptions{})
+	s.must(err)
+}
+
+type literal struct {
+	io.Reader
+	size int64
+}
+
+func (l *literal) Size() int64 { return l.size }
+
+func (s *imapServer) add(n int) (bodies []string) {
+	for range n {
+		s.added++
+		body := fmt.Sprintf("Subject: failure %d\n\nuser unknown\n", s.added)
+		s.append("INBOX", strings.ReplaceAll(body, "\n", "\r\n"))
+		bodies = append(bodies, body)
+	}
+	return bodies
+}
+
+// count is how many messages are in a folder.
+func (s *imapServer) count(folder string) int {
+	s.Helper()
+	data, err := s.user.Status(folder, &imap.StatusOptions{NumMessages: true, NumUnseen: true})
+	s.must(err)
+	return int(*data.NumMessages)
+}
+
+func (s *imapServer) unseen() int {
+	s.Helper()
+	data, err := s.user.Status("INBOX", &imap.StatusOptions{NumUnseen: true})
+	s.must(err)
+	return int(*data.NumUnseen)
+}
+
+func (s *imapServer) input(more string) *imapInput {
+	s.Helper()
+	section := fmt.Sprintf("type: imap\nhost: 127.0.0.1\nport: %d\ntls: %s\nusername: bounces\ntrust: any\npassword_file: %s\n%s",
+		s.addr.Port, s.mode, tempFile(s.T, "sesame\n"), more)
+	if s.mode != tlsNone {
+		section += "\nca_file: " + certificateFile(s.T, s.tls)
+	}
+	in, _ := buildInput(s.T, section)
+	return in.(*imapInput)
+}
+
+// once reads what is there, by a session that ends when the server would be waited for.
+func (s *imapServer) once(p *imapInput, sink Sink) error {
+	state, err := loadIMAPState(sink)
+	if err != nil {
+		return err
+	}
+	session, err := p.open(s.Context())
+	if err != nil {
+		return err
+	}
+	defer session.close()
+	session.sink, session.state = sink, state
+	return session.read(s.Context())
+}
+
+func TestIMAPTLS(t *testing.T) {
+	for _, mode := range []string{tlsNone, tlsUpgradeIMAP, tlsImplicit} {
+		s := newIMAPServer(t, mode)
+		want := s.add(2)
+		sink := &store{}
+		s.must(s.once(s.input(""), sink))
+		if !slices.Equal(sink.bodies, want) || s.unseen() != 2 {
+			t.Errorf("%s: got %q, %d unseen", mode, sink.bodies, s.unseen())
+		}
+		s.must(s.input("").Probe(t.Context()))
+	}
+}
+
+func TestIMAPSaysWhatIsWrong(t *testing.T) {
+	s := newIMAPServer(t, tlsNone)
+	p := s.input("")
+	p.config.Username = "nobody"
+	wantError(t, s.once(p, &store{}), "refuses username or password", "nobody at 127.0.0.1")
+	wantError(t, s.once(s.input("folder: Nowhere"), &store{}), "open folder Nowhere")
+	wantError(t, s.input("folder: Nowhere").Probe(t.Context()), "open folder Nowhere")
+	p = s.input("")
+	p.config.TLS = tlsUpgradeIMAP
+	wantError(t, s.once(p, &store{}), "try tls: implicit")
+	for section, want := range map[string]string{
+		"after: move": "move_to", "after: move\nmove_to: INBOX": "move_to", `folder: ""`: "folder",
+	} {
+		_, _, err := tryInput("type: imap\nhost: h\nusername: u\npassword_file: /x\ntrust: any\n" + section)
+		wantError(t, err, want)
+	}
+}
+
+func TestIMAPClearsAwayWhatItMay(t *testing.T) {
+	for after, want := range map[string][3]int{ // left, unseen, moved
+		"leave": {3, 3, 0}, "delete-reports": {2, 2, 0}, "delete-all": {1, 1, 0}, "flag": {3, 2, 0}, "move\nmove_to: Done": {2, 2, 1},
+	} {
+		for _, without := range []imap.Cap{"", imap.CapMove} {
+			s := newIMAPServer(t, tlsNone, without)
+			s.must(s.user.Create("Done", nil))
+			for _, kind := range []string{"failure", "ordinary", "strange"} {
+				s.append("INBOX", "Subject: "+kind+"\r\n\r\n")
+			}
+			sink := &fates{}
+			for range 2 {
+				s.must(s.once(s.input("after: "+after), sink))
+			}
+			if got := [3]int{s.count("INBOX"), s.unseen(), s.count("Done")}; got != want || len(sink.bodies) != 3 {
+				t.Errorf("after: %s without %q: %v, want %v; %d committed", after, without, got, want, len(sink.bodies))
+			}
+		}
+	}
+}
+
+// Whatever the byte at which the connection breaks, all is committed once and in the end everything is gone.
+func TestIMAPCutAnywhere(t *testing.T) {
+	step := int64(37)
+	if testing.Short() {
+		step = 211
+	}
+	for at := int64(1); at < 3000; at += step {
+		s := newIMAPServer(t, tlsNone)
+		want := s.add(3)
+		sink := &fates{}
+		p := s.input("after: delete-all")
+		s.cut.Store(at)
+		_ = s.once(p, sink)
+		if left := s.count("INBOX"); left+len(sink.bodies) < 3 {
+			t.Fatalf("cut at byte %d: %d left, %d committed", at, left, len(sink.bodies))
+		}
+		s.cut.Store(0)
+		for range 2 {
+			s.must(s.once(p, sink))
+		}
+		slices.Sort(sink.bodies) // the one at which the connection broke comes last
+		if !slices.Equal(sink.bodies, want) || s.count("INBOX") != 0 || sink.checkpoint["doomed"]+sink.checkpoint["retry"] != "" {
+			t.Errorf("cut at byte %d: committed %q, %d left, %v", at, sink.bodies, s.count("INBOX"), sink.checkpoint)
+		}
+	}
+}
+
+// A folder that is made anew has other messages under the same UIDs.
+func TestIMAPNumberedAnew(t *testing.T) {
+	s := newIMAPServer(t, tlsNone)
+	sink := &fates{}
+	for range 2 {
+		s.must(s.user.Create("Bounces", nil))
+		s.append("Bounces", "Subject: failure\r\n\r\n")
+		for range 2 {
+			s.must(s.once(s.input("folder: Bounces"), sink))
+		}
+		s.must(s.user.Delete("Bounces"))
+	}
+	if len(sink.bodies) != 2 {
+		t.Errorf("%d committed", len(sink.bodies))
+	}
+}
+
+// The server tells of a new message: it is read long before the next poll. This server keeps to itself what came just
+// before it was asked to tell, so there are several.
+func TestIMAPIdle(t *testing.T) {
+	s := newIMAPServer(t, tlsNone)
+	p, sink := s.input("poll: 1h"), &store{}
+	first, polls := s.add(1), 0
+	err := runUntil(t, p, sink, func() bool {
+		if !sink.has(first) {
+			return false
+		}
+		if polls++; polls%100 == 1 {
+			s.add(1)
+		}
+		return sink.has(make([]string, 2))
+	})
+	if err != nil || len(sink.bodies) < 2 {
+		t.Errorf("%v, %q", err, sink.bodies)
+	}
+}
+
+func TestIMAPLongMessage(t *testing.T) {
+	s := newIMAPServer(t, tlsNone)
+	s.append("INBOX", "Subject: failure\r\n\r\n"+strings.Repeat(strings.Repeat("y", 98)+"\r\n", 30_000))
+	want := s.add(1)
+	sink := &fates{}
+	s.must(s.once(s.input(""), sink))
+	if len(sink.bodies) != 2 || len(sink.bodies[0]) < maxMessage*9/10 || len(sink.bodies[0]) > maxMessage || sink.bodies[1] != want[0] {
+		t.Errorf("%d committed", len(sink.bodies))
+	}
+}
+
+func TestIMAPState(t *testing.T) {
+	s := &imapState{validity: 7, next: 100_001, retry: []imap.UID{3, 9}, doomed: []imap.UID{12}}
+	back, err := loadIMAPState(&store{checkpoint: s.checkpoint()})
+	if err != nil || fmt.Sprint(back) != fmt.Sprint(s) {
+		t.Errorf("%v, %v", back, err)
+	}
+	for _, bad := range []map[string]string{{"next": "x"}, {"doomed": "1 x"}, {"uidvalidity": "99999999999"}} {
+		if _, err := loadIMAPState(&store{checkpoint: bad}); err == nil {
+			t.Errorf("%v was taken", bad)
+		}
+	}
+}
+
+// Whatever a server does, the session ends in time and memory stays bounded.
+func TestIMAPHostile(t *testing.T) {
+	greeting := "* OK [CAPABILITY IMAP4rev1 UIDPLUS] ready\r\n"
+	for name, do := range map[string]func(*slowWriter){
+		"endless greeting":      endless("* OK ", strings.Repeat("x", 64<<10)),
+		"endless lines":         endless(greeting, strings.Repeat("* 7 EXISTS\r\n", 5000)),
+		"endless capability":    endless(greeting+"* CAPABILITY", strings.Repeat(" X", 30_000)),
+		"endless literal":       endless(greeting+"* 1 FETCH (UID 1 BODY[]<0> {4294967295}\r\n", strings.Repeat("x", 64<<10)),
+		"endless list":          endless(greeting+"* SEARCH", strings.Repeat(" 4294967295", 6000)),
+		"endless nesting":       endless(greeting+"* 1 FETCH (BODYSTRUCTURE "+strings.Repeat("(", 8<<10), strings.Repeat("x", 64<<10)),
+		"endless quoted string": endless(greeting+"* LIST () \"", strings.Repeat("x", 64<<10)),
+		"silent":                silent,
+		"silent after greeting": func(w *slowWriter) { w.put(greeting, 0); silent(w) },
+		"a byte at a time":      dripping(greeting),
+		"NUL":                   endless(greeting, strings.Repeat("\x00", 64<<10)),
+		"something else":        says("HTTP/1.1 400 Bad Request\r\n\r\n"),
+		"bye":                   says("* BYE too many\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { attackIMAP(t, do) })
+		})
+	}
+}
+
+func attackIMAP(t *testing.T, do func(*slowWriter)) {
+	in, _ := buildInput(t, "type: imap\nhost: h\nusername: u\ntls: none\ntrust: any\npassword_file: "+tempFile(t, "sesame"))
+	p := in.(*imapInput)
+	before := heapInUse()
+	client, server := net.Pipe()
+	w := &slowWriter{Conn: server}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer server.Close()
+		wg.Go(func() { _, _ = io.Copy(io.Discard, server) })
+		do(w)
+	})
+	p.connect = func(context.Context) (net.Conn, error) {
+		return client, client.SetDeadline(time.Now().Add(maxOperation))
+	}
+	start := time.Now()
+	err := p.session(t.Context(), &store{}, true)
+	if took := time.Since(start); took > maxHostileTime || err == nil {
+		t.Errorf("the session took %v: %v", took, err)
+	}
+	client.Close()
+	wg.Wait()
+	if w.heap > before+maxHostileMemory {
+		t.Errorf("%d KiB of memory above %d", (w.heap-before)>>10, before>>10)
+	}
+}
