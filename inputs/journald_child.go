@@ -95,8 +95,10 @@ func (c *journalChild) stop() error {
 	if err == nil {
 		return nil
 	}
-	said := strings.TrimSpace(string(c.stderr.kept))
-	return fmt.Errorf("journalctl: %w: %s%s", err, said, journalRemedy(said))
+	if said := strings.TrimSpace(string(c.stderr.kept)); said != "" {
+		return fmt.Errorf("journalctl: %w: %s%s", err, said, journalRemedy(said))
+	}
+	return fmt.Errorf("journalctl: %w", err)
 }
 
 // journalRemedy tells an admin what to do about what journalctl said.
