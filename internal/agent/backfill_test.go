@@ -39,7 +39,7 @@ func longLog(n int) []byte {
 
 func TestBackfillGoesOnWhereItWasInterrupted(t *testing.T) {
 	dir := t.TempDir()
-	const n = 12_000 // more than one part of 4 MiB
+	const n = 20_000 // more than one part of 4 MiB
 	file := filepath.Join(dir, "mail.log")
 	if err := os.WriteFile(file, longLog(n), 0o600); err != nil {
 		t.Fatal(err)
