@@ -55,14 +55,19 @@ func (t *mailTrust) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is neither proof nor any", text)
 }
 
+// check says what trust is for where it was not given.
+func (t mailTrust) check(section config.Section) error {
+	if t != "" {
+		return nil
+	}
+	return section.Errorf("trust", `is missing: anybody can send a mail that looks like a bounce. Say who is believed:
+  trust: proof   a bounce is reported if it proves that we sent that message to that recipient (by the subscriber's UUID, a VERP address, or our own log); others are held for you to look at
+  trust: any     every bounce is reported: right only where strangers can't send mail to this mailbox`)
+}
+
 // check holds the keys to what they may be; further are the words that `after` takes in this module beside the common.
 func (m *Mailbox) check(section config.Section, further ...string) error {
-	var errs []error
-	if m.Trust == "" {
-		errs = append(errs, section.Errorf("trust", `is missing: anybody can send a mail that looks like a bounce. Say who is believed:
-  trust: proof   a bounce is reported if it proves that we sent that message to that recipient (by the subscriber's UUID, a VERP address, or our own log); others are held for you to look at
-  trust: any     every bounce is reported: right only where strangers can't send mail to this mailbox`))
-	}
+	errs := []error{m.Trust.check(section)}
 	words := append([]string{afterLeave, afterDeleteReports, afterDeleteAll}, further...)
 	if !slices.Contains(words, m.After) {
 		errs = append(errs, section.Errorf("after", "%q is none of %s", m.After, strings.Join(words, ", ")))

@@ -38,6 +38,7 @@ func (a *Agent) calls() control.Calls {
 			return reply(st)
 		},
 		"tail":     a.callTail,
+		"deliver":  a.callDeliver,
 		"backfill": a.callBackfill,
 		"backfill-checkpoint": func(_ context.Context, _ url.Values, _ io.Reader, reply func(any) error) error {
 			checkpoint, err := a.queue.Checkpoint(config.Backfill)

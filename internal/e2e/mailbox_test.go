@@ -42,6 +42,7 @@ var mailboxInputs = map[string]string{
 	"pop3 stls": "type: pop3\ntls: stls\nport: %s\nafter: delete-reports",
 	"imap":      "type: imap\ntls: implicit\nport: %s\nafter: delete-reports",
 	"starttls":  "type: imap\ntls: starttls\nport: %s\nafter: delete-reports",
+	"pipe":      "type: pipe",
 	"maildir":   "type: maildir\npath: " + maildir + "\nafter: delete-reports\npoll: 500ms",
 }
 
@@ -190,6 +191,49 @@ func TestMailboxHoldsTheUnproven(t *testing.T) {
 		t.Errorf("%d posts, %+v, left:\n%s", len(r.seen()), s, describeMails(mailsLeft(t)))
 	}
 	d.stop(t)
+}
+
+// TestMailboxPipe: Postfix hands its reports to `bouncefeed deliver`. While the daemon is down, it keeps them.
+func TestMailboxPipe(t *testing.T) {
+	startMailboxes(t)
+	r := startReceiver(t)
+	d := newMailboxDaemon(t, r, "pipe", "", "any", false)
+	passwd, err := os.OpenFile("/etc/passwd", os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(passwd, "pipe-e2e:x:%d:%d::/:/bin/false\n", daemonUID, daemonUID)
+	passwd.Close()
+	for _, args := range [][]string{
+		{"/usr/sbin/postconf", "-e", "virtual_transport=deliver", "bounce_queue_lifetime=1h", "deliver_destination_recipient_limit=1"},
+		{"/usr/sbin/postconf", "-Me", "deliver/unix=deliver unix - n n - - pipe flags=F user=pipe-e2e argv=" + binary + " deliver --socket " + filepath.Join(d.dir, "control.sock")},
+		{"/usr/sbin/postfix", "reload"},
+	} {
+		if err := command(args[0], args[1:]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var tr traffic
+	d.start(t)
+	sendBounced(t, &tr, inHeaders)
+	for range 3 { // some of it while the daemon is down
+		d.process.kill(t)
+		r.nextLife(t)
+		tr.send(t, letter{names: []string{"unknown", "full"}, identified: anonymous})
+		<-time.After(500 * time.Millisecond)
+		d.start(t)
+	}
+	waitQueueEmpty(t)
+	waitFor(t, 30*time.Second, "everything is sent", func() bool { return d.status(t).Outputs[0].Pending == 0 })
+	requireEveryBounce(t, &tr, d)
+	d.stop(t)
+	for args, code := range map[string]int{"deliver": 75, "deliver x": 64, "deliver --x": 64} {
+		cmd := d.command(t, append(strings.Fields(args), "--socket", filepath.Join(d.dir, "control.sock"))...)
+		cmd.Stdin = strings.NewReader("Subject: x\n\n")
+		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != code {
+			t.Errorf("bouncefeed %s: %v, want %d\n%s", args, err, code, out)
+		}
+	}
 }
 
 // TestMailboxUnderFire kills the daemon at random moments, cuts its connection at random bytes, and has the password
