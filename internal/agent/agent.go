@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -232,11 +233,12 @@ func isFatal(err error) bool { return errors.Is(err, queue.ErrDamaged) }
 
 const maintainEvery = time.Minute
 
-// maintain prunes and compacts the queue now and then.
+// maintain prunes and compacts the queue now and then, and gives back the memory that a backlog took.
 func (a *Agent) maintain(ctx context.Context) error {
 	var state condition
 	for wait(ctx, maintainEvery) {
 		err := a.queue.Maintain()
+		debug.FreeOSMemory()
 		switch {
 		case err == nil:
 			state.succeed()
