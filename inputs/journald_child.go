@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // journalFields are the fields the parser needs, and those for a human who looks at a refused entry. journalctl adds
@@ -19,14 +21,18 @@ import (
 const journalFields = "--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,SYSLOG_PID,_TRANSPORT,_PID,_UID,_COMM,_EXE," +
 	"_SYSTEMD_UNIT,_HOSTNAME,_MACHINE_ID,_SOURCE_REALTIME_TIMESTAMP"
 
-const maxStderr = 4 << 10
+const (
+	maxStderr = 4 << 10
+	pipeSize  = 1 << 20   // so that journalctl goes on while a batch is committed; what the kernel grants anybody
+	backlog   = 128 << 10 // more than this at once is history
+)
 
 // A journalChild is a running journalctl. Its Read ends with io.EOF when the child has nothing to say at the moment.
 type journalChild struct {
 	cmd    *exec.Cmd
 	out    *os.File
 	stderr cappedBuffer
-	burst  bool      // something came since the last wait
+	burst  int       // bytes that came since the last wait
 	last   time.Time // when something came last
 	ended  bool      // nothing will come any more
 }
@@ -45,6 +51,7 @@ func (j *journald) start(ctx context.Context, args ...string) (*journalChild, er
 		return nil, err
 	}
 	defer in.Close()
+	_, _ = unix.FcntlInt(in.Fd(), unix.F_SETPIPE_SZ, pipeSize) // Fd of out would end its deadlines
 	c.cmd.Stdout = in
 	if err := c.cmd.Start(); err != nil {
 		out.Close()
@@ -60,9 +67,9 @@ func (j *journald) start(ctx context.Context, args ...string) (*journalChild, er
 func (c *journalChild) kill() error { return syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }
 
 // wait lets the next reading last until something comes, patience at most, and a little longer for what comes with it:
-// a Commit of every line would be too much for a disk.
+// a Commit of every line would be too much for a disk. A backlog is read as long as it flows.
 func (c *journalChild) wait(patience time.Duration) {
-	c.burst = false
+	c.burst = 0
 	_ = c.out.SetReadDeadline(time.Now().Add(patience))
 }
 
@@ -74,10 +81,10 @@ func (c *journalChild) Read(p []byte) (int, error) {
 	case err == io.EOF:
 		c.ended = true
 	case n > 0:
-		if c.last = time.Now(); !c.burst {
-			c.burst = true
+		if c.last = time.Now(); c.burst == 0 || c.burst > backlog {
 			_ = c.out.SetReadDeadline(c.last.Add(gather))
 		}
+		c.burst += n
 	}
 	return n, err
 }
