@@ -1,7 +1,7 @@
 # make test    all that CI checks: vet, staticcheck, unit tests with -race, fuzz seeds, import rules, end-to-end
 # make build   dist/bouncefeed
 # make deb     the Debian package, in dist/
-# make bench   the benchmarks behind the figures of the README
+# make bench   the benchmarks, the 500 MB log among them
 # make soak    the kill tests at length: 200 kills each
 # make figures webhooks: posts a second, a million forgeries, ten thousand slow clients
 

@@ -108,7 +108,7 @@ func checkFormats(env config.Env, in config.Section, built inputs.Built) error {
 		return checkRequests(env, f.Formats())
 	}
 	if built.Settings.Parser.Type == "" {
-		return in.Errorf("", "lacks its parser: one of %v", parsers.Modules.Kinds())
+		return in.Errorf("", "lacks its parser: one of %s", strings.Join(LineFormats(), ", "))
 	}
 	_, err := parsers.Modules.Build(env, built.Settings.Parser)
 	return err

@@ -61,6 +61,9 @@ type BackfillSummary struct {
 // the same backfill goes on from there.
 func (b *Backfill) Run(ctx context.Context) (BackfillSummary, error) {
 	sum := BackfillSummary{Ignored: map[string]uint64{}, Refused: map[string]uint64{}, Types: map[string]uint64{}, Reasons: map[string]uint64{}, Domains: map[string]uint64{}}
+	if !slices.Contains(LineFormats(), b.As) { // a mail is believed only as far as its mailbox's trust goes
+		return sum, fmt.Errorf("backfill reads logs: %q is none of %s", b.As, strings.Join(LineFormats(), ", "))
+	}
 	s, err := newLooseSink(b.Config, b.As, b.Version, b.Log)
 	if err != nil {
 		return sum, err

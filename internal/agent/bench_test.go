@@ -43,7 +43,7 @@ func BenchmarkPostfixLog(b *testing.B) {
 		b.ReportMetric(d.memory("VmHWM"), "peak-MiB")
 		before := d.cpu()
 		const idle = 70 * time.Second // the daemon tidies up every minute
-		time.Sleep(idle) // measuring idleness takes idle time
+		time.Sleep(idle)              // measuring idleness takes idle time
 		b.ReportMetric((d.cpu()-before).Seconds()/idle.Seconds()*100, "idle-CPU-%")
 		b.ReportMetric(d.memory("VmRSS"), "idle-MiB")
 		d.stop()

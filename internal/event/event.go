@@ -74,7 +74,8 @@ type Event struct {
 	OtherQueueIDs []string `json:"-"`
 	// ProviderID is a provider's own event id, prefixed by the provider's name ("ses:…"): an identity key.
 	ProviderID string `json:"-"`
-	// Expired: given up after deferrals; whatever the last diagnostic says, the type is soft.
+	// Expired: given up after deferrals, or blocked in the provider's own words; whatever the diagnostic says, the type is
+	// soft.
 	Expired bool `json:"-"`
 	// Hint is what a provider's own category suggests; used when code, status and text tell nothing.
 	Hint Reason `json:"-"`
