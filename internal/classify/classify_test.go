@@ -42,14 +42,16 @@ func TestPhrasesReachTheirReason(t *testing.T) {
 	}
 	for _, r := range rules {
 		seen := map[string]bool{}
-		for _, p := range r.Text {
-			if seen[p] {
-				t.Errorf("%s: %q stands twice", r.Name, p)
-			}
-			seen[p] = true
-			v := c.Classify(exampleReply(r.Rule, p))
-			if string(v.Reason) != r.Reason {
-				t.Errorf("%s: %q is taken by %s", r.Name, p, v.Rule)
+		for _, text := range r.Text {
+			for _, p := range spellings(text) {
+				if seen[p] {
+					t.Errorf("%s: %q stands twice", r.Name, p)
+				}
+				seen[p] = true
+				v := c.Classify(exampleReply(r.Rule, p))
+				if string(v.Reason) != r.Reason {
+					t.Errorf("%s: %q is taken by %s", r.Name, p, v.Rule)
+				}
 			}
 		}
 	}

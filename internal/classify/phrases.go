@@ -1,9 +1,6 @@
 package classify
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // A phrase is literal pieces that follow each other with at most gap bytes between them: "user * unknown".
 type phrase struct {
@@ -42,20 +39,24 @@ func newIndex(rules []rule) *index {
 			p.eachKey(func(hash uint16, _, _ int) { uses[hash]++ })
 		}
 	}
+	found := make([]anchor, 0, len(x.phrases))
 	for i, p := range x.phrases {
 		if a, ok := p.rarest(&uses); ok {
 			a.phrase = i
-			x.anchors = append(x.anchors, a)
+			found = append(found, a)
+			x.heads[a.hash+1]++
 		} else {
 			x.short = append(x.short, i)
 		}
 	}
-	slices.SortStableFunc(x.anchors, func(a, b anchor) int { return int(a.hash) - int(b.hash) })
-	for _, a := range x.anchors {
-		x.heads[a.hash+1]++
-	}
 	for i := range x.heads[1:] {
 		x.heads[i+1] += x.heads[i]
+	}
+	x.anchors = make([]anchor, len(found))
+	next := x.heads
+	for _, a := range found {
+		x.anchors[next[a.hash]] = a
+		next[a.hash]++
 	}
 	return x
 }

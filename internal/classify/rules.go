@@ -19,7 +19,7 @@ type Rule struct {
 	Name   string   `yaml:"name"`
 	Code   string   `yaml:"code"`   // "550", "5xx"; several with commas between them
 	Status string   `yaml:"status"` // "5.7.1", "5.7.*", "5.7.606-649"; several with commas between them
-	Text   []string `yaml:"text"`   // any of these phrases, case ignored, * matches anything
+	Text   []string `yaml:"text"`   // any of these phrases, case ignored, * matches anything, {a|b} either
 	Remote []string `yaml:"remote"` // any of these host name patterns, "*.example.com"
 	Reason string   `yaml:"reason"`
 	Type   string   `yaml:"type"` // hard or soft: overrides the reason's type
@@ -251,18 +251,45 @@ func parseList[T any](list string, parse func(string) (T, error)) (out []T, err 
 func parsePhrases(texts []string, gap int) ([]phrase, error) {
 	var phrases []phrase
 	for _, t := range texts {
-		p := phrase{gap: gap}
-		for _, piece := range strings.Split(t, "*") {
-			if folded := foldPhrase(piece); folded != "" {
-				p.pieces = append(p.pieces, folded)
+		for _, spelling := range spellings(t) {
+			p := phrase{gap: gap}
+			for _, piece := range strings.Split(spelling, "*") {
+				folded := foldPhrase(piece)
+				if n := len(p.pieces); n > 0 && strings.HasSuffix(p.pieces[n-1], " ") {
+					folded = strings.TrimPrefix(folded, " ") // "mailbox * full" is also "mailbox full"
+				}
+				if folded != "" {
+					p.pieces = append(p.pieces, folded)
+				}
 			}
+			if strings.Trim(strings.Join(p.pieces, ""), " @") == "" {
+				return nil, fmt.Errorf("text %q would match everything", t)
+			}
+			phrases = append(phrases, p)
 		}
-		if strings.Trim(strings.Join(p.pieces, ""), " @") == "" {
-			return nil, fmt.Errorf("text %q would match everything", t)
-		}
-		phrases = append(phrases, p)
 	}
 	return phrases, nil
+}
+
+// transcribed is how German is written where umlauts are not to be had.
+var transcribed = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue")
+
+// spellings expands "{mailbox|account} * {closed|locked}" into what it stands for, and adds to words with umlauts their
+// transcription: without an accent they are folded anyway.
+func spellings(text string) []string {
+	before, rest, found := strings.Cut(text, "{")
+	group, after, closed := strings.Cut(rest, "}")
+	if !found || !closed {
+		if t := transcribed.Replace(text); t != text {
+			return []string{text, t}
+		}
+		return []string{text}
+	}
+	var all []string
+	for _, word := range strings.Split(group, "|") {
+		all = append(all, spellings(before+word+after)...)
+	}
+	return all
 }
 
 func parseRemotes(patterns []string) ([]string, error) {
