@@ -41,7 +41,7 @@ func cutHeader(entity []byte) (mailHeader, []byte) {
 }
 
 func parseFields(block []byte) mailHeader {
-	h := make(mailHeader, 0, 32)
+	h := make(mailHeader, 0, min(bytes.Count(block, []byte("\n"))+1, mailMaxFields))
 	for len(block) > 0 && len(h) < mailMaxFields {
 		line, rest := cutLine(block)
 		end := len(line)

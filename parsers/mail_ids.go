@@ -21,7 +21,7 @@ func (p *mailProof) add(subscriber, campaign, evidence string) {
 		return
 	}
 	p.subscriber = subscriber
-	if p.campaign == "" {
+	if p.campaign == "" && campaign != noUUID {
 		p.campaign = campaign
 	}
 	if p.evidence == "" {

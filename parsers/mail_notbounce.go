@@ -1,8 +1,10 @@
 package parsers
 
 import (
+	"bytes"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"bouncefeed/internal/event"
 )
@@ -68,7 +70,7 @@ func replyPrefix(subject string) bool {
 
 // notBounce gives the kind of a message without a delivery status, or "" for a bounce to be read as text.
 func (m *mailMessage) notBounce() event.Type {
-	subject := collapse(strings.ToLower(m.header.text("Subject")))
+	subject := lowerCollapsed(m.header.text("Subject"))
 	from := m.sender()
 	failing := failureSubjects.in(subject)
 	subject = ownSubject(subject)
@@ -199,6 +201,26 @@ func (m *mailMessage) autoSubmitted() bool {
 
 // collapse makes one blank of each run of white space.
 func collapse(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// lowerCollapsed is s collapsed and in lower case.
+func lowerCollapsed(s string) string {
+	b := make([]byte, 0, len(s)+1)
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= utf8.RuneSelf:
+			return collapse(strings.ToLower(s))
+		case c == ' ' || '\t' <= c && c <= '\r':
+			if len(b) > 0 && b[len(b)-1] != ' ' {
+				b = append(b, ' ')
+			}
+		case 'A' <= c && c <= 'Z':
+			b = append(b, c+('a'-'A'))
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(bytes.TrimSuffix(b, []byte(" ")))
+}
 
 // isPostmasterCopy knows what Postfix sends to the postmaster besides what it tells the sender. Sendmail's "Postmaster
 // notify" is none: where a list's sender has no mailbox, it is all there is.

@@ -32,7 +32,7 @@ func (m *mailMessage) useText(text string) {
 		end, header = findCopy(lines)
 	}
 	m.body = strings.Join(lines[:end], "\n")
-	m.lower = collapse(strings.ToLower(m.body)) + " "
+	m.lower = lowerCollapsed(m.body) + " "
 	if header < len(lines) {
 		m.useOriginal(strings.Join(lines[header:], "\n"), indentOf(lines[header]))
 	}
@@ -59,13 +59,14 @@ func (m *mailMessage) useOriginal(text, indent string) {
 func (m *mailMessage) firstText(parts []*mimeEntity) string {
 	var text string
 	for _, part := range parts {
-		t := part.text()
-		switch _, header := findCopy(strings.SplitN(strings.TrimLeft(t, "\n"), "\n", 40)); {
+		switch t := part.text(); {
 		case strings.TrimSpace(t) == "":
-		case text != "" && header == 0:
-			m.useOriginal(t, "")
 		case text == "":
 			text = t
+		default:
+			if _, header := findCopy(strings.SplitN(strings.TrimLeft(t, "\n"), "\n", 40)); header == 0 {
+				m.useOriginal(t, "")
+			}
 		}
 	}
 	return text
