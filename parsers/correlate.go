@@ -76,10 +76,21 @@ func matchStars(pattern, s string) bool {
 		if !more {
 			return len(s) >= len(part) && strings.EqualFold(s[len(s)-len(part):], part)
 		}
-		at := strings.Index(strings.ToLower(s), strings.ToLower(part))
+		at := strings.Index(lowerASCII(s), lowerASCII(part))
 		if at < 0 {
 			return false
 		}
 		s, rest = s[at+len(part):], next
 	}
+}
+
+// lowerASCII leaves the length as it is. strings.ToLower does not: a byte that is no UTF-8 becomes three.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c - 'A' + 'a'
+		}
+	}
+	return string(b)
 }

@@ -23,6 +23,7 @@ func TestVERP(t *testing.T) {
 		{"bounce-UUID@news.example", "bounce-" + testSubscriber + "@evil.example", false},
 		{"bounce-UUID@*.example", "bounce-" + testSubscriber + "@a.b.example", true},
 		{"b*-*-UUID-*@*.example", "bounce-" + testCampaign + "-" + testSubscriber + "-x@a.example", true},
+		{"b*-*-UUID-*@*.example", "b\xff\xff-\xff-" + testSubscriber + "-\xff@\xff.example", true}, // no UTF-8
 		{"UUID", testSubscriber + "@news.example", true},
 		{"", "bounce+" + testSubscriber + "@news.example", false},
 	} {
