@@ -147,8 +147,10 @@ func (e *journalEntry) value(s *jsonScanner) (value []byte, null, ok bool) {
 			return raw, false, ok
 		}
 		from := len(e.own)
-		e.own, ok = unescapeJSON(e.own, raw)
-		return e.own[from:len(e.own):len(e.own)], false, ok
+		if e.own, ok = unescapeJSON(e.own, raw); !ok {
+			return nil, false, false
+		}
+		return e.own[from:len(e.own):len(e.own)], false, true
 	case s.take('['):
 		return e.array(s)
 	}
