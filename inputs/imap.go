@@ -107,6 +107,7 @@ func (p *imapInput) session(ctx context.Context, sink Sink, tell bool) error {
 	defer s.close()
 	s.sink, s.state, s.changed = sink, state, tell
 	for {
+		began := time.Now()
 		if err := s.read(ctx); err != nil {
 			return err
 		}
@@ -117,6 +118,7 @@ func (p *imapInput) session(ctx context.Context, sink Sink, tell bool) error {
 		if err := s.idle(ctx); err != nil || ctx.Err() != nil {
 			return err
 		}
+		pause(ctx, max(0, minMailPoll-time.Since(began))) // a server may tell without end
 	}
 }
 

@@ -15,8 +15,10 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// imapMaxRetry is how many messages that the server does not give are remembered.
-const imapMaxRetry = 1000
+const (
+	imapMaxRetry = 1000 // messages that the server does not give are remembered
+	imapClear    = 100  // messages cleared away in one operation: some servers tell of each
+)
 
 // imapSession is one connection, logged in.
 type imapSession struct {
@@ -60,6 +62,9 @@ func (s *imapSession) selectFolder() error {
 		return s.failed("open folder "+s.config.Folder, err)
 	}
 	s.selected = true
+	if data.UIDValidity == 0 {
+		return s.failed("open folder "+s.config.Folder, errors.New("the server gives it no UIDVALIDITY, so its messages can't be told apart"))
+	}
 	if data.UIDValidity != s.state.validity { // the old UIDs mean nothing any more (RFC 3501 §2.3.1.1)
 		if s.state.validity != 0 {
 			s.log.Warn("the server numbered the folder anew: everything in it is read again", "folder", s.config.Folder)
@@ -111,40 +116,6 @@ func (s *imapSession) read(ctx context.Context) error {
 
 func (s *imapSession) report(left int) {
 	s.where.Store(&Position{At: fmt.Sprintf("%s: UID %d", s.String(), s.state.next), Lag: int64(left), Unit: "messages"})
-}
-
-// list gives the UIDs that were not read yet, in order. They are those of the last messages, because UIDs grow.
-func (s *imapSession) list() ([]imap.UID, error) {
-	s.conn.begin(maxOperation)
-	if err := s.client.Noop().Wait(); err != nil { // brings the number of messages up to date
-		return nil, s.failed("list messages", err)
-	}
-	folder := s.client.Mailbox()
-	if folder == nil {
-		return nil, s.failed("list messages", errors.New("the folder was closed"))
-	}
-	var fresh imap.UIDSet
-	fresh.AddRange(s.state.next, 0)
-	var all []imap.UID
-	for last := folder.NumMessages; last > 0; {
-		first := max(1, last-min(last, imapWindow)+1)
-		var window imap.SeqSet
-		window.AddRange(first, last)
-		s.conn.begin(maxOperation)
-		data, err := s.client.UIDSearch(&imap.SearchCriteria{SeqNum: []imap.SeqSet{window}, UID: []imap.UIDSet{fresh}}, nil).Wait()
-		if err != nil {
-			return nil, s.failed("list messages", err)
-		}
-		uids := data.AllUIDs()
-		uids = slices.DeleteFunc(uids, func(uid imap.UID) bool { return uid < s.state.next }) // "N:*" always has the last one
-		all = append(all, uids...)
-		if len(uids) == 0 || first == 1 {
-			break
-		}
-		last = first - 1
-	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
 }
 
 // putOff notes a message to be tried again after the others.
@@ -201,7 +172,9 @@ func (s *imapSession) notGiven(ctx context.Context, uid imap.UID, err error) err
 func (s *imapSession) fetch(uid imap.UID) (rec event.Record, found bool, err error) {
 	var body []byte
 	var came time.Time
+	end := time.Now().Add(maxSession)
 	for {
+		s.conn.begin(min(maxOperation, time.Until(end)))
 		piece, at, ok, err := s.piece(uid, len(body))
 		if err != nil || !ok {
 			return rec, false, err
@@ -221,7 +194,7 @@ func (s *imapSession) fetch(uid imap.UID) (rec event.Record, found bool, err err
 
 // piece reads imapChunk bytes of a message from offset on, without setting \Seen; ok is false if it is not there.
 func (s *imapSession) piece(uid imap.UID, offset int) (piece []byte, came time.Time, ok bool, err error) {
-	s.conn.begin(maxOperation)
+	empty := false
 	cmd := s.client.Fetch(imap.UIDSetNum(uid), &imap.FetchOptions{UID: true, InternalDate: true, BodySection: []*imap.FetchItemBodySection{
 		{Peek: true, Partial: &imap.SectionPartial{Offset: int64(offset), Size: imapChunk}},
 	}})
@@ -231,7 +204,9 @@ func (s *imapSession) piece(uid imap.UID, offset int) (piece []byte, came time.T
 			case imapclient.FetchItemDataInternalDate:
 				came = item.Time
 			case imapclient.FetchItemDataBodySection:
-				if item.Literal == nil {
+				ok = true
+				if item.Literal == nil { // NIL: right behind the end of a message only
+					empty = offset == 0
 					continue
 				}
 				piece, err = io.ReadAll(item.Literal)
@@ -241,11 +216,13 @@ func (s *imapSession) piece(uid imap.UID, offset int) (piece []byte, came time.T
 				if err != nil { // the connection ended: the command must not be asked any more, it would go on reading
 					return nil, came, false, err
 				}
-				ok = true
 			}
 		}
 	}
-	return piece, came, ok, cmd.Close()
+	if err = cmd.Close(); err == nil && empty {
+		err = &imap.Error{Type: imap.StatusResponseTypeNo, Text: "a message of nothing (NIL)"}
+	}
+	return piece, came, ok, err
 }
 
 // flush commits what was read; empty records stand for messages that are gone.
@@ -291,26 +268,32 @@ func (s *imapSession) clear() error {
 	if len(s.state.doomed) == 0 {
 		return nil
 	}
-	s.conn.begin(maxOperation)
-	uids := imap.UIDSetNum(s.state.doomed...)
-	var err error
-	switch {
-	case s.config.After == afterFlag:
-		err = s.flag(uids, imap.FlagSeen)
-	case s.config.After == afterMove && s.client.Caps().Has(imap.CapMove):
-		_, err = s.client.Move(uids, s.config.MoveTo).Wait()
-	case s.config.After == afterMove:
-		if _, err = s.client.Copy(uids, s.config.MoveTo).Wait(); err == nil {
-			err = s.delete(uids)
+	for some := range slices.Chunk(s.state.doomed, imapClear) {
+		s.conn.begin(maxOperation)
+		if err := s.clearAway(imap.UIDSetNum(some...)); err != nil {
+			return s.failed("clear away messages (after: "+s.config.After+")", err)
 		}
-	case s.config.After != afterLeave:
-		err = s.delete(uids)
-	}
-	if err != nil {
-		return s.failed("clear away messages (after: "+s.config.After+")", err)
 	}
 	s.state.doomed, s.changed = nil, true
 	return nil
+}
+
+func (s *imapSession) clearAway(uids imap.UIDSet) error {
+	switch {
+	case s.config.After == afterLeave:
+		return nil
+	case s.config.After == afterFlag:
+		return s.flag(uids, imap.FlagSeen)
+	case s.config.After != afterMove:
+		return s.delete(uids)
+	case s.client.Caps().Has(imap.CapMove):
+		_, err := s.client.Move(uids, s.config.MoveTo).Wait()
+		return err
+	}
+	if _, err := s.client.Copy(uids, s.config.MoveTo).Wait(); err != nil {
+		return err
+	}
+	return s.delete(uids)
 }
 
 func (s *imapSession) flag(uids imap.UIDSet, flag imap.Flag) error {
@@ -333,11 +316,12 @@ func (s *imapSession) idle(ctx context.Context) error {
 		return nil
 	default:
 	}
-	s.conn.begin(s.config.Poll.Std() + s.config.Poll.Std()/5 + 2*maxOperation)
+	s.conn.begin(maxOperation)
 	cmd, err := s.client.Idle()
 	if err != nil {
 		return s.failed("wait for messages (IDLE)", err)
 	}
+	s.conn.begin(s.config.Poll.Std() + s.config.Poll.Std()/5 + 2*maxOperation)
 	timer := time.NewTimer(jitter(s.config.Poll.Std()))
 	defer timer.Stop()
 	select {

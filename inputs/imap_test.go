@@ -1,7 +1,6 @@
 package inputs
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -12,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -309,56 +306,5 @@ func TestIMAPState(t *testing.T) {
 		if _, err := loadIMAPState(&store{checkpoint: bad}); err == nil {
 			t.Errorf("%v was taken", bad)
 		}
-	}
-}
-
-// Whatever a server does, the session ends in time and memory stays bounded.
-func TestIMAPHostile(t *testing.T) {
-	greeting := "* OK [CAPABILITY IMAP4rev1 UIDPLUS] ready\r\n"
-	for name, do := range map[string]func(*slowWriter){
-		"endless greeting":      endless("* OK ", strings.Repeat("x", 64<<10)),
-		"endless lines":         endless(greeting, strings.Repeat("* 7 EXISTS\r\n", 5000)),
-		"endless capability":    endless(greeting+"* CAPABILITY", strings.Repeat(" X", 30_000)),
-		"endless literal":       endless(greeting+"* 1 FETCH (UID 1 BODY[]<0> {4294967295}\r\n", strings.Repeat("x", 64<<10)),
-		"endless list":          endless(greeting+"* SEARCH", strings.Repeat(" 4294967295", 6000)),
-		"endless nesting":       endless(greeting+"* 1 FETCH (BODYSTRUCTURE "+strings.Repeat("(", 8<<10), strings.Repeat("x", 64<<10)),
-		"endless quoted string": endless(greeting+"* LIST () \"", strings.Repeat("x", 64<<10)),
-		"silent":                silent,
-		"silent after greeting": func(w *slowWriter) { w.put(greeting, 0); silent(w) },
-		"a byte at a time":      dripping(greeting),
-		"NUL":                   endless(greeting, strings.Repeat("\x00", 64<<10)),
-		"something else":        says("HTTP/1.1 400 Bad Request\r\n\r\n"),
-		"bye":                   says("* BYE too many\r\n"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { attackIMAP(t, do) })
-		})
-	}
-}
-
-func attackIMAP(t *testing.T, do func(*slowWriter)) {
-	in, _ := buildInput(t, "type: imap\nhost: h\nusername: u\ntls: none\ntrust: any\npassword_file: "+tempFile(t, "sesame"))
-	p := in.(*imapInput)
-	before := heapInUse()
-	client, server := net.Pipe()
-	w := &slowWriter{Conn: server}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer server.Close()
-		wg.Go(func() { _, _ = io.Copy(io.Discard, server) })
-		do(w)
-	})
-	p.connect = func(context.Context) (net.Conn, error) {
-		return client, client.SetDeadline(time.Now().Add(maxOperation))
-	}
-	start := time.Now()
-	err := p.session(t.Context(), &store{}, true)
-	if took := time.Since(start); took > maxHostileTime || err == nil {
-		t.Errorf("the session took %v: %v", took, err)
-	}
-	client.Close()
-	wg.Wait()
-	if w.heap > before+maxHostileMemory {
-		t.Errorf("%d KiB of memory above %d", (w.heap-before)>>10, before>>10)
 	}
 }

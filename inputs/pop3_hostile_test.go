@@ -21,6 +21,7 @@ type hostile func(w *slowWriter, command string) bool
 // slowWriter writes to the client and lets time pass.
 type slowWriter struct {
 	net.Conn
+	tag   string // of the command that is answered, where commands have one
 	heap  uint64 // the largest seen
 	calls int
 	gone  bool
@@ -28,7 +29,7 @@ type slowWriter struct {
 
 // put writes and then waits; false: the client has gone.
 func (w *slowWriter) put(text string, wait time.Duration) bool {
-	_, err := w.Write([]byte(text))
+	_, err := w.Write([]byte(strings.ReplaceAll(text, "<tag>", w.tag)))
 	if w.calls++; w.calls%50 == 0 {
 		w.heap = max(w.heap, heapInUse())
 	}
