@@ -182,7 +182,7 @@ func (m *mailMessage) events() []event.Event {
 	switch {
 	case m.feedback != nil:
 		return m.arfEvents()
-	case m.header.has("X-Apple-Unsubscribe"):
+	case m.isOptOut():
 		return m.optOut()
 	case m.disposition != nil:
 		return m.only(event.MDN)

@@ -81,6 +81,18 @@ func (m *mailMessage) hotmailComplaint() bool {
 	return len(m.enclosed) > 0 && strings.Contains(strings.ToLower(m.header.get("Subject")), "complaint about message from")
 }
 
+// isOptOut knows that request by its header, and by its words where the header was lost.
+func (m *mailMessage) isOptOut() bool {
+	if m.header.has("X-Apple-Unsubscribe") {
+		return true
+	}
+	if !hasPrefixFold(m.header.get("Subject"), "unsubscribe") {
+		return false
+	}
+	m.readText()
+	return strings.Contains(m.lower, "apple mail sent this email to unsubscribe")
+}
+
 // optOut reads the request that Apple Mail sends for its user's press on "Unsubscribe": the same as an opt-out report.
 func (m *mailMessage) optOut() []event.Event {
 	e := m.event()

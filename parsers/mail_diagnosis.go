@@ -39,7 +39,33 @@ func (m *mailMessage) saidOf(addr, other string) string {
 	if d := labelledReason(lines); d != "" || addr == "" || at == 0 {
 		return d
 	}
-	return joinLines(following(lines[at+1:], addr, 0), mailMaxDiagnostic/2)
+	start, end := paragraphAt(lines, at)
+	said := append(lines[start:end:end], following(lines[end:], addr, 0)...)
+	if d := joinLines(said, mailMaxDiagnostic/2); tells(d) {
+		return d
+	}
+	return ""
+}
+
+// tells says whether d has words of a failure, and so perhaps its reason.
+func tells(d string) bool {
+	if d == "" {
+		return false
+	}
+	text := folded(d)
+	return firstStatus(d) != "" || failureTexts.in(text) || troubleTexts.in(text)
+}
+
+// paragraphAt finds where the paragraph that line at stands in begins and ends.
+func paragraphAt(lines []string, at int) (start, end int) {
+	start, end = at, at
+	for start > 0 && strings.TrimSpace(lines[start-1]) != "" {
+		start--
+	}
+	for end < len(lines) && strings.TrimSpace(lines[end]) != "" {
+		end++
+	}
+	return start, end
 }
 
 // lineOf is the first line that names addr, or 0.
@@ -97,8 +123,8 @@ func following(lines []string, addr string, indent int) []string {
 		case text == "" && (said && !promised || i > 3):
 			return lines[:i]
 		case text == "":
-		case !said && i > 0 && !promised && adviceWords.in(strings.ToLower(text)),
-			!said && strings.Contains(text, "@") && senderWords.in(strings.ToLower(cutText(text, 12))):
+		case !said && i > 0 && !promised && adviceWords.in(folded(text)),
+			!said && strings.Contains(text, "@") && senderWords.in(folded(cutText(text, 12))):
 			return lines[:i]
 		case isRule(text), i > 0 && isTranscript(text), !promised && len(indentOf(line)) <= indent && beginsWithOther(text, addr):
 			return lines[:i]
@@ -119,7 +145,7 @@ func isTranscript(text string) bool {
 }
 
 // standsFirst says whether before, what precedes an address in its line, is only decoration.
-func standsFirst(before string) bool { return strings.Trim(before, " \t>*-•|\"'(<") == "" }
+func standsFirst(before string) bool { return strings.Trim(withoutNumber(before), bullets) == "" }
 
 func beginsWithOther(text, addr string) bool {
 	spans := textAddresses(text)

@@ -299,7 +299,7 @@ func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 }
 
 func saysExpired(diagnostic string) bool {
-	return expiredTexts.in(strings.ToLower(diagnostic))
+	return expiredTexts.in(folded(diagnostic))
 }
 
 // isVague is true of "", "550", "5.0.0 failed" and of an address alone.

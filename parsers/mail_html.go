@@ -9,9 +9,15 @@ import (
 func htmlText(page string) string {
 	var b strings.Builder
 	b.Grow(len(page) / 2)
+	shown := false        // inside of <pre>, where lines are as they stand
+	link, linked := "", 0 // the address that a link's text stands for, and where that text begins
 	for page != "" {
 		text, rest, found := strings.Cut(page, "<")
-		writeCollapsed(&b, text)
+		if shown {
+			b.WriteString(text)
+		} else {
+			writeCollapsed(&b, text)
+		}
 		if !found {
 			break
 		}
@@ -27,11 +33,21 @@ func htmlText(page string) string {
 		tag, after, _ := strings.Cut(rest, ">")
 		page = after
 		switch name := tagName(tag); name {
+		case "pre", "/pre":
+			shown = name == "pre"
+			b.WriteByte('\n')
+		case "a":
+			link, linked = mailtoAddress(tag), b.Len()
+		case "/a":
+			if link != "" && !strings.Contains(html.UnescapeString(b.String()[linked:]), link) {
+				b.WriteString(" <" + link + ">")
+			}
+			link = ""
 		case "script", "style", "head":
 			page = skipElement(page, name)
-		case "br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "table", "ul", "ol", "pre", "blockquote", "hr", "/p", "/div", "/tr", "/table", "/h1", "/h2", "/h3":
+		case "br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "table", "ul", "ol", "blockquote", "hr", "/p", "/div", "/tr", "/table", "/h1", "/h2", "/h3":
 			b.WriteByte('\n')
-		case "td", "th", "/td", "/th":
+		case "td", "th", "dt", "dd", "/td", "/th":
 			b.WriteByte(' ')
 		}
 	}
@@ -56,6 +72,16 @@ func writeCollapsed(b *strings.Builder, text string) {
 	if space {
 		b.WriteByte(' ')
 	}
+}
+
+// mailtoAddress is the address that a link writes to, "" if it does not.
+func mailtoAddress(tag string) string {
+	at := indexFold(tag, "mailto:")
+	if at < 0 {
+		return ""
+	}
+	addr := tag[at+len("mailto:"):]
+	return addr[:strings.IndexAny(addr+" ", "?\"'> \t\n")]
 }
 
 func tagName(tag string) string {

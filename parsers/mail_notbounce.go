@@ -1,10 +1,8 @@
 package parsers
 
 import (
-	"bytes"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"bouncefeed/internal/event"
 )
@@ -12,14 +10,15 @@ import (
 // mailSender is who wrote a message, as far as it can be told.
 type mailSender struct {
 	daemon bool // a mail system, by its From
+	robot  bool // no person, by its From
 	null   bool // no return path (RFC 5321 §4.5.5)
 	path   bool // a return path
 }
 
 func (m *mailMessage) sender() mailSender {
-	from := strings.ToLower(m.header.text("From"))
+	from := folded(m.header.text("From"))
 	if from == "" {
-		from = strings.ToLower(m.header.text("Sender"))
+		from = folded(m.header.text("Sender"))
 	}
 	name := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" -._\"'\t", r) {
@@ -27,7 +26,8 @@ func (m *mailMessage) sender() mailSender {
 		}
 		return r
 	}, from)
-	s := mailSender{daemon: daemonNames.in(name) || name == "<>"}
+	local, _, _ := strings.Cut(name, "@")
+	s := mailSender{daemon: daemonNames.in(name) || name == "<>", robot: robotNames.in(local)}
 	if path := strings.TrimSpace(m.header.get("Return-Path")); path != "" {
 		path = strings.ToLower(strings.Trim(path, "<> "))
 		s.path = path != ""
@@ -44,7 +44,7 @@ func (m *mailMessage) isHuman() bool {
 	if s := m.sender(); s.daemon || s.null {
 		return false
 	}
-	subject := strings.ToLower(m.header.text("Subject"))
+	subject := folded(m.header.text("Subject"))
 	if !replyPrefix(subject) {
 		return false
 	}
@@ -91,7 +91,7 @@ func (m *mailMessage) notBounce() event.Type {
 		return event.Delayed
 	case (from.daemon || from.null || report) && m.isSuccess(subject, failing):
 		return event.Delivered
-	case report, m.isBounce(from, failing):
+	case report, m.isBounce(from, failing, subject), (from.daemon || from.null) && m.isTrouble(from, failing, subject):
 		return ""
 	case challengeTexts.in(m.lower) && challengeTexts.in(subject):
 		return event.Challenge
@@ -110,7 +110,7 @@ func ownSubject(subject string) string {
 }
 
 // isBounce asks for two signs of three: a mail system sent it, the subject names a failure, the text tells of one.
-func (m *mailMessage) isBounce(from mailSender, failing bool) bool {
+func (m *mailMessage) isBounce(from mailSender, failing bool, subject string) bool {
 	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
 	if from.daemon || from.null {
 		return m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel) || from.daemon && m.answersMail(telling) ||
@@ -119,10 +119,25 @@ func (m *mailMessage) isBounce(from mailSender, failing bool) bool {
 	if from.path && len(m.enclosed) == 0 && m.original == nil && !yourMessage.in(m.lower) {
 		return false // an article about bounces has an envelope sender, a bounce should have none
 	}
+	if incomingTexts.in(m.lower) {
+		return false
+	}
+	if from.robot && yourMessage.in(m.lower) {
+		return (failing || troubleTexts.in(subject)) && (telling || troubleTexts.in(m.lower)) && m.returnsSomething(inSentence)
+	}
 	if !from.path && yourMessage.in(m.lower) {
 		return failing && telling && m.returnsSomething(inSentence)
 	}
 	return failing && telling && m.returnsSomething(beforeReason)
+}
+
+// isTrouble asks less of the words where nobody but a mail system can have written them, and somebody is named.
+func (m *mailMessage) isTrouble(from mailSender, failing bool, subject string) bool {
+	heading := failing || troubleTexts.in(subject) || from.robot && strings.Contains(subject, "fail")
+	if !heading && !from.daemon && !from.robot && !m.saysPermanent() || autoreplyTexts.in(m.lower) || incomingTexts.in(m.lower) {
+		return false
+	}
+	return (heading || troubleTexts.in(m.lower)) && (m.returnsSomething(mentioned) || len(m.subjectRecipient()) > 0)
 }
 
 // answersMail says whether a mail system speaks to the sender of a message about somebody: in words of failure, or in
@@ -169,7 +184,7 @@ func (m *mailMessage) isDelay(subject string, failing bool) bool {
 	case strings.Contains(subject, "undelivered mail returned to sender"):
 		return false
 	}
-	return delayTexts.in(m.lower) && !finalTexts.in(m.lower)
+	return (delayTexts.in(m.lower) || delayPairs.in(m.lower)) && !finalTexts.in(m.lower)
 }
 
 // isAutoreply looks for RFC 3834 and what was there before it. Exim and Gmail mark their bounces auto-replied too, so
@@ -197,29 +212,6 @@ func (m *mailMessage) isAutoreply(subject string, failing bool) bool {
 func (m *mailMessage) autoSubmitted() bool {
 	v := strings.ToLower(m.header.get("Auto-Submitted"))
 	return v != "" && v != "no" || m.header.has("X-Auto-Response-Suppress") || m.header.has("Precedence") || m.header.has("In-Reply-To") || m.header.has("References")
-}
-
-// collapse makes one blank of each run of white space.
-func collapse(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// lowerCollapsed is s collapsed and in lower case.
-func lowerCollapsed(s string) string {
-	b := make([]byte, 0, len(s)+1)
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= utf8.RuneSelf:
-			return collapse(strings.ToLower(s))
-		case c == ' ' || '\t' <= c && c <= '\r':
-			if len(b) > 0 && b[len(b)-1] != ' ' {
-				b = append(b, ' ')
-			}
-		case 'A' <= c && c <= 'Z':
-			b = append(b, c+('a'-'A'))
-		default:
-			b = append(b, c)
-		}
-	}
-	return string(bytes.TrimSuffix(b, []byte(" ")))
 }
 
 // isPostmasterCopy knows what Postfix sends to the postmaster besides what it tells the sender. Sendmail's "Postmaster

@@ -16,6 +16,10 @@ var (
 	undelivered       = phraseSection("failureSubjects")
 	failureTexts      = phraseSection("failureTexts", "failureSubjects", "reportSubjects")
 	failureWords      = phraseSection("failureTexts", "failureSubjects")
+	troubleTexts      = pairSection("troubleTexts")
+	delayPairs        = pairSection("delayPairs")
+	incomingTexts     = phraseSection("incomingTexts")
+	robotNames        = phraseSection("robotNames")
 	delaySubjects     = phraseSection("delaySubjects")
 	delayTexts        = phraseSection("delayTexts")
 	delaySpans        = phraseSection("delaySpans")
@@ -35,11 +39,21 @@ var (
 	senderWords       = phraseSection("senderWords")
 	senderVerdicts    = phraseSection("senderVerdicts")
 	recipientWords    = phraseSection("recipientWords")
-	reasonLabels      = phraseSection("reasonLabels")
+	elsewhereWords    = phraseSection("elsewhereWords")
+	deliveredWords    = phraseLines("deliveredWords")
+	reasonLabels      = newPhraseSet(phraseLines("reasonLabels")) // not folded: their places in a line matter
 )
 
 // phraseSection reads the named sections of mail_phrases.txt.
 func phraseSection(names ...string) *phraseSet {
+	var all []string
+	for _, line := range phraseLines(names...) {
+		all = append(all, folded(line))
+	}
+	return newPhraseSet(all)
+}
+
+func phraseLines(names ...string) []string {
 	var all []string
 	for _, name := range names {
 		_, after, found := strings.Cut(mailPhrases, "\n["+name+"]\n")
@@ -49,12 +63,12 @@ func phraseSection(names ...string) *phraseSet {
 		section, _, _ := strings.Cut(after, "\n\n")
 		all = append(all, strings.Split(strings.TrimSpace(section), "\n")...)
 	}
-	return newPhraseSet(all)
+	return all
 }
 
 const phraseKey = 3 // bytes by which a phrase is found; none is shorter
 
-// A phraseSet finds any of its phrases in one pass over a text, however many they are.
+// A phraseSet finds any of its phrases in one pass over a folded text, however many they are.
 type phraseSet struct {
 	maybe   [1 << 10]uint64 // bit set of the keys' hashes
 	phrases map[string][]string
@@ -63,8 +77,8 @@ type phraseSet struct {
 func newPhraseSet(list []string) *phraseSet {
 	p := &phraseSet{phrases: make(map[string][]string, len(list))}
 	for _, phrase := range list {
-		if len(phrase) < phraseKey || phrase != strings.ToLower(phrase) {
-			panic(fmt.Sprintf("phrase %q is too short or not in lower case", phrase))
+		if len(phrase) < phraseKey {
+			panic(fmt.Sprintf("phrase %q is too short", phrase))
 		}
 		h := hashKey(phrase)
 		p.maybe[h>>6] |= 1 << (h & 63)
@@ -77,7 +91,7 @@ func hashKey(s string) uint16 {
 	return uint16((uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16) * 2654435761 >> 16)
 }
 
-// in says whether one of the phrases stands in s, which is in lower case.
+// in says whether one of the phrases stands in s.
 func (p *phraseSet) in(s string) bool {
 	at, _ := p.find(s)
 	return at >= 0
@@ -85,16 +99,68 @@ func (p *phraseSet) in(s string) bool {
 
 // find gives the place and the words of the first of the phrases in s; the place is -1 if there is none.
 func (p *phraseSet) find(s string) (at int, phrase string) {
+	at = -1
+	p.each(s, func(i int, found string) bool {
+		at, phrase = i, found
+		return false
+	})
+	return at, phrase
+}
+
+// each calls f with every phrase in s until it returns false.
+func (p *phraseSet) each(s string, f func(at int, phrase string) bool) {
 	for i := 0; i+phraseKey <= len(s); i++ {
 		h := hashKey(s[i:])
 		if p.maybe[h>>6]&(1<<(h&63)) == 0 {
 			continue
 		}
 		for _, phrase := range p.phrases[s[i:i+phraseKey]] {
-			if strings.HasPrefix(s[i:], phrase) {
-				return i, phrase
+			if strings.HasPrefix(s[i:], phrase) && !f(i, phrase) {
+				return
 			}
 		}
 	}
-	return -1, ""
+}
+
+// A phrasePairs finds two phrases near each other, as "could not" and "deliver": what a language says in a hundred ways.
+type phrasePairs struct {
+	first  *phraseSet
+	second map[string][]*phraseSet // what may follow a first phrase
+}
+
+const pairGap = 72 // bytes between the two: a clause
+
+// pairSection reads lines of the form "a|b * c|d".
+func pairSection(name string) *phrasePairs {
+	p := &phrasePairs{second: map[string][]*phraseSet{}}
+	var firsts []string
+	for _, line := range phraseLines(name) {
+		before, after, found := strings.Cut(folded(line), " * ")
+		if !found {
+			panic(fmt.Sprintf("%q in section %s is no pair", line, name))
+		}
+		follow := newPhraseSet(strings.Split(after, "|"))
+		for _, phrase := range strings.Split(before, "|") {
+			if p.second[phrase] == nil {
+				firsts = append(firsts, phrase)
+			}
+			p.second[phrase] = append(p.second[phrase], follow)
+		}
+	}
+	p.first = newPhraseSet(firsts)
+	return p
+}
+
+// in says whether one of the pairs stands in s.
+func (p *phrasePairs) in(s string) bool {
+	met := false
+	p.first.each(s, func(at int, phrase string) bool {
+		rest := s[at+len(phrase):]
+		for _, follow := range p.second[phrase] {
+			near, _ := follow.find(rest[:min(len(rest), pairGap+24)])
+			met = met || near >= 0 && near <= pairGap
+		}
+		return !met
+	})
+	return met
 }

@@ -1,6 +1,9 @@
 package parsers
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // failures finds who failed: what the header says, else what the text says, else to whom the returned message went if
 // that was one. The last resort is a failure of nobody: a bounce to be counted.
@@ -44,20 +47,34 @@ func (m *mailMessage) failures() []string {
 func (m *mailMessage) onlyMention() []string {
 	var found []string
 	for _, c := range m.candidates() {
-		found = addAddress(found, c.addr)
-		if c.class < mentioned || c.weight < 2*c.class {
-			return nil
+		if c.class >= mentioned && c.weight >= 2*c.class {
+			found = addAddress(found, c.addr)
 		}
 	}
-	if len(found) != 1 {
+	if len(found) != 1 || hasRole(found[0], helpRoles) || m.ofReporter(found[0]) && hasRole(found[0], officeRoles) {
 		return nil
 	}
-	for _, from := range m.header.addresses("From") {
-		if sameAddress(from[strings.LastIndexByte(from, '@'):], found[0][strings.LastIndexByte(found[0], '@'):]) {
-			return nil
-		}
-	}
 	return found
+}
+
+// ofReporter says whether addr is in the domain of who sent the report.
+func (m *mailMessage) ofReporter(addr string) bool {
+	return slices.ContainsFunc(m.header.addresses("From"), func(from string) bool { return sameDomain(from, addr) })
+}
+
+func sameDomain(a, b string) bool {
+	return sameAddress(a[strings.LastIndexByte(a, '@'):], b[strings.LastIndexByte(b, '@'):])
+}
+
+// Local parts of those whom one asks about mail (RFC 2142 and its kind), and of an office that a report may name.
+var (
+	helpRoles = []string{"postmaster", "hostmaster", "webmaster", "abuse", "support", "helpdesk", "help", "noreply", "no-reply",
+		"mailer-daemon", "security", "noc"}
+	officeRoles = []string{"admin", "administrator", "contact", "kontakt", "info", "service", "root", "mailer"}
+)
+
+func hasRole(addr string, roles []string) bool {
+	return slices.Contains(roles, strings.ToLower(addr[:strings.LastIndexByte(addr, '@')]))
 }
 
 // subjectRecipient reads "Undeliverable mail for jo@example.org" and "Delivery failure (jo@example.org)". An address
@@ -65,7 +82,10 @@ func (m *mailMessage) onlyMention() []string {
 func (m *mailMessage) subjectRecipient() []string {
 	subject := m.header.text("Subject")
 	spans := textAddresses(subject)
-	if len(spans) != 1 || !failureSubjects.in(strings.ToLower(subject[:spans[0].start])) || strings.Contains(subject[:spans[0].start], ":") {
+	if len(spans) != 1 || strings.Contains(subject[:spans[0].start], ":") {
+		return nil
+	}
+	if from := m.sender(); !from.daemon && !from.null && !failureSubjects.in(folded(subject[:spans[0].start])) {
 		return nil
 	}
 	if m.knownAddresses()[strings.ToLower(spans[0].addr)] < 0 {
@@ -77,7 +97,7 @@ func (m *mailMessage) subjectRecipient() []string {
 // names says whether the text names one of addrs.
 func (m *mailMessage) names(addrs []string) bool {
 	for _, a := range addrs {
-		if strings.Contains(m.lower, strings.ToLower(a)) {
+		if strings.Contains(m.lower, folded(a)) {
 			return true
 		}
 	}
@@ -157,13 +177,21 @@ func (m *mailMessage) candidates() []candidate {
 	var all []candidate
 	known := m.knownAddresses()
 	lines := strings.Split(m.body, "\n")
-	owner := -1 // indentation of the address whose lines these are; -1 outside of such lines
+	owner := -1        // indentation of the address whose lines these are; -1 outside of such lines
+	elsewhere := false // a sentence promised another address than the one that failed
+	sentence := ""     // the line before
 	for _, line := range lines[:min(len(lines), textLinesToRead)] {
 		indent := len(line) - len(strings.TrimLeft(line, " \t"))
 		if owner >= 0 && indent <= owner || indent == len(line) {
 			owner = -1
 		}
+		text, promises := strings.TrimSpace(line), elsewhere
+		if ends := strings.HasSuffix(text, ":"); ends || text != "" && !strings.Contains(line, "@") {
+			promises = ends && (elsewhereWords.in(folded(text)) || elsewhereWords.in(folded(sentence)))
+			sentence = text
+		}
 		if !strings.Contains(line, "@") || len(all) > 2*mailMaxRecipients {
+			elsewhere = promises
 			continue
 		}
 		spans := textAddresses(line)
@@ -175,14 +203,20 @@ func (m *mailMessage) candidates() []candidate {
 			if i > 0 && len(all) > 0 && strings.Trim(line[spans[i-1].end:s.start], " ,;") == "" { // "to: jo@…, max@…"
 				c.class, c.shape = max(c.class, all[len(all)-1].class), all[len(all)-1].shape
 			}
-			if owner >= 0 { // "<jo@example.org>: host … said: 550\n    <bounces@example.com>: unauthorized sender"
+			if elsewhere {
+				c.class = notRecipient
+			} else if owner >= 0 { // "<jo@example.org>: host … said: 550\n    <bounces@example.com>: unauthorized sender"
 				c.class = min(c.class, mentioned)
 			} else if c.class >= beforeReason {
 				owner = indent
 			}
 			c.weight = 2*c.class + known[strings.ToLower(s.addr)]
+			if c.class < onItsOwn && hasRole(c.addr, helpRoles) && m.ofReporter(c.addr) {
+				c.weight += isSenders
+			}
 			all = append(all, c)
 		}
+		elsewhere = promises
 	}
 	return all
 }
@@ -202,12 +236,40 @@ func (m *mailMessage) knownAddresses() map[string]int {
 	return known
 }
 
+// bullets decorate the beginning of a line.
+const bullets = " \t>*-–—•·●○■□▪◦►»→|\"'(<"
+
+// withoutNumber takes off what numbers a list's line: "1) ", "2. ", "[3] ".
+func withoutNumber(s string) string {
+	rest := strings.TrimLeft(s, " \t[(#")
+	n := digitRun(rest)
+	if n == 0 || n > 3 || n == len(rest) || strings.IndexByte(").]:", rest[n]) < 0 {
+		return s
+	}
+	return rest[n+1:]
+}
+
+// cutTail is the end of s, at a rune's border.
+func cutTail(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[len(s)-limit:], "")
+}
+
+func beginsWith(s string, words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(s, w) })
+}
+
 // wording judges an address by what stands around it in its line.
 func wording(line string, s addressSpan) int {
-	before := strings.ToLower(strings.TrimLeft(line[:s.start], " \t>*-•|\"'(<"))
-	after := strings.ToLower(strings.TrimSpace(line[s.end:]))
+	before := folded(strings.TrimLeft(withoutNumber(line[:s.start]), bullets))
+	after := folded(strings.TrimSpace(line[s.end:]))
 	after = strings.TrimLeft(after, "\"')")
 	if senderWords.in(before) && !recipientWords.in(before) {
+		return notRecipient
+	}
+	if before != "" && elsewhereWords.in(cutTail(before, 40)) || beginsWith(strings.TrimLeft(after, " .:-=>"), deliveredWords) {
 		return notRecipient
 	}
 	switch {

@@ -1,0 +1,81 @@
+package parsers
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// folded is s as the phrases are compared: in lower case, Latin, Greek and Cyrillic letters without their accents, which
+// many mail systems leave out, typographic quotes and blanks as the plain ones.
+func folded(s string) string {
+	lower := strings.ToLower(s)
+	at := strings.IndexFunc(lower, func(r rune) bool { return r >= utf8.RuneSelf })
+	if at < 0 {
+		return lower
+	}
+	var b strings.Builder
+	b.Grow(len(lower))
+	b.WriteString(lower[:at])
+	for i, r := range lower[at:] {
+		if r < utf8.RuneSelf {
+			b.WriteByte(byte(r))
+		} else {
+			foldRune(&b, r, lower[at+i:])
+		}
+	}
+	return b.String()
+}
+
+// foldRune writes r, with which rest begins.
+func foldRune(b *strings.Builder, r rune, rest string) {
+	switch {
+	case r >= 0x300 && r < 0x370: // a combining accent
+	case r < 0x530 || r >= 0x1E00 && r < 0x2000:
+		if plain := plainLetters[r]; plain != "" {
+			b.WriteString(plain)
+		} else if base := norm.NFD.PropertiesString(rest).Decomposition(); len(base) > 0 {
+			first, _ := utf8.DecodeRune(base)
+			b.WriteRune(first)
+		} else {
+			b.WriteRune(r)
+		}
+	default:
+		if plain := plainLetters[r]; plain != "" {
+			b.WriteString(plain)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+}
+
+// plainLetters are what Unicode's decomposition leaves as it is.
+var plainLetters = map[rune]string{
+	'ß': "ss", 'ł': "l", 'ø': "o", 'đ': "d", 'æ': "ae", 'œ': "oe", 'ı': "i", 'ς': "σ",
+	'‘': "'", '’': "'", 'ʼ': "'", '′': "'", '“': `"`, '”': `"`, '„': `"`, '«': `"`, '»': `"`,
+	'\u00a0': " ", '\u2009': " ", '\u202f': " ", '\u3000': " ", '‐': "-", '‑': "-", '–': "-", '—': "-",
+}
+
+// collapse makes one blank of each run of white space.
+func collapse(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// lowerCollapsed is s folded and collapsed.
+func lowerCollapsed(s string) string {
+	b := make([]byte, 0, len(s))
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= utf8.RuneSelf:
+			return collapse(folded(s))
+		case c == ' ' || '\t' <= c && c <= '\r':
+			if len(b) > 0 && b[len(b)-1] != ' ' {
+				b = append(b, ' ')
+			}
+		case 'A' <= c && c <= 'Z':
+			b = append(b, c+('a'-'A'))
+		default:
+			b = append(b, c)
+		}
+	}
+	return strings.TrimSuffix(string(b), " ")
+}

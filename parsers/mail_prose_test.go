@@ -1,0 +1,73 @@
+package parsers
+
+import (
+	"strings"
+	"testing"
+)
+
+// mailProse are bounces that somebody worded himself, and letters that sound like them. want is the recipients, or the kind.
+var mailProse = []struct{ name, header, text, want string }{
+	{"robot, in a sentence", "Return-Path: <>\nFrom: Ex Mail Robot <robot@ex.example>\nSubject: Your message was turned down",
+		"We could not hand your letter to dan@ex.example, because that mailbox was shut down last year.\n", "dan@ex.example"},
+	{"recipient in the subject only", "Return-Path: <>\nFrom: <>\nSubject: dan@ex.example: no such mailbox", "Nothing was delivered.\n", "dan@ex.example"},
+	{"typographic apostrophe", "Return-Path: <>\nFrom: noreply@ex.example\nSubject: Sorry",
+		"Your message couldn’t be delivered to dan@ex.example.\n", "dan@ex.example"},
+	{"accents left out", "Return-Path: <>\nFrom: Filtre <filtre@ex.example>\nSubject: Message refuse",
+		"Votre message a ete considere comme indesirable et n'a pas ete transmis a dan@ex.example.\n", "dan@ex.example"},
+	{"link with another text", "Return-Path: <>\nFrom: noreply@ex.example\nSubject: Not delivered\nContent-Type: text/html",
+		`<p>The account <a href="mailto:dan@ex.example?subject=x">Dan E.</a> is closed, your message was not delivered.</p>`, "dan@ex.example"},
+	{"lines in pre", "Return-Path: <>\nFrom: noreply@ex.example\nSubject: Your e-mail was declined\nContent-Type: text/html",
+		"<p>It was not accepted.</p><pre>\nFrom: news@ours.example\nTo: dan@ex.example\n</pre>", "dan@ex.example"},
+	{"another address to use", "Return-Path: <>\nFrom: postmaster@ex.example\nSubject: Undeliverable: news",
+		"Your message to dan@ex.example was not delivered. Please re-send it to the new address:\n\n   daniel@new.example\n", "dan@ex.example"},
+	{"names that are near", "Return-Path: <>\nFrom: postmaster@ex.example\nSubject: Undeliverable: news",
+		"Intended: dan@ex.example\nFinding: no such name\n\nSimilar names:\n  dana@ex.example\n  dani@ex.example\n", "dan@ex.example"},
+	{"some got it", "Return-Path: <>\nFrom: Mail Delivery System <root@ex.example>\nSubject: your mail: some failed",
+		" ann@ex.example .... put in mailbox\n dan@ex.example .... mailbox is full\n eva@ex.example .... mailbox is full\n", "dan@ex.example eva@ex.example"},
+	{"whom to ask", "Return-Path: <>\nFrom: Mail <noreply@ex.example>\nSubject: Ваше письмо отклонено",
+		"Письмо для dan@ex.example сервер не принял. Если это ошибка, напишите нам: abuse@ex.example\n", "dan@ex.example"},
+	{"numbered", "Return-Path: <>\nFrom: noreply@ex.example\nSubject: 1 recipient failed",
+		"Failures:\n  1) dan@ex.example\n     the other server told us 501 5.1.3\n", "dan@ex.example"},
+	{"Swedish", "Return-Path: <>\nFrom: postmaster@ex.example\nSubject: Ditt brev kom inte fram",
+		"Det finns ingen med adressen dan@ex.example hos oss, och ditt brev har inte lämnats fram.\n", "dan@ex.example"},
+	{"Hungarian", "Return-Path: <>\nFrom: mailer@ex.example\nSubject: Kézbesíthetetlen levél",
+		"A levelét nem tudtuk kézbesíteni, mert a dan@ex.example postafiók megszűnt.\n", "dan@ex.example"},
+	{"Turkish", "Return-Path: <>\nFrom: noreply@ex.example\nSubject: Gönderilemeyen e-posta\nContent-Type: text/html; charset=utf-8",
+		"<dl><dt>Alıcı</dt><dd>dan@ex.example</dd><dt>Neden</dt><dd>kotası dolmuş</dd></dl>", "dan@ex.example"},
+	{"Chinese", "Return-Path: <>\nFrom: noreply@ex.example\nSubject: 您的郵件未送達 dan@ex.example", "這個帳號已經停用，不再接收郵件。\n", "dan@ex.example"},
+
+	{"still trying, Spanish", "Return-Path: <>\nFrom: sistema@ex.example\nSubject: Mensaje en espera",
+		"Todavía no hemos podido entregar su mensaje a dan@ex.example. Seguiremos intentándolo durante dos días.\n", "delayed"},
+	{"still trying, Turkish", "Return-Path: <>\nFrom: Posta Sistemi <posta@ex.example>\nSubject: İletiniz henüz teslim edilemedi",
+		"dan@ex.example adresine ileti hâlâ kuyrukta bekliyor; denemeyi sürdüreceğiz.\n", "delayed"},
+	{"mail for the reader, held", "Return-Path: <x@ex.example>\nFrom: Quarantine <digest@ex.example>\nSubject: 3 messages were not delivered to your inbox",
+		"These messages have been quarantined as spam:\nwin@lotto.example  You have won\n", "ordinary"},
+	{"the reader's own mailbox", "Return-Path: <>\nFrom: postmaster@ours.example\nSubject: Quota",
+		"Your mailbox is 98% full. New mail cannot be delivered when it is full. Ask dan@ours.example.\n", "ordinary"},
+	{"on holiday", "Return-Path: <>\nFrom: Dan <dan@ex.example>\nSubject: Re: news",
+		"Ich bin im Urlaub, Ihre Mail wird nicht weitergeleitet. In dringenden Fällen: eva@ex.example\n", "autoreply"},
+	{"unsubscribed in Apple Mail, its header lost", "Return-Path: <dan@ex.example>\nFrom: Dan <dan@ex.example>\nSubject: unsubscribe",
+		"Apple Mail sent this email to unsubscribe from the message \"news\".\n", "complaint"},
+}
+
+func TestMailProse(t *testing.T) {
+	for _, p := range mailProse {
+		t.Run(p.name, func(t *testing.T) {
+			header := p.header + "\nTo: bounces@ours.example\n"
+			if !strings.Contains(header, "Content-Type") {
+				header += "Content-Type: text/plain; charset=utf-8\n"
+			}
+			var got []string
+			for _, e := range parseMail(t, header+"\n"+p.text) {
+				if e.Type == "" {
+					got = append(got, e.Recipient)
+				} else {
+					got = append(got, string(e.Type))
+				}
+			}
+			if said := strings.Join(got, " "); said != p.want {
+				t.Errorf("%q, want %q", said, p.want)
+			}
+		})
+	}
+}
