@@ -73,8 +73,8 @@ func needExim(t *testing.T) {
 	}
 }
 
-// startExim runs a fresh Exim with an empty queue.
-func startExim(t *testing.T, logFilePath, logSelector string) {
+// startExim runs a fresh Exim with an empty queue. more are texts of its configuration and what is to stand in their place.
+func startExim(t *testing.T, logFilePath, logSelector string, more ...string) {
 	t.Helper()
 	for _, dir := range []string{eximSpool, filepath.Dir(eximLog)} {
 		if err := os.RemoveAll(dir); err != nil {
@@ -89,7 +89,7 @@ func startExim(t *testing.T, logFilePath, logSelector string) {
 	if err := command("install", "-d", "-o", "Debian-exim", "-g", daemonGroup, "-m", "2750", filepath.Dir(eximLog)); err != nil {
 		t.Fatal(err)
 	}
-	conf := strings.NewReplacer("LOG_FILE_PATH", logFilePath, "LOG_SELECTOR", logSelector).Replace(eximConf)
+	conf := strings.NewReplacer(append(more, "LOG_FILE_PATH", logFilePath, "LOG_SELECTOR", logSelector)...).Replace(eximConf)
 	writeFile(t, "/etc/exim4/exim4.conf", conf)
 	startServer(t, "exim4", eximBinary, "-bdf", "-q1s")
 	waitFor(t, 10*time.Second, "Exim listens", func() bool { return listening(smtpPort) })
