@@ -162,27 +162,27 @@ func TestEximLongLines(t *testing.T) {
 	}
 }
 
-func FuzzExim(f *testing.F) {
-	inputs, _ := filepath.Glob("testdata/exim/*.in")
-	for _, in := range inputs {
-		data, err := os.ReadFile(in)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-		for line := range bytes.SplitSeq(data, []byte("\n")) {
-			if _, text, ok := bytes.Cut(line, []byte(" ** ")); ok {
-				f.Add(text)
-			}
+func FuzzExim(f *testing.F) { fuzzFormat(f, "exim", eximPieces, checkExim) }
+
+func eximPieces(seed []byte) [][]byte {
+	pieces := fuzzWindows(seed)
+	for line := range bytes.SplitSeq(seed, []byte("\n")) {
+		if _, text, ok := bytes.Cut(line, []byte(" ** ")); ok {
+			pieces = append(pieces, text)
 		}
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	return pieces
+}
+
+func checkExim(t testing.TB, _ string) fuzzCheck {
+	loaded := newTestLog(t, "exim")
+	return func(t testing.TB, data []byte) {
 		p, store := newTestLog(t, "exim"), map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			tellLog(t, p, string(line))
 			applyChanges(store, p.Changes())
 		}
-		if err := newTestLog(t, "exim").Load(maps.All(store)); err != nil {
+		if err := loaded.Load(maps.All(store)); err != nil {
 			t.Error(err)
 		}
 
@@ -195,7 +195,7 @@ func FuzzExim(f *testing.F) {
 				t.Errorf("recipient %q of %q", e.Recipient, text)
 			}
 		}
-	})
+	}
 }
 
 // writeEximLoad writes what a list server's mainlog holds: of the messages some 3 % bounce, 8 % are deferred and tried

@@ -13,19 +13,10 @@ import (
 
 // FuzzMail holds what every message must hold to, whatever it says: no more events than one report may have, an answer
 // for each, only addresses that it names, text that JSON can carry, and the record left as it was.
-func FuzzMail(f *testing.F) {
-	seeds, err := filepath.Glob("testdata/mail/*.in")
-	if err != nil || len(seeds) == 0 {
-		f.Fatal("no seeds", err)
-	}
-	for _, name := range seeds {
-		seed, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
+func FuzzMail(f *testing.F) { fuzzFormat(f, "mail", nil, checkMail) }
+
+func checkMail(testing.TB, string) fuzzCheck {
+	return func(t testing.TB, body []byte) {
 		kept := bytes.Clone(body)
 		var events []event.Event
 		err := mailParser{}.Parse(event.Record{Body: body}, func(e event.Event) { events = append(events, e) })
@@ -38,10 +29,10 @@ func FuzzMail(f *testing.F) {
 		for _, e := range events {
 			checkMailEvent(t, e)
 		}
-	})
+	}
 }
 
-func checkMailEvent(t *testing.T, e event.Event) {
+func checkMailEvent(t testing.TB, e event.Event) {
 	if len(e.Diagnostic) > mailMaxDiagnostic || !utf8.ValidString(e.Diagnostic) {
 		t.Fatalf("diagnostic of %d bytes, valid %v", len(e.Diagnostic), utf8.ValidString(e.Diagnostic))
 	}

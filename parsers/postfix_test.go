@@ -247,21 +247,21 @@ func TestPostfixLongQueueID(t *testing.T) {
 	}
 }
 
-func FuzzPostfix(f *testing.F) {
-	inputs, _ := filepath.Glob("testdata/postfix/*.in")
-	for _, in := range inputs {
-		data, err := os.ReadFile(in)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-		for _, line := range bytes.Split(data, []byte("\n")) {
-			if _, text, ok := bytes.Cut(line, []byte(": to=<")); ok {
-				f.Add(append([]byte("to=<"), text...))
-			}
+func FuzzPostfix(f *testing.F) { fuzzFormat(f, "postfix", postfixPieces, checkPostfix) }
+
+func postfixPieces(seed []byte) [][]byte {
+	pieces := fuzzWindows(seed)
+	for line := range bytes.SplitSeq(seed, []byte("\n")) {
+		if _, text, ok := bytes.Cut(line, []byte(": to=<")); ok {
+			pieces = append(pieces, append([]byte("to=<"), text...))
 		}
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	return pieces
+}
+
+func checkPostfix(t testing.TB, _ string) fuzzCheck {
+	loaded := newTestPostfix(t, nil)
+	return func(t testing.TB, data []byte) {
 		p, store := newTestPostfix(t, nil), map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			for _, e := range tellPostfix(t, p, string(line)).events {
@@ -271,7 +271,7 @@ func FuzzPostfix(f *testing.F) {
 			}
 			applyChanges(store, p.Changes())
 		}
-		if err := newTestPostfix(t, nil).Load(maps.All(store)); err != nil {
+		if err := loaded.Load(maps.All(store)); err != nil {
 			t.Error(err)
 		}
 
@@ -289,5 +289,5 @@ func FuzzPostfix(f *testing.F) {
 				t.Errorf("recipient %q of %q (%q)", e.Recipient, text, to)
 			}
 		}
-	})
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,22 +23,12 @@ func TestPowermtaState(t *testing.T) {
 	breakOffEverywhere(t, "powermta", in, strings.Split(string(data), "\n"))
 }
 
-func fuzzRecords(f *testing.F, kind string) {
-	inputs, _ := filepath.Glob("testdata/" + kind + "/*.in")
-	if len(inputs) == 0 {
-		f.Fatal("no inputs")
-	}
-	for _, in := range inputs {
-		data, err := os.ReadFile(in)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-		for line := range bytes.SplitSeq(data, []byte("\n")) {
-			f.Add(line)
-		}
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+func FuzzPowermta(f *testing.F) { fuzzFormat(f, "powermta", fuzzLines, checkRecords) }
+func FuzzKumomta(f *testing.F)  { fuzzFormat(f, "kumomta", fuzzLines, checkRecords) }
+
+// checkRecords holds that recipients have one reading and diagnostics an end, and that what is stored can be loaded.
+func checkRecords(_ testing.TB, kind string) fuzzCheck {
+	return func(t testing.TB, data []byte) {
 		p, err := Modules.Build(config.Env{}, config.Section{Type: kind})
 		if err != nil {
 			t.Fatal(err)
@@ -60,11 +49,8 @@ func fuzzRecords(f *testing.F, kind string) {
 				t.Error(err)
 			}
 		}
-	})
+	}
 }
-
-func FuzzPowermta(f *testing.F) { fuzzRecords(f, "powermta") }
-func FuzzKumomta(f *testing.F)  { fuzzRecords(f, "kumomta") }
 
 func writePowermtaLoad(w io.Writer, messages int) (lines, bounces int) {
 	for i := range messages {

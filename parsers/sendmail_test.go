@@ -7,27 +7,18 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
 
-// fuzzLog reads the lines of data, and checks that no recipient is made up and that what is stored can be loaded.
-func fuzzLog(f *testing.F, kind string) {
-	inputs, _ := filepath.Glob("testdata/" + kind + "/*.in")
-	if len(inputs) == 0 {
-		f.Fatal("no inputs")
-	}
-	for _, in := range inputs {
-		data, err := os.ReadFile(in)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+func FuzzSendmail(f *testing.F)  { fuzzFormat(f, "sendmail", fuzzWindows, checkLog) }
+func FuzzOpensmtpd(f *testing.F) { fuzzFormat(f, "opensmtpd", fuzzWindows, checkLog) }
+
+// checkLog reads the lines of data, and checks that no recipient is made up and that what is stored can be loaded.
+func checkLog(t testing.TB, kind string) fuzzCheck {
+	loaded := newTestLog(t, kind)
+	return func(t testing.TB, data []byte) {
 		p, store := newTestLog(t, kind), map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			for _, e := range tellLog(t, p, string(line)).events {
@@ -37,14 +28,11 @@ func fuzzLog(f *testing.F, kind string) {
 			}
 			applyChanges(store, p.Changes())
 		}
-		if err := newTestLog(t, kind).Load(maps.All(store)); err != nil {
+		if err := loaded.Load(maps.All(store)); err != nil {
 			t.Error(err)
 		}
-	})
+	}
 }
-
-func FuzzSendmail(f *testing.F)  { fuzzLog(f, "sendmail") }
-func FuzzOpensmtpd(f *testing.F) { fuzzLog(f, "opensmtpd") }
 
 // TestSyslogLongLines holds reading to lines as long as an input lets through, made of what is looked for most often.
 func TestSyslogLongLines(t *testing.T) {
