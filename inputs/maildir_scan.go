@@ -98,6 +98,11 @@ func (s *maildirScan) tell() {
 }
 
 func (s *maildirScan) directory(dir string) error {
+	return readNames(dir, func(name string) error { return s.file(maildirFile{dir: dir, name: name}) })
+}
+
+// readNames gives the names in dir, about in their order.
+func readNames(dir string, each func(name string) error) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -107,7 +112,7 @@ func (s *maildirScan) directory(dir string) error {
 		names, err := d.Readdirnames(maildirChunk)
 		slices.Sort(names) // by time, as they begin with it
 		for _, name := range names {
-			if err := s.file(maildirFile{dir: dir, name: name}); err != nil {
+			if err := each(name); err != nil {
 				return err
 			}
 		}
@@ -132,7 +137,7 @@ func (s *maildirScan) file(f maildirFile) error {
 		s.move(f)
 		return nil
 	}
-	body, truncated, info, err := s.contents(f.path())
+	body, truncated, info, err := readMessage(f.path())
 	switch {
 	case errors.Is(err, errNotRegular) || err == nil && info.size == 0:
 		return nil
@@ -171,8 +176,8 @@ func deliveredAt(i fileInfo) time.Time {
 	return time.Time{}
 }
 
-// contents reads a message up to maxMessage.
-func (s *maildirScan) contents(path string) (body []byte, truncated bool, info fileInfo, err error) {
+// readMessage reads a file that is a message, up to maxMessage.
+func readMessage(path string) (body []byte, truncated bool, info fileInfo, err error) {
 	f, err := openRegular(path, false)
 	if err != nil {
 		return nil, false, info, err

@@ -37,10 +37,29 @@ func lockMbox(ctx context.Context, f *os.File, path string, write bool) (unlock 
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return func() {
-		lock := unix.Flock_t{Type: unix.F_UNLCK}
-		_ = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock)
+		fcntlUnlock(f)
 		dot()
 	}, nil
+}
+
+func fcntlUnlock(f *os.File) {
+	_ = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK})
+}
+
+// sizeAtRest is f's size when nobody is writing to it, where f's file system knows locks: whole messages.
+func sizeAtRest(ctx context.Context, f *os.File) (int64, error) {
+	err := fcntlLock(ctx, f, false, time.Now().Add(mboxLockTime))
+	switch {
+	case err == nil:
+		defer fcntlUnlock(f)
+	case errors.Is(err, errLocked) || ctx.Err() != nil:
+		return 0, fmt.Errorf("lock it: %w", err)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return st.Size(), nil
 }
 
 var errLocked = errors.New("somebody else holds the lock")

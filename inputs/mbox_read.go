@@ -4,36 +4,80 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"strconv"
+	"time"
 
+	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 )
 
+// Keys in Record.Meta of a message that ReadMailbox found among others.
+const (
+	MetaFile = "file" // the message's own file, of a Maildir
+	MetaLine = "line" // where its From_ line stands in an mbox, from 1
+)
+
+// CheckTrust says why trust is neither of the words that a mailbox's `trust:` takes.
+func CheckTrust(trust string) error {
+	if trust != "" {
+		return new(mailTrust).UnmarshalText([]byte(trust))
+	}
+	var missing config.Errors
+	errors.As(mailTrust("").check(config.Section{}), &missing)
+	return errors.New(missing[0].Message)
+}
+
+// ReadMailbox is ReadFile for messages: of an mbox or of a file that is one message, as ReadMbox has them, or of a
+// Maildir, as readMaildir has them.
+func ReadMailbox(ctx context.Context, path string, from int64, commit func(recs []event.Record, at Spot) error) error {
+	if path == "-" {
+		return ReadMbox(ctx, os.Stdin, "standard input", from, commit)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err == nil && st.IsDir() {
+		return readMaildir(ctx, path, st.Size(), commit)
+	}
+	return ReadMbox(ctx, f, path, from, commit)
+}
+
 // ReadMbox reads an mbox to its end, plain or compressed as ReadLog does, message by message: Record.Time is when the
-// message came, Record.Body up to 1 MiB of it, flagged by Meta{"truncated": "true"} if there was more. A file that does
-// not begin with a From_ line is taken for one message. commit gets up to 500 messages at a time, valid until it
-// returns, and how far that is; from is a Spot's Offset, to go on there. Errors are those of ReadLog.
+// message came, or else the file's modification time, Record.Body up to 1 MiB of it, flagged by Meta{"truncated": "true"}
+// if there was more. A file that does not begin with a From_ line is taken for one message. commit gets up to 500
+// messages at a time, valid until it returns, and how far that is; from is a Spot's Offset, to go on there. What is
+// delivered meanwhile is not read. Errors are those of ReadLog.
 func ReadMbox(ctx context.Context, in *os.File, name string, from int64, commit func(recs []event.Record, at Spot) error) error {
 	var at Spot
-	if st, err := in.Stat(); err == nil && st.IsDir() {
-		return fmt.Errorf("read %s: is a directory", name)
-	} else if err == nil && st.Mode().IsRegular() {
-		at.Size = st.Size()
+	disk, latest := io.Reader(in), time.Now()
+	if st, err := in.Stat(); err == nil && st.Mode().IsRegular() {
+		latest = st.ModTime()
+		if at.Size, err = sizeAtRest(ctx, in); err != nil {
+			return unlessEnded(ctx, fmt.Errorf("read %s: %w", name, err))
+		}
+		disk = io.LimitReader(in, at.Size)
 	}
-	contents, err := contents(in)
+	contents, err := contents(disk)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	r := bufio.NewReader(contents)
-	if start, _ := r.Peek(5); from == 0 && !bytes.Equal(start, []byte("From ")) {
-		return readOneMessage(r, name, at, commit)
+	if start, _ := r.Peek(100); from == 0 && !bytes.HasPrefix(bytes.TrimLeft(start, "\r\n"), []byte("From ")) {
+		return readOneMessage(ctx, r, name, at, latest, commit)
 	}
 	if _, err := io.CopyN(io.Discard, r, from); err != nil {
 		return fmt.Errorf("go on in %s at byte %d: %w", name, from, err)
 	}
 	m := newMboxReader(r, from)
+	m.latest, m.numbered = latest, from == 0
 	for more := true; more && ctx.Err() == nil; {
 		var recs []event.Record
 		if recs, more, err = m.batch(); len(recs) > 0 {
@@ -51,12 +95,20 @@ func ReadMbox(ctx context.Context, in *os.File, name string, from int64, commit 
 	return nil
 }
 
-func readOneMessage(r io.Reader, name string, at Spot, commit func(recs []event.Record, at Spot) error) error {
+// unlessEnded is err, nil if that is only ctx's end.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func readOneMessage(ctx context.Context, r io.Reader, name string, at Spot, latest time.Time, commit func(recs []event.Record, at Spot) error) error {
 	body, err := io.ReadAll(io.LimitReader(r, maxMessage+1))
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
-	if len(body) == 0 {
+	if len(body) == 0 || ctx.Err() != nil {
 		return nil
 	}
 	rest, err := io.Copy(io.Discard, r)
@@ -64,7 +116,8 @@ func readOneMessage(r io.Reader, name string, at Spot, commit func(recs []event.
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	at.Offset, at.Read = int64(len(body))+rest, at.Size
-	return commit([]event.Record{messageRecord(body[:min(len(body), maxMessage)], len(body) > maxMessage, fromTime(nil))}, at)
+	came := receivedTime(body, latest)
+	return commit([]event.Record{messageRecord(body[:min(len(body), maxMessage)], len(body) > maxMessage, came)}, at)
 }
 
 // batch reads as many messages as one Commit takes; more is false at the end.
@@ -78,8 +131,26 @@ func (m *mboxReader) batch() (recs []event.Record, more bool, err error) {
 		if err != nil {
 			return recs, false, err
 		}
-		recs = append(recs, messageRecord(msg.body, msg.truncated, msg.came))
+		if msg.came.IsZero() {
+			msg.came = receivedTime(msg.body, m.latest)
+		}
+		recs = append(recs, m.record(msg))
 		size += len(msg.body)
 	}
 	return recs, true, nil
+}
+
+func (m *mboxReader) record(msg mboxMessage) event.Record {
+	rec := messageRecord(msg.body, msg.truncated, msg.came)
+	if m.numbered {
+		mark(&rec, MetaLine, strconv.Itoa(msg.line))
+	}
+	return rec
+}
+
+// mark adds to what is known of a message.
+func mark(rec *event.Record, key, value string) {
+	meta := map[string]string{key: value}
+	maps.Copy(meta, rec.Meta)
+	rec.Meta = meta
 }

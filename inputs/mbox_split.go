@@ -14,23 +14,28 @@ var errNotMbox = errors.New("it is no mbox: it does not begin with a line like \
 // mboxReader splits an mbox into its messages (RFC 4155, and mboxrd's way to quote "From "). A message begins with a From_
 // line at the beginning or behind an empty line.
 type mboxReader struct {
-	r      *bufio.Reader
-	offset int64  // of the next message's From_ line
-	from   []byte // that line, read already; nil: none was read yet
-	taken  int64  // how far the contents were read
-	inLine bool   // what was read ends within a line
-	ended  bool
+	r        *bufio.Reader
+	offset   int64  // of the next message's From_ line
+	from     []byte // that line, read already; nil: none was read yet
+	taken    int64  // how far the contents were read
+	inLine   bool   // what was read ends within a line
+	ended    bool
+	lines    int       // read, from where the reader began
+	fromLine int       // of from, among them, from 1
+	latest   time.Time // no message came later
+	numbered bool      // records say where they begin
 }
 
 func newMboxReader(r io.Reader, offset int64) *mboxReader {
-	return &mboxReader{r: bufio.NewReaderSize(r, 64<<10), offset: offset, taken: offset}
+	return &mboxReader{r: bufio.NewReaderSize(r, 64<<10), offset: offset, taken: offset, latest: time.Now()}
 }
 
 // mboxMessage is one message with the line ends of the file, without the empty line that parts it from the next.
 type mboxMessage struct {
-	body      []byte // appended to what next was given
-	truncated bool   // at maxMessage
-	came      time.Time
+	body      []byte    // appended to what next was given
+	truncated bool      // at maxMessage
+	came      time.Time // zero: the From_ line does not tell
+	line      int       // of its From_ line
 }
 
 // next appends the next message to buf; io.EOF: there is none.
@@ -38,7 +43,7 @@ func (m *mboxReader) next(buf []byte) (mboxMessage, error) {
 	if err := m.begin(); err != nil {
 		return mboxMessage{}, err
 	}
-	msg := mboxMessage{body: buf, came: fromTime(m.from)}
+	msg := mboxMessage{body: buf, came: fromTime(m.from), line: m.fromLine}
 	m.from = nil
 	for blank := false; ; {
 		at := m.taken
@@ -47,7 +52,7 @@ func (m *mboxReader) next(buf []byte) (mboxMessage, error) {
 			return msg, err
 		}
 		if blank && !part && isFromLine(line) || len(line) == 0 {
-			m.from, m.offset, m.ended = bytes.Clone(line), at, len(line) == 0
+			m.from, m.fromLine, m.offset, m.ended = bytes.Clone(line), m.lines, at, len(line) == 0
 			if !msg.truncated {
 				msg.body = cutLine(msg.body, len(buf))
 			}
@@ -74,7 +79,7 @@ func (m *mboxReader) begin() error {
 		case len(line) == 0:
 			m.ended, m.offset = true, m.taken
 		case isFromLine(line):
-			m.from, m.offset = bytes.Clone(line), at
+			m.from, m.fromLine, m.offset = bytes.Clone(line), m.lines, at
 		case len(bytes.TrimSpace(line)) > 0:
 			return errNotMbox
 		}
@@ -92,6 +97,9 @@ func (m *mboxReader) line() (line []byte, part bool, err error) {
 	m.taken += int64(len(line))
 	if err == bufio.ErrBufferFull {
 		err = nil
+	}
+	if !part {
+		m.lines++
 	}
 	m.inLine = len(line) > 0 && line[len(line)-1] != '\n'
 	return line, part, err
