@@ -21,7 +21,7 @@ func newBackfill(a *app) *cobra.Command {
 	var since, until string
 	cmd := &cobra.Command{
 		Use:   "backfill --as FORMAT FILE…",
-		Short: "report the bounces of old logs",
+		Short: "report the bounces of old logs and mailboxes",
 		Long: `Reads old logs (plain, .gz, .xz or .zst; patterns with * in the order of their names; - is standard input) in the
 order given, oldest first please, as one stream, with their original times, and reports what they hold. What the daemon
 has reported already, or a backfill before, is not reported again. If the daemon runs, it delivers at its own pace; if
@@ -29,10 +29,18 @@ not, the events wait in its queue. Interrupted with Ctrl-C, the same command goe
 
 --as journald without a file reads the system's journal, from --since to --until.
 
---dry-run needs no configuration and changes nothing: it shows what would be reported.` + "\n" + exitHelp,
+--as mail reads mailboxes: an mbox or a file that is one message (both also compressed), a Maildir or its new or cur. It
+leaves them as they are. It needs --trust, as a mailbox does in the configuration: with "any" every bounce is reported,
+with "proof" only what a subscriber's UUID or a log proves, so backfill the logs first, and stop the daemon meanwhile;
+the rest, of which the newest 10,000 are kept, is held (see 'bouncefeed held'). After Ctrl-C a Maildir, and an mbox that
+has changed since, are begun anew: what they told already is found to be a repeat.
+
+--dry-run needs no configuration and changes nothing: it shows what would be reported. Of mailboxes it shows everything,
+or with --trust proof what a UUID proves; it does not ask what the logs prove.` + "\n" + exitHelp,
 		Example: `  bouncefeed backfill --dry-run --as postfix /var/log/mail.log.2.gz /var/log/mail.log.1 /var/log/mail.log
   bouncefeed backfill --since 2026-11-01 --as postfix /var/log/mail.log.1
-  bouncefeed backfill --as journald --since 2026-11-01 --until 2026-11-08`,
+  bouncefeed backfill --as journald --since 2026-11-01 --until 2026-11-08
+  bouncefeed backfill --as mail --trust proof /var/mail/bounces /home/bounces/Maildir`,
 		RunE: func(cmd *cobra.Command, files []string) (err error) {
 			b.Version = version
 			if b.Files, err = expand(files); err != nil {
@@ -54,7 +62,8 @@ not, the events wait in its queue. Interrupted with Ctrl-C, the same command goe
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&b.As, "as", "postfix", "the `format`: "+strings.Join(agent.LineFormats(), ", "))
+	f.StringVar(&b.As, "as", "postfix", "the `format`: "+strings.Join(agent.BackfillFormats(), ", "))
+	f.StringVar(&b.Trust, "trust", "", "whom to believe in a mailbox: `proof|any`")
 	f.BoolVar(&dryRun, "dry-run", false, "show what would be reported, change nothing")
 	f.StringVar(&since, "since", "", "report only what happened at or after `TIME` (2026-11-01 or RFC 3339)")
 	f.StringVar(&until, "until", "", "report only what happened before `TIME`")
@@ -87,7 +96,11 @@ func (a *app) backfill(cmd *cobra.Command, b *agent.Backfill, dryRun bool) error
 			}
 			return nil
 		}
-	} else if b.Config == nil {
+	}
+	if err := b.Check(); err != nil {
+		return &usageError{err}
+	}
+	if !dryRun && b.Config == nil {
 		return &exitError{exitConfig, "bouncefeed: no configuration at " + a.configPath + ": give --config, or --dry-run to only look"}
 	}
 	watch := newProgress(b.Files, a.json && !dryRun)
@@ -104,9 +117,9 @@ func (a *app) backfill(cmd *cobra.Command, b *agent.Backfill, dryRun bool) error
 }
 
 func printSummary(cmd *cobra.Command, sum agent.BackfillSummary, dryRun bool) {
-	verb := "queued"
+	verb, held := "queued", "held for want of proof, now or already before: see 'bouncefeed held list'"
 	if dryRun {
-		verb = "would be queued"
+		verb, held = "would be queued", "would be held, unless a log proves them"
 	}
 	t := newTable(cmd)
 	for _, part := range []struct {
@@ -123,6 +136,9 @@ func printSummary(cmd *cobra.Command, sum agent.BackfillSummary, dryRun bool) {
 	}
 	t.Flush()
 	fmt.Fprintf(os.Stderr, "%d read, %d %s, %d reported before, %d outside of the time asked for\n", sum.Read, sum.Queued, verb, sum.Repeats, sum.Outside)
+	if sum.Held > 0 {
+		fmt.Fprintf(os.Stderr, "%d %s\n", sum.Held, held)
+	}
 	fmt.Fprintf(os.Stderr, "ignored: %s\nrefused: %s\n", counts(sum.Ignored), counts(sum.Refused))
 	if sum.Resumed {
 		fmt.Fprintln(os.Stderr, "it went on where the interrupted run before it was: these figures are of this run")

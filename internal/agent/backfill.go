@@ -22,10 +22,11 @@ import (
 // Spot is how far a file has been read.
 type Spot = inputs.Spot
 
-// Backfill reads old logs as one stream, with the memory and the judgement the daemon would have.
+// Backfill reads old logs as one stream, or old mailboxes, with the memory and the judgement the daemon would have.
 type Backfill struct {
 	Files   []string       // in the order to read, "-" is standard input; none: the system's journal
-	As      string         // the format
+	As      string         // one of BackfillFormats
+	Trust   string         // of a mailbox: as in the configuration, or empty in a dry run, which then shows everything
 	Senders []string       // beside those of the configured input of that format
 	Since   time.Time      // zero: no bound
 	Until   time.Time      // zero: no bound
@@ -44,6 +45,7 @@ type BackfillSummary struct {
 	Read    uint64            `json:"read"`
 	Queued  uint64            `json:"queued"`
 	Repeats uint64            `json:"repeats"`
+	Held    uint64            `json:"held"`    // for want of proof, now or already before
 	Outside uint64            `json:"outside"` // before --since or after --until
 	Ignored map[string]uint64 `json:"ignored"`
 	Refused map[string]uint64 `json:"refused"`
@@ -57,18 +59,36 @@ type BackfillSummary struct {
 	Offline bool `json:"offline"`
 }
 
+// BackfillFormats are what `backfill --as` knows.
+func BackfillFormats() []string { return append(LineFormats(), asMail) }
+
+// Check says what is wrong with what was asked for, without looking at any file.
+func (b *Backfill) Check() error {
+	switch {
+	case !slices.Contains(BackfillFormats(), b.As):
+		return fmt.Errorf("backfill reads logs and mailboxes: %q is none of %s", b.As, strings.Join(BackfillFormats(), ", "))
+	case b.As != asMail && b.Trust != "":
+		return fmt.Errorf("--trust is for mailboxes (--as mail): the mail server's own log is believed")
+	case b.As == asMail && (b.Trust != "" || b.DryRun == nil):
+		if err := inputs.CheckTrust(b.Trust); err != nil {
+			return fmt.Errorf("--trust %s", strings.ReplaceAll(err.Error(), "  trust: ", "  --trust "))
+		}
+	}
+	return nil
+}
+
 // Run reads every file. It ends with the first that can't be read, or with ctx; what was stored until then stays, and
 // the same backfill goes on from there.
 func (b *Backfill) Run(ctx context.Context) (BackfillSummary, error) {
 	sum := BackfillSummary{Ignored: map[string]uint64{}, Refused: map[string]uint64{}, Types: map[string]uint64{}, Reasons: map[string]uint64{}, Domains: map[string]uint64{}}
-	if !slices.Contains(LineFormats(), b.As) { // a mail is believed only as far as its mailbox's trust goes
-		return sum, fmt.Errorf("backfill reads logs: %q is none of %s", b.As, strings.Join(LineFormats(), ", "))
+	if err := b.Check(); err != nil {
+		return sum, err
 	}
 	s, err := newLooseSink(b.Config, b.As, b.Version, b.Log)
 	if err != nil {
 		return sum, err
 	}
-	s.senders = append(s.senders, b.Senders...)
+	s.senders, s.trust = append(s.senders, b.Senders...), b.Trust
 	target, end, err := b.target(ctx, s, &sum)
 	if err != nil {
 		return sum, err
@@ -87,13 +107,17 @@ func (b *Backfill) read(ctx context.Context, s *sink, target backfillStore, sum 
 			return err
 		}
 	}
-	for i := start.file; i < len(b.Files); i++ {
+	read := inputs.ReadFile
+	if b.As == asMail {
+		read = inputs.ReadMailbox
+	}
+	for i := start.file; i < len(b.Files) && ctx.Err() == nil; i++ {
 		from := int64(0)
 		if i == start.file {
 			from = start.offset
 			sum.Resumed = sum.Resumed || i > 0 || from > 0
 		}
-		err := inputs.ReadFile(ctx, b.Files[i], from, func(recs []event.Record, at inputs.Spot) error {
+		err := read(ctx, b.Files[i], from, func(recs []event.Record, at inputs.Spot) error {
 			if b.Progress != nil {
 				b.Progress(b.Files[i], at, sum)
 			}
@@ -149,7 +173,9 @@ func (b *Backfill) target(ctx context.Context, s *sink, sum *BackfillSummary) (b
 	}
 	err := control.Do(ctx, b.Config.Control.Socket, "ledger-key", nil, nil, func(v json.RawMessage) error { return json.Unmarshal(v, &s.ledgerKey) })
 	if err == nil {
-		return remoteStore{b.Config.Control.Socket}, nothing, nil
+		remote := &remoteStore{socket: b.Config.Control.Socket}
+		s.wasSent = func(h [8]byte) (bool, error) { return remote.wasSent(ctx, h) }
+		return remote, nothing, b.mayAsk(s)
 	}
 	if !errors.Is(err, control.ErrNotRunning) {
 		return nil, nil, err
@@ -159,9 +185,20 @@ func (b *Backfill) target(ctx context.Context, s *sink, sum *BackfillSummary) (b
 	if err != nil {
 		return nil, nil, err
 	}
-	s.ledgerKey = q.Secret()
+	s.ledgerKey, s.wasSent = q.Secret(), q.WasSent
 	owned := ownedQueue{q, b.Config.Queue.Path}
 	return owned, owned.close, nil
+}
+
+// mayAsk says why the daemon can't be asked for the proof that this backfill needs.
+func (b *Backfill) mayAsk(s *sink) error {
+	if b.Trust != trustProof {
+		return nil
+	}
+	if _, err := s.wasSent([8]byte{}); err != nil {
+		return fmt.Errorf("--trust proof asks the queue what was sent: %w (else stop the daemon while this runs: nothing is lost)", err)
+	}
+	return nil
 }
 
 // newLooseSink makes a sink that belongs to no running input, for format as. With a configuration it has the admin's

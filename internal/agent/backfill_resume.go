@@ -12,8 +12,10 @@ import (
 	"bouncefeed/parsers"
 )
 
-// asJournald is the format of `journalctl -o json`.
-const asJournald = "journald"
+const (
+	asJournald = "journald" // `journalctl -o json`
+	asMail     = "mail"     // messages, whose files mail programs change as they like
+)
 
 // spot is where a backfill goes on: in which of its files, at which byte of the contents.
 type spot struct {
@@ -59,10 +61,10 @@ func (b *Backfill) resume(s *sink, target backfillStore) (spot, error) {
 	return start, s.ready()
 }
 
-// job names this backfill: the same format, senders and files, by name and beginning. "" if it reads from a pipe.
+// job names this backfill: the same format, trust, senders and files. "" if it reads from a pipe.
 func (b *Backfill) job() (string, error) {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%q %q %d\n", b.As, b.Senders, len(b.Files))
+	fmt.Fprintf(sum, "%q %q %q %d\n", b.As, b.Trust, b.Senders, len(b.Files))
 	if len(b.Files) == 0 {
 		return "", nil
 	}
@@ -70,16 +72,35 @@ func (b *Backfill) job() (string, error) {
 		if file == "-" {
 			return "", nil
 		}
-		f, err := os.Open(file)
+		st, err := os.Stat(file)
 		if err != nil {
 			return "", err
 		}
 		fmt.Fprintf(sum, "%q ", file)
-		_, err = io.CopyN(sum, f, 1024)
-		f.Close()
-		if err != nil && err != io.EOF {
-			return "", fmt.Errorf("read %s: %w", file, err)
+		switch {
+		case b.As == asMail && st.IsDir(): // begun anew anyway
+		case !st.Mode().IsRegular() && !st.IsDir():
+			return "", nil // what is read from a pipe is gone
+		case b.As == asMail: // a place in it is the same only in the same file
+			fmt.Fprintf(sum, "%d %d ", st.Size(), st.ModTime().UnixNano())
+		default:
+			if err := beginning(sum, file); err != nil {
+				return "", err
+			}
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16]), nil
+}
+
+// beginning writes what a log, which may have grown, begins with.
+func beginning(w io.Writer, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := io.CopyN(w, f, 1024); err != nil && err != io.EOF {
+		return fmt.Errorf("read %s: %w", file, err)
+	}
+	return nil
 }

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/gob"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,28 +44,32 @@ func (t *tally) Checkpoint(input string) (map[string]string, error) {
 
 func (t *tally) Commit(ctx context.Context, b queue.Batch) (queue.Result, error) {
 	b.Input = config.Backfill // its memory and counters are its own
-	inside := b.Events[:0:0]
-	for _, e := range b.Events {
-		if e.Time.Before(t.since) || !t.until.IsZero() && !e.Time.Before(t.until) {
-			t.sum.Outside++
-			b.Counts["ignored/outside"]++
-		} else {
-			inside = append(inside, e)
-		}
+	events, held := b.Events, b.Held
+	b.Events = slices.DeleteFunc(slices.Clone(events), func(e event.Event) bool { return t.outside(e.Time) })
+	b.Held = slices.DeleteFunc(slices.Clone(held), func(h queue.Held) bool { return t.outside(h.Event.Time) })
+	for i := range b.Held {
+		b.Held[i].Event.Input = config.Backfill // under which its release will be counted
 	}
-	all := len(b.Events)
-	b.Events = inside
+	if n := uint64(len(events) - len(b.Events) + len(held) - len(b.Held)); n > 0 {
+		b.Counts["ignored/outside"] += n
+		t.sum.Outside += n
+	}
 	r, err := t.target.Commit(ctx, b)
 	if err != nil {
 		return r, err
 	}
 	t.sum.add(b, r)
 	// The sink pairs the result with all of its events.
-	r.Repeat = append(r.Repeat, make([]bool, all-len(r.Repeat))...)
+	r.Repeat = append(r.Repeat, make([]bool, len(events)-len(r.Repeat))...)
 	return r, nil
 }
 
+func (t *tally) outside(at time.Time) bool {
+	return at.Before(t.since) || !t.until.IsZero() && !at.Before(t.until)
+}
+
 func (s *BackfillSummary) add(b queue.Batch, r queue.Result) {
+	s.Held += uint64(len(b.Held))
 	for key, n := range b.Counts {
 		if word, ok := strings.CutPrefix(key, "ignored/"); ok {
 			s.Ignored[word] += n
@@ -80,7 +88,10 @@ func (s *BackfillSummary) add(b queue.Batch, r queue.Result) {
 		s.Queued++
 		s.Types[string(e.Type)]++
 		s.Reasons[string(e.Reason)]++
-		_, domain, _ := strings.Cut(e.Recipient, "@")
+		_, domain, named := strings.Cut(e.Recipient, "@")
+		if !named { // only the subscriber's UUID is proven
+			continue
+		}
 		if domain = strings.ToLower(domain); len(s.Domains) < maxDomains || s.Domains[domain] > 0 {
 			s.Domains[domain]++
 		} else {
@@ -122,7 +133,10 @@ func (d *dryStore) Commit(_ context.Context, b queue.Batch) (queue.Result, error
 }
 
 // remoteStore hands batches to the running daemon, which holds the queue file.
-type remoteStore struct{ socket string }
+type remoteStore struct {
+	socket string
+	doubt  error // the first proof that could not be asked for: nothing is held that may have one
+}
 
 // memory is one entry of a parser's stored state on the wire.
 type memory struct {
@@ -130,12 +144,34 @@ type memory struct {
 	Value []byte `json:"value"`
 }
 
-func (r remoteStore) Checkpoint(string) (checkpoint map[string]string, err error) {
+// wasSent asks the daemon's ledger.
+func (r *remoteStore) wasSent(ctx context.Context, h [8]byte) (found bool, err error) {
+	err = control.Do(ctx, r.socket, "was-sent", url.Values{"hash": {hex.EncodeToString(h[:])}}, nil, func(v json.RawMessage) error { return json.Unmarshal(v, &found) })
+	if r.doubt == nil {
+		r.doubt = err
+	}
+	return found, err
+}
+
+// callWasSent says whether the ledger has the hash that the argument names.
+func (a *Agent) callWasSent(_ context.Context, args url.Values, _ io.Reader, reply func(any) error) error {
+	h, err := hex.DecodeString(args.Get("hash"))
+	if err != nil || len(h) != 8 {
+		return fmt.Errorf("%q is no hash of the ledger", args.Get("hash"))
+	}
+	found, err := a.queue.WasSent([8]byte(h))
+	if err != nil {
+		return err
+	}
+	return reply(found)
+}
+
+func (r *remoteStore) Checkpoint(string) (checkpoint map[string]string, err error) {
 	err = control.Do(context.Background(), r.socket, "backfill-checkpoint", nil, nil, func(v json.RawMessage) error { return json.Unmarshal(v, &checkpoint) })
 	return checkpoint, err
 }
 
-func (r remoteStore) State(string) iter.Seq2[string, []byte] {
+func (r *remoteStore) State(string) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		// A memory that ends early costs the diagnostics of what was deferred before; the bounces are found all the same.
 		control.Do(context.Background(), r.socket, "backfill-memory", nil, nil, func(v json.RawMessage) error {
@@ -151,13 +187,16 @@ func (r remoteStore) State(string) iter.Seq2[string, []byte] {
 	}
 }
 
-func (r remoteStore) Forget(string) error {
+func (r *remoteStore) Forget(string) error {
 	return control.Do(context.Background(), r.socket, "backfill-forget", nil, nil, func(json.RawMessage) error { return nil })
 }
 
-func (r remoteStore) Commit(ctx context.Context, b queue.Batch) (queue.Result, error) {
+func (r *remoteStore) Commit(ctx context.Context, b queue.Batch) (queue.Result, error) {
 	var body bytes.Buffer
 	var result queue.Result
+	if r.doubt != nil {
+		return result, r.doubt
+	}
 	if err := gob.NewEncoder(&body).Encode(b); err != nil {
 		return result, err
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -78,13 +77,6 @@ control: {socket: %s/control.sock}`, dir, dir, dir))
 	again := run(t.Context(), func() {})
 	if again.Queued != 0 || again.Repeats != n+1 || again.Resumed {
 		t.Errorf("told again: %+v", again)
-	}
-}
-
-func TestBackfillReadsLogsOnly(t *testing.T) {
-	b := Backfill{Files: []string{"/dev/null"}, As: "mail", Log: slog.New(slog.DiscardHandler), DryRun: func(event.Event) error { return nil }}
-	if _, err := b.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "backfill reads logs") {
-		t.Errorf("got %v", err)
 	}
 }
 
