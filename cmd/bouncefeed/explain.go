@@ -18,12 +18,14 @@ func newExplain(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain [--as FORMAT] FILE…|-",
 		Short: "say what a log line, message or SMTP reply is, and why",
-		Long: `Says for every line of a log (postfix …), for a whole message (mail), for a webhook's body (ses …) or for bare SMTP
-replies, one a line (reply), what bouncefeed makes of it: fields, rule, reason, type, and whether it would be reported. It reads the lines of a file as
-one stream, with the memory that the daemon would have, and changes nothing.
+		Long: `Says for every line of a log (postfix …), for every message of an mbox, of a Maildir or in a file of its own (mail),
+for a webhook's body (ses …) or for bare SMTP replies, one a line (reply), what bouncefeed makes of it: fields, rule,
+reason, type, and whether it would be reported. It reads the lines of a file as one stream, with the memory that the
+daemon would have, and changes nothing.
 
 Lines of no interest are left out unless --all is given. With --json every line or message is one object.` + "\n" + exitHelp,
 		Example: `  grep 4F1A01C2D0 /var/log/mail.log | bouncefeed explain --as postfix -
+  bouncefeed explain --as mail /var/mail/bounces
   echo '550 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org' | bouncefeed explain --as reply -`,
 		Args: someFiles,
 		RunE: func(cmd *cobra.Command, files []string) error {

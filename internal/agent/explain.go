@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"os"
+	"strconv"
 	"strings"
 
 	"bouncefeed/inputs"
@@ -22,7 +23,7 @@ import (
 // Explanation says what one line, message or reply is and why.
 type Explanation struct {
 	File string `json:"file"`
-	Line int    `json:"line,omitempty"` // from 1; absent for a whole message
+	Line int    `json:"line,omitempty"` // from 1: of an mbox where the message begins; absent for a file that is one
 	Kind string `json:"kind"`           // bounce, complaint, delivered, delayed, autoreply …, other, refused
 	Why  string `json:"why,omitempty"`  // of a refusal
 	// Signature says whether a webhook request's signature holds; absent if it was not asked for.
@@ -33,7 +34,7 @@ type Explanation struct {
 // asReply is the format of bare SMTP replies, one a line: they have no parser, only a verdict.
 const asReply = "reply"
 
-// maxMessage is how much of a message is looked at, in bytes.
+// maxMessage is how much of a request is looked at, in bytes.
 const maxMessage = 1 << 20
 
 // Inquiry is what Explain is asked.
@@ -46,7 +47,7 @@ type Inquiry struct {
 	Log     *slog.Logger
 }
 
-// Explain says of every line of the files (of every file, if the format is a message) what it is.
+// Explain says of every line of the files (of every message, of every file if the format is a request) what it is.
 func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) error {
 	if q.As == asReply {
 		return explainReplies(ctx, q.Config, q.Files, show)
@@ -57,9 +58,12 @@ func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) error
 	}
 	for _, file := range q.Files {
 		x := explainer{sink: s, file: file, show: show}
-		if parsers.IsMessage(q.As) {
-			err = x.message(ctx, q.Headers)
-		} else {
+		switch {
+		case q.As == asMail && q.Headers == "":
+			err = inputs.ReadMailbox(ctx, file, 0, x.messages)
+		case parsers.IsMessage(q.As):
+			err = x.request(ctx, q.Headers)
+		default:
 			err = inputs.ReadFile(ctx, file, 0, x.lines)
 		}
 		if err != nil {
@@ -88,7 +92,20 @@ func (x *explainer) lines(recs []event.Record, _ inputs.Spot) error {
 	return nil
 }
 
-func (x *explainer) message(ctx context.Context, headers string) error {
+func (x *explainer) messages(recs []event.Record, _ inputs.Spot) error {
+	for i := range recs {
+		if file := recs[i].Meta[inputs.MetaFile]; file != "" {
+			x.file = file
+		}
+		x.line, _ = strconv.Atoi(recs[i].Meta[inputs.MetaLine]) // 0: it is no mbox
+		if err := x.record(recs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *explainer) request(ctx context.Context, headers string) error {
 	f := os.Stdin
 	if x.file != "-" {
 		var err error

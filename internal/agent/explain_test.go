@@ -2,9 +2,12 @@ package agent
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -72,5 +75,24 @@ func TestExplainSaysWhetherASignatureHolds(t *testing.T) {
 	got = explain(t, "native", body, "Content-Type: text/html\n")
 	if len(got) != 1 || got[0].Signature[:14] != "does not hold:" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestExplainMailbox(t *testing.T) {
+	w := newMailWorld(t)
+	box := w.file("box", mboxOf(dsn(1, ""), "From: jo@example.org\nSubject: hello\n\nyou\n", dsn(2, "")))
+	w.file("Maildir/new/1.a.mx1", dsn(3, ""))
+	one := w.file("one.eml", dsn(4, ""))
+	var got []string
+	q := Inquiry{Files: []string{box, filepath.Join(w.dir, "Maildir"), one}, As: "mail", Log: slog.New(slog.DiscardHandler)}
+	err := Explain(t.Context(), q, func(x Explanation) error {
+		name, _ := filepath.Rel(w.dir, x.File)
+		got = append(got, fmt.Sprintf("%s:%d %s", name, x.Line, x.Kind))
+		return nil
+	})
+	lines := strings.Count(mboxOf(dsn(1, "")), "\n")
+	want := []string{"box:1 bounce", fmt.Sprintf("box:%d ordinary", lines+1), fmt.Sprintf("box:%d bounce", lines+7), "Maildir/new/1.a.mx1:0 bounce", "one.eml:0 bounce"}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, want %q: %v", got, want, err)
 	}
 }
