@@ -84,7 +84,10 @@ type mailMessage struct {
 	archives                      int           // compressed attachments, as in DMARC aggregate reports
 
 	body     string // the text for humans, without the returned copy
-	lower    string // body in lower case with its white space collapsed
+	lower    string // body folded and collapsed
+	found    []candidate
+	searched bool       // body for candidates
+	from     mailSender // once it was asked for
 	original mailHeader
 	wrapped  []byte // a report that this one returns in its text
 	proof    mailProof

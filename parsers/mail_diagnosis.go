@@ -10,7 +10,14 @@ func (m *mailMessage) diagnosisFor(addr string) string {
 	return m.wholeText()
 }
 
-func (m *mailMessage) wholeText() string { return cutText(collapse(m.body), 600) }
+// wholeText is the text, with the subject before it if only that one tells of a failure.
+func (m *mailMessage) wholeText() string {
+	text := cutText(collapse(m.body), 600)
+	if subject := m.header.text("Subject"); !tells(text) && tells(subject) {
+		return cutText(collapse(subject+" "+text), 600)
+	}
+	return text
+}
 
 // saidOf finds in the text what was said of a recipient: a reply in the lines that follow its address, else the reply
 // that names it, else those lines, else any reply, else what follows "because" or "reason", else the lines after the

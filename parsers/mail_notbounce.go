@@ -13,19 +13,26 @@ type mailSender struct {
 	robot  bool // no person, by its From
 	null   bool // no return path (RFC 5321 §4.5.5)
 	path   bool // a return path
+	known  bool // this was looked up
 }
 
 func (m *mailMessage) sender() mailSender {
-	from := folded(m.header.text("From"))
-	if from == "" {
-		from = folded(m.header.text("Sender"))
+	if !m.from.known {
+		m.from = m.readSender()
+		m.from.known = true
 	}
-	name := strings.Map(func(r rune) rune {
-		if strings.ContainsRune(" -._\"'\t", r) {
-			return -1
-		}
-		return r
-	}, from)
+	return m.from
+}
+
+// undecorated takes out what a name may be written with or without.
+var undecorated = strings.NewReplacer(" ", "", "-", "", ".", "", "_", "", `"`, "", "'", "", "\t", "")
+
+func (m *mailMessage) readSender() mailSender {
+	from := m.header.text("From")
+	if from == "" {
+		from = m.header.text("Sender")
+	}
+	name := undecorated.Replace(folded(from))
 	local, _, _ := strings.Cut(name, "@")
 	s := mailSender{daemon: daemonNames.in(name) || name == "<>", robot: robotNames.in(local)}
 	if path := strings.TrimSpace(m.header.get("Return-Path")); path != "" {
@@ -112,15 +119,15 @@ func ownSubject(subject string) string {
 // isBounce asks for two signs of three: a mail system sent it, the subject names a failure, the text tells of one.
 func (m *mailMessage) isBounce(from mailSender, failing bool, subject string) bool {
 	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
+	if from.path && incomingTexts.in(m.lower) {
+		return false
+	}
 	if from.daemon || from.null {
 		return m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel) || from.daemon && m.answersMail(telling) ||
 			failing && (from.daemon || yourMessage.in(m.lower) || m.returnsSomething(mentioned))
 	}
 	if from.path && len(m.enclosed) == 0 && m.original == nil && !yourMessage.in(m.lower) {
 		return false // an article about bounces has an envelope sender, a bounce should have none
-	}
-	if incomingTexts.in(m.lower) {
-		return false
 	}
 	if from.robot && yourMessage.in(m.lower) {
 		return (failing || troubleTexts.in(subject)) && (telling || troubleTexts.in(m.lower)) && m.returnsSomething(inSentence)

@@ -173,7 +173,15 @@ func (m *mailMessage) textRecipients() []string {
 	return found
 }
 
+// candidates are the addresses in the body, in their order.
 func (m *mailMessage) candidates() []candidate {
+	if !m.searched {
+		m.found, m.searched = m.findCandidates(), true
+	}
+	return m.found
+}
+
+func (m *mailMessage) findCandidates() []candidate {
 	var all []candidate
 	known := m.knownAddresses()
 	lines := strings.Split(m.body, "\n")
@@ -212,7 +220,7 @@ func (m *mailMessage) candidates() []candidate {
 			}
 			c.weight = 2*c.class + known[strings.ToLower(s.addr)]
 			if c.class < onItsOwn && hasRole(c.addr, helpRoles) && m.ofReporter(c.addr) {
-				c.weight += isSenders
+				c.weight += 2 * isSenders
 			}
 			all = append(all, c)
 		}

@@ -31,12 +31,25 @@ func (m *mailMessage) useText(text string) {
 		lines = slices.Concat(lines[:end], lines[next:])
 		end, header = findCopy(lines)
 	}
-	m.body = strings.Join(lines[:end], "\n")
+	m.body, m.searched = strings.Join(withoutGreeting(lines[:end]), "\n"), false
 	m.lower = lowerCollapsed(m.body) + " "
 	if header < len(lines) {
 		m.useOriginal(strings.Join(lines[header:], "\n"), indentOf(lines[header]))
 	}
 	m.proof.addRaw(text)
+}
+
+// withoutGreeting takes off a letter's salutation: "Dear sender," says nothing of the sender.
+func withoutGreeting(lines []string) []string {
+	at := blankLines(lines)
+	if at == len(lines) {
+		return lines
+	}
+	line := strings.TrimSpace(lines[at])
+	if len(line) > 64 || strings.ContainsAny(line, "@0123456789:") || !strings.HasSuffix(line, ",") && !strings.HasSuffix(line, "!") && !strings.HasSuffix(line, "，") {
+		return lines
+	}
+	return lines[at+1:]
 }
 
 // useOriginal takes the returned header from text, each of whose lines begins with indent.
