@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"bouncefeed/internal/config"
@@ -52,7 +53,7 @@ func ReadMailbox(ctx context.Context, path string, from int64, commit func(recs 
 
 // ReadMbox reads an mbox to its end, plain or compressed as ReadLog does, message by message: Record.Time is when the
 // message came, or else the file's modification time, Record.Body up to 1 MiB of it, flagged by Meta{"truncated": "true"}
-// if there was more. A file that does not begin with a From_ line is taken for one message. commit gets up to 500
+// if there was more. A file that does not begin with a From_ line, or is called .eml, is taken for one message. commit gets up to 500
 // messages at a time, valid until it returns, and how far that is; from is a Spot's Offset, to go on there. What is
 // delivered meanwhile is not read. Errors are those of ReadLog.
 func ReadMbox(ctx context.Context, in *os.File, name string, from int64, commit func(recs []event.Record, at Spot) error) error {
@@ -70,7 +71,7 @@ func ReadMbox(ctx context.Context, in *os.File, name string, from int64, commit 
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	r := bufio.NewReader(contents)
-	if start, _ := r.Peek(100); from == 0 && !bytes.HasPrefix(bytes.TrimLeft(start, "\r\n"), []byte("From ")) {
+	if start, _ := r.Peek(1000); from == 0 && (strings.HasSuffix(name, ".eml") || !beginsMbox(start)) {
 		return readOneMessage(ctx, r, name, at, latest, commit)
 	}
 	if _, err := io.CopyN(io.Discard, r, from); err != nil {
@@ -101,6 +102,12 @@ func unlessEnded(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
+}
+
+// beginsMbox says whether the first line that is not empty is a From_ line.
+func beginsMbox(start []byte) bool {
+	line, _, _ := bytes.Cut(bytes.TrimLeft(start, "\r\n"), []byte("\n"))
+	return isFromLine(line)
 }
 
 func readOneMessage(ctx context.Context, r io.Reader, name string, at Spot, latest time.Time, commit func(recs []event.Record, at Spot) error) error {

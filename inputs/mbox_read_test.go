@@ -47,6 +47,7 @@ func TestReadMailboxSaysWhereAndWhen(t *testing.T) {
 		"Subject: one\n\n":                 {"one 12:00 ."},
 		"\n\nFrom j Mon Nov  2 07:01:02 2026\nSubject: a\n\n1\n\nFrom j Mon, 2 Nov 2026 07:01 +0100 2026\nSubject: b\n" + received + "\nFrom j 7:01 x2026\nSubject: c\n": {
 			"a" + came + "3.", "b 08:00 8.", "c 12:00 12."},
+		"From j\nSubject: not an mbox's line\n" + received + "\n": {"08:00 ."},
 		"": nil,
 	} {
 		if got := readAll(t, file(text)); !slices.Equal(got, want) {
