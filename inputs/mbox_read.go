@@ -48,7 +48,31 @@ func ReadMailbox(ctx context.Context, path string, from int64, commit func(recs 
 	if err == nil && st.IsDir() {
 		return readMaildir(ctx, path, st.Size(), commit)
 	}
+	if err == nil && st.Mode().IsRegular() && st.Size() > 0 && st.Size() <= maxMessage && from == 0 {
+		if body := wholeMessage(f, path, st.Size()); body != nil && ctx.Err() == nil {
+			at := Spot{Offset: st.Size(), Read: st.Size(), Size: st.Size()}
+			return commit([]event.Record{messageRecord(body, false, receivedTime(body, st.ModTime()))}, at)
+		}
+	}
 	return ReadMbox(ctx, f, path, from, commit)
+}
+
+// wholeMessage reads a file of that size that is a plain message for itself; nil: it is something else.
+func wholeMessage(f *os.File, path string, size int64) []byte {
+	body := make([]byte, size)
+	if _, err := f.ReadAt(body, 0); err != nil || isMbox(path, body) {
+		return nil
+	}
+	if packed, err := unpack(body[:min(len(body), 6)], bytes.NewReader(body)); packed != nil || err != nil {
+		return nil
+	}
+	return body
+}
+
+// isMbox says whether the first line that is not empty is a From_ line. A file called .eml is a message all the same.
+func isMbox(name string, start []byte) bool {
+	line, _, _ := bytes.Cut(bytes.TrimLeft(start, "\r\n"), []byte("\n"))
+	return isFromLine(line) && !strings.HasSuffix(name, ".eml")
 }
 
 // ReadMbox reads an mbox to its end, plain or compressed as ReadLog does, message by message: Record.Time is when the
@@ -71,7 +95,7 @@ func ReadMbox(ctx context.Context, in *os.File, name string, from int64, commit 
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	r := bufio.NewReader(contents)
-	if start, _ := r.Peek(1000); from == 0 && (strings.HasSuffix(name, ".eml") || !beginsMbox(start)) {
+	if start, _ := r.Peek(1000); from == 0 && !isMbox(name, start) {
 		return readOneMessage(ctx, r, name, at, latest, commit)
 	}
 	if _, err := io.CopyN(io.Discard, r, from); err != nil {
@@ -102,12 +126,6 @@ func unlessEnded(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// beginsMbox says whether the first line that is not empty is a From_ line.
-func beginsMbox(start []byte) bool {
-	line, _, _ := bytes.Cut(bytes.TrimLeft(start, "\r\n"), []byte("\n"))
-	return isFromLine(line)
 }
 
 func readOneMessage(ctx context.Context, r io.Reader, name string, at Spot, latest time.Time, commit func(recs []event.Record, at Spot) error) error {

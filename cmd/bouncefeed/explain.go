@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,6 +34,7 @@ Lines of no interest are left out unless --all is given. With --json every line 
 			if err != nil {
 				return err
 			}
+			debug.SetGCPercent(400) // it holds one message at a time; collecting the few megabytes less often is a tenth of the time
 			q := agent.Inquiry{Config: cfg, Files: files, As: as, Headers: headers, Version: version, Log: slog.New(slog.DiscardHandler)}
 			return agent.Explain(cmd.Context(), q, func(x agent.Explanation) error {
 				if a.json {

@@ -40,6 +40,7 @@ func (a *Agent) calls() control.Calls {
 		"tail":     a.callTail,
 		"deliver":  a.callDeliver,
 		"backfill": a.callBackfill,
+		"was-sent": a.callWasSent,
 		"backfill-checkpoint": func(_ context.Context, _ url.Values, _ io.Reader, reply func(any) error) error {
 			checkpoint, err := a.queue.Checkpoint(config.Backfill)
 			if err != nil {
