@@ -75,10 +75,10 @@ func addAddress(list []string, addr string) []string {
 	return append(list, addr)
 }
 
-// hotmailComplaint knows the reports of Microsoft's Junk Mail Reporting Program, which are no ARF: a mixed message
-// with the reported one enclosed, whose header names the recipient.
-func (m *mailMessage) hotmailComplaint() bool {
-	return len(m.enclosed) > 0 && strings.Contains(strings.ToLower(m.header.get("Subject")), "complaint about message from")
+// isComplaint knows complaints that are no ARF: those of Microsoft's Junk Mail Reporting Program, a mixed message with the
+// reported one enclosed, whose header names the recipient; and those of SpamCop, a text that quotes it.
+func (m *mailMessage) isComplaint() bool {
+	return len(m.enclosed) > 0 && indexFold(m.header.get("Subject"), "complaint about message from") >= 0 || m.header.has("X-SpamCop-sourceip")
 }
 
 // isOptOut knows that request by its header, and by its words where the header was lost.

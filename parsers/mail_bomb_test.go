@@ -37,6 +37,7 @@ const (
 	bombReport = bombFrom + "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n"
 	bombStatus = bombReport + "Content-Type: message/delivery-status\n\n"
 	bombText   = bombFrom + "Content-Type: text/plain\n\n"
+	bombProse  = "Return-Path: <>\nFrom: robot@example.net\nSubject: not\nContent-Type: text/plain; charset=utf-8\n\n"
 	bombHTML   = bombFrom + "Content-Type: text/html\n\n"
 )
 
@@ -119,7 +120,16 @@ var mailBombs = map[string]func() string{
 	"feedback report": func() string {
 		return fill(bombReport+"Content-Type: message/feedback-report\n\nFeedback-Type: abuse\n", "Original-Rcpt-To: a@example.org\n")
 	},
-	"field names": func() string { return fill(bombText, "X-Listmonk-X-Listmonk-Received: a\n") },
+	"words of trouble":           func() string { return fill(bombProse, "non niet keine not ") },
+	"words of trouble, Cyrillic": func() string { return fill(bombProse, "не попытки ящик ") },
+	"words of a delay":           func() string { return fill(bombProse, "not yet wir will non ") },
+	"accents":                    func() string { return fill(bombProse, "é́ế") },
+	"links":                      func() string { return fill(bombHTML, "<a href=mailto:a@example.org>x</a>") },
+	"links not closed":           func() string { return fill(bombHTML, "<a href=mailto:a@example.org>") },
+	"one long link":              func() string { return fill(bombHTML+"<a href=mailto:", "a") },
+	"promises of others":         func() string { return fill(bombProse, "write to:\na@example.org\n") },
+	"numbered addresses":         func() string { return fill(bombProse, "1) a@example.org ok.\n") },
+	"field names":                func() string { return fill(bombText, "X-Listmonk-X-Listmonk-Received: a\n") },
 	"srs": func() string {
 		return bombText[:len(bombText)-1] + "Delivered-To: " + fill("", "SRS0=a=b=c=") + "@a\n\n"
 	},

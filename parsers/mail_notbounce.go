@@ -84,7 +84,7 @@ func (m *mailMessage) notBounce() event.Type {
 	// A report whose status part was cut off or lost is still one.
 	report := m.root.typ == "multipart/report" && strings.EqualFold(m.root.params["report-type"], "delivery-status")
 	switch {
-	case m.hotmailComplaint():
+	case m.isComplaint():
 		return ""
 	case !failing && !from.daemon && challengeTexts.in(m.lower) && (report || m.autoSubmitted() || replyPrefix(subject)):
 		return event.Challenge

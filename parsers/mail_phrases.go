@@ -128,7 +128,10 @@ type phrasePairs struct {
 	second map[string][]*phraseSet // what may follow a first phrase
 }
 
-const pairGap = 72 // bytes between the two: a clause
+const (
+	pairGap  = 72       // bytes between the two: a clause
+	pairText = 16 << 10 // bytes of a text that are searched for pairs
+)
 
 // pairSection reads lines of the form "a|b * c|d".
 func pairSection(name string) *phrasePairs {
@@ -151,8 +154,9 @@ func pairSection(name string) *phrasePairs {
 	return p
 }
 
-// in says whether one of the pairs stands in s.
+// in says whether one of the pairs stands in the beginning of s.
 func (p *phrasePairs) in(s string) bool {
+	s = cutText(s, pairText)
 	met := false
 	p.first.each(s, func(at int, phrase string) bool {
 		rest := s[at+len(phrase):]

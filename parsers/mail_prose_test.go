@@ -48,6 +48,8 @@ var mailProse = []struct{ name, header, text, want string }{
 		"Ich bin im Urlaub, Ihre Mail wird nicht weitergeleitet. In dringenden Fällen: eva@ex.example\n", "autoreply"},
 	{"unsubscribed in Apple Mail, its header lost", "Return-Path: <dan@ex.example>\nFrom: Dan <dan@ex.example>\nSubject: unsubscribe",
 		"Apple Mail sent this email to unsubscribe from the message \"news\".\n", "complaint"},
+	{"SpamCop", "From: 1@reports.spamcop.net\nSubject: [SpamCop (192.0.2.25) id:1]news\nX-SpamCop-sourceip: 192.0.2.25",
+		"[ SpamCop V4.6.3 ]\n\n[ Offending message ]\nReceived: by mx.ex.example\nFrom: news@ours.example\nTo: x\nSubject: news\n", "complaint"},
 }
 
 func TestMailProse(t *testing.T) {

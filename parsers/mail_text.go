@@ -193,7 +193,7 @@ func indentOf(line string) string {
 
 // textEvents reads a bounce that no standard describes.
 func (m *mailMessage) textEvents() []event.Event {
-	if m.hotmailComplaint() {
+	if m.isComplaint() {
 		e := m.event()
 		e.Type = event.Complaint
 		return m.complaints(e, m.originalRecipients())
