@@ -2,6 +2,7 @@ package inputs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -115,7 +116,9 @@ func (p *imapInput) session(ctx context.Context, sink Sink, tell bool) error {
 			s.logout()
 			return nil
 		}
-		if err := s.idle(ctx); err != nil || ctx.Err() != nil {
+		if err := s.idle(ctx); errors.Is(err, errHungUp) { // and is asked again at the next poll
+			return nil
+		} else if err != nil || ctx.Err() != nil {
 			return err
 		}
 		pause(ctx, max(0, minMailPoll-time.Since(began))) // a server may tell without end

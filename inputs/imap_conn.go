@@ -35,7 +35,8 @@ type imapConn struct {
 	end  time.Time
 	left int
 
-	nesting int // "(" at the end of what was read
+	nesting int   // "(" at the end of what was read
+	dead    error // why nothing more could be read
 }
 
 // begin starts an operation.
@@ -76,7 +77,10 @@ func (c *imapConn) Read(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.left -= n; c.left < 0 {
-		return 0, errTooMuch
+		n, err = 0, errTooMuch
+	}
+	if err != nil && c.dead == nil {
+		c.dead = err
 	}
 	c.flatten(b[:n])
 	return n, err
@@ -91,6 +95,13 @@ func (c *imapConn) flatten(b []byte) {
 			b[i] = '_'
 		}
 	}
+}
+
+// lost is why nothing more could be read; nil: all was.
+func (c *imapConn) lost() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dead
 }
 
 // open connects and logs in.

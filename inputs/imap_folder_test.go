@@ -14,8 +14,6 @@ import (
 	"time"
 )
 
-const imapGreeting = "* OK [CAPABILITY IMAP4rev1 UIDPLUS] ready\r\n"
-
 // hostileFolder serves one connection after the other over a pipe: three messages, with h in between. What h says has
 // <tag> for the command's tag.
 type hostileFolder struct {
@@ -23,7 +21,8 @@ type hostileFolder struct {
 	h        hostile
 	sink     *fates
 	sessions sync.WaitGroup
-	stall    int // bytes after which the server is silent; 0: never
+	caps     string // further capabilities
+	stall    int    // bytes after which the server is silent; 0: never
 	cleared  int
 	early    []string // commands that cleared away what was not committed
 }
@@ -78,7 +77,9 @@ func (f *hostileFolder) answer(command string) string {
 	text := ""
 	switch verb {
 	case "greeting":
-		return imapGreeting
+		return "* OK ready\r\n"
+	case "CAPABILITY":
+		text = "* CAPABILITY IMAP4rev1 UIDPLUS" + f.caps + "\r\n"
 	case "SELECT":
 		text = "* 3 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n"
 	case "SEARCH":

@@ -48,7 +48,7 @@ var hostileFolders = map[string]hostile{
 	"endless quoted string":       at(endless("* LIST () \"", strings.Repeat("x", 64<<10)), "SELECT"),
 	"endless message":             at(says(fetched("1", strings.Repeat("x", imapChunk))+"<tag> OK\r\n"), "UID FETCH 1"),
 	"nesting":                     at(says("* 1 FETCH (BODYSTRUCTURE "+strings.Repeat("(", 60<<10)+"\r\n"), "UID SEARCH"),
-	"nesting from the first":      at(says(imapGreeting+"* 1 FETCH (BODYSTRUCTURE "+strings.Repeat("(", 60<<10)+"\r\n"), "greeting"),
+	"nesting from the first":      at(says("* OK ready\r\n* 1 FETCH (BODYSTRUCTURE "+strings.Repeat("(", 60<<10)+"\r\n"), "greeting"),
 	"nesting behind parts":        at(says("* 1 FETCH (BODYSTRUCTURE "+strings.Repeat("("+aPart, 2500)+strings.Repeat("(", 5000)+"\r\n"), "UID SEARCH"),
 	"nesting messages":            at(says("* 1 FETCH (BODYSTRUCTURE "+strings.Repeat(`("message" "rfc822" NIL NIL NIL "7bit" 1 (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) `, 700)+"\r\n"), "UID SEARCH"),
 	"nesting in a value":          at(says(`* 1 FETCH (BODYSTRUCTURE (`+aPart+` "mixed" NIL NIL NIL NIL `+strings.Repeat("(x", 30_000)+"\r\n"), "UID SEARCH"),
@@ -179,18 +179,13 @@ func TestIMAPToldWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
 		p, f := newHostileFolder(t, func(w *slowWriter, command string) bool {
-			switch command {
-			case "greeting":
-				return w.put("* OK [CAPABILITY IMAP4rev1 UIDPLUS IDLE] ready\r\n", 0)
-			case "CAPABILITY":
-				return w.put("* CAPABILITY IMAP4rev1 UIDPLUS IDLE\r\n<tag> OK\r\n", 0)
-			case "IDLE":
+			if command == "IDLE" {
 				asked++
-				idle := w.tag
-				return w.put("+ idling\r\n* 3 EXISTS\r\n", 0) && w.put(idle+" OK\r\n", 0)
+				return w.put("+ idling\r\n* 3 EXISTS\r\n<tag> OK\r\n", 0)
 			}
 			return w.tag == "DONE"
 		})
+		f.caps = " IDLE"
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := p.session(ctx, f.sink, true); ctx.Err() == nil || asked > 75 || asked < 10 {
@@ -198,6 +193,31 @@ func TestIMAPToldWithoutEnd(t *testing.T) {
 		}
 		f.end()
 	})
+}
+
+// A server may hang up on who waits; that is no failure, unless it sends without end before.
+func TestIMAPHungUp(t *testing.T) {
+	for said, want := range map[string]string{"": "", "* BYE idle for too long\r\n": "", strings.Repeat("* 3 RECENT\r\n", 3000): errTooMuch.Error()} {
+		synctest.Test(t, func(t *testing.T) {
+			p, f := newHostileFolder(t, func(w *slowWriter, command string) bool {
+				switch command {
+				case "greeting", "CAPABILITY":
+					return false
+				case "IDLE":
+					w.put("+ idling\r\n", time.Second)
+					w.put(said, 0)
+					w.Conn.Close()
+				}
+				return command == "IDLE"
+			})
+			f.caps = " IDLE"
+			err := p.session(t.Context(), f.sink, true)
+			f.end()
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%.20q: %v", said, err)
+			}
+		})
+	}
 }
 
 // What was to be cleared away stays when the folder is numbered anew meanwhile.

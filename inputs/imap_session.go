@@ -51,6 +51,10 @@ func (s *imapSession) logout() {
 
 // failed words an error at what was done.
 func (s *imapSession) failed(doing string, err error) error {
+	var answer *imap.Error
+	if dead := s.conn.lost(); dead != nil && !errors.As(err, &answer) { // what the library says follows from that
+		err = dead
+	}
 	return fmt.Errorf("%s at %s: %w", doing, s.config.MailServer.String(), errors.New(serverWords(err.Error(), "")))
 }
 
@@ -309,17 +313,32 @@ func (s *imapSession) delete(uids imap.UIDSet) error {
 	return s.client.UIDExpunge(uids).Close()
 }
 
-// idle waits until the server tells of a message, or until the next poll.
+// errHungUp: the server need not keep a connection on which nothing happens (RFC 3501 §5.4).
+var errHungUp = errors.New("the server hung up")
+
+// idle waits until the server tells of a message or hangs up, or until the next poll.
 func (s *imapSession) idle(ctx context.Context) error {
 	select {
 	case <-s.news: // came while the others were read
 		return nil
 	default:
 	}
+	err := s.waitTold(ctx)
+	dead := s.conn.lost()
+	switch {
+	case errors.Is(dead, io.EOF), errors.Is(dead, io.ErrUnexpectedEOF):
+		return errHungUp
+	case err != nil && ctx.Err() == nil:
+		return s.failed("wait for messages (IDLE)", err)
+	}
+	return nil
+}
+
+func (s *imapSession) waitTold(ctx context.Context) error {
 	s.conn.begin(maxOperation)
 	cmd, err := s.client.Idle()
 	if err != nil {
-		return s.failed("wait for messages (IDLE)", err)
+		return err
 	}
 	s.conn.begin(s.config.Poll.Std() + s.config.Poll.Std()/5 + 2*maxOperation)
 	timer := time.NewTimer(jitter(s.config.Poll.Std()))
@@ -331,12 +350,8 @@ func (s *imapSession) idle(ctx context.Context) error {
 	case <-s.client.Closed():
 	}
 	s.conn.begin(maxOperation)
-	err = cmd.Close()
-	if err == nil {
-		err = cmd.Wait()
+	if err := cmd.Close(); err != nil {
+		return err
 	}
-	if err != nil && ctx.Err() == nil {
-		return s.failed("wait for messages (IDLE)", err)
-	}
-	return nil
+	return cmd.Wait()
 }
