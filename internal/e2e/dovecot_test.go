@@ -28,9 +28,11 @@ const (
 	pop3sPort    = "127.0.0.1:995"
 	imapPort     = "127.0.0.1:143"
 	imapsPort    = "127.0.0.1:993"
+	tokensAddr   = "127.0.0.1:8099" // who says whether a token is good
 )
 
-// dovecotConf serves one mailbox, whose files belong to the daemon's user, by POP3 and IMAP.
+// dovecotConf serves one mailbox, whose files belong to the daemon's user, by POP3 and IMAP. It does not make those wait
+// who log in wrongly.
 const dovecotConf = `
 protocols = pop3 imap
 listen = 127.0.0.1
@@ -39,11 +41,19 @@ log_path = ` + dovecotDir + `/log
 ssl_cert = <` + dovecotDir + `/cert.pem
 ssl_key = <` + dovecotDir + `/key.pem
 disable_plaintext_auth = yes
+auth_failure_delay = 0
 first_valid_uid = 1
 mail_location = maildir:` + maildir + `
+auth_mechanisms = plain xoauth2 oauthbearer
 passdb {
   driver = passwd-file
+  mechanisms = plain
   args = ` + dovecotDir + `/users
+}
+passdb {
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = ` + dovecotDir + `/oauth2.conf
 }
 userdb {
   driver = static
@@ -57,7 +67,16 @@ service imap-login {
 }
 service anvil {
   chroot =
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
 }
+`
+
+// oauth2Conf has Dovecot ask whose a token is.
+const oauth2Conf = `
+tokeninfo_url = http://` + tokensAddr + `/tokeninfo?access_token=
+username_attribute = email
 `
 
 // startDovecot runs Dovecot over an empty mailbox.
@@ -78,6 +97,7 @@ func startDovecot(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(dovecotDir, "dovecot.conf"), dovecotConf)
+	writeFile(t, filepath.Join(dovecotDir, "oauth2.conf"), oauth2Conf)
 	writeCertificate(t, dovecotDir)
 	setMailPassword(t, mailPassword)
 	showIfFailed(t, filepath.Join(dovecotDir, "log"), 4000)

@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// tokens is the server that Dovecot asks about a token: one is good.
+type tokens struct{ good atomic.Value }
+
+func startTokens(t *testing.T) *tokens {
+	t.Helper()
+	l, err := net.Listen("tcp", tokensAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &tokens{}
+	server := &http.Server{Handler: k, ReadTimeout: 10 * time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(l) // until Close
+	}()
+	t.Cleanup(func() {
+		server.Close()
+		<-done
+	})
+	return k
+}
+
+func (k *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.FormValue("access_token") != k.good.Load() {
+		http.Error(w, `{"error":"invalid_token"}`, http.StatusUnauthorized)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprint(w, `{"email":"bounces"}`)
+}
+
+// newTokenDaemon is newMailboxDaemon with an access token in place of the password.
+func newTokenDaemon(t *testing.T, input, port, auth string) *daemon {
+	t.Helper()
+	d := newMailboxDaemon(t, startReceiver(t), input, port, "any", false)
+	file := filepath.Join(d.dir, "config.yaml")
+	writeFile(t, file, strings.Replace(readFile(t, file), "password_file: "+dovecotDir+"/password",
+		"auth: "+auth+"\n    token_file: "+filepath.Join(d.dir, "access"), 1))
+	return d
+}
+
+// renew puts a token in place as a program does that keeps it fresh.
+func (d *daemon) renew(t *testing.T, token string) {
+	t.Helper()
+	d.addSecret(t, "access.new", token)
+	if err := os.Rename(filepath.Join(d.dir, "access.new"), filepath.Join(d.dir, "access")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMailboxTokens: a real Dovecot lets in by XOAUTH2 and OAUTHBEARER (RFC 7628), the token expires, and is renewed.
+func TestMailboxTokens(t *testing.T) {
+	startMailboxes(t)
+	k := startTokens(t)
+	for _, test := range []struct{ input, port, auth string }{
+		{"pop3", "995", "xoauth2"}, {"pop3 stls", "110", "oauthbearer"}, {"imap", "993", "xoauth2"}, {"starttls", "143", "oauthbearer"},
+	} {
+		t.Run(test.input+" "+test.auth, func(t *testing.T) {
+			d := newTokenDaemon(t, test.input, test.port, test.auth)
+			expireAndRenew(t, k, d)
+		})
+	}
+}
+
+func expireAndRenew(t *testing.T, k *tokens, d *daemon) {
+	const first, second = "ya29.first-token_~+/==", "ya29.second-token_~+/=="
+	k.good.Store(first)
+	d.renew(t, first)
+	d.start(t)
+	var tr traffic
+	tr.send(t, letter{names: []string{"unknown", "full", "ok"}, identified: inHeaders})
+	waitQueueEmpty(t)
+	waitMailboxEmpty(t, d)
+
+	k.good.Store(second)
+	kickMailUser(t)
+	tr.send(t, letter{names: []string{"unknown", "full"}, identified: inHeaders})
+	waitFor(t, 30*time.Second, "the daemon says that the token is refused", func() bool {
+		said, err := d.command(t, "status", "--socket", filepath.Join(d.dir, "control.sock")).Output() // an error if all is not well
+		return err != nil && strings.Contains(string(said), "the server refuses username or token") && strings.Contains(string(said), "whether the token has expired")
+	})
+	waitQueueEmpty(t)
+	if len(mailsLeft(t)) == 0 {
+		t.Error("read with an expired token")
+	}
+
+	d.renew(t, second)
+	tr.send(t, letter{names: []string{"plain"}, identified: inHeaders})
+	waitQueueEmpty(t)
+	waitMailboxEmpty(t, d)
+	requireEveryBounce(t, &tr, d)
+	d.stop(t)
+	if said := readFile(t, filepath.Join(d.dir, "stderr")); strings.Contains(said, "ya29.") {
+		t.Error("the token is in the log")
+	}
+}
+
+// kickMailUser ends the sessions that were let in by a token that has expired meanwhile, if there are any.
+func kickMailUser(t *testing.T) {
+	t.Helper()
+	err := exec.Command("/usr/bin/doveadm", "-c", filepath.Join(dovecotDir, "dovecot.conf"), "kick", "bounces").Run()
+	var exit *exec.ExitError
+	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 68) { // nobody was there: by POP3 that is most of the time
+		t.Fatal(err)
+	}
+}
