@@ -162,7 +162,7 @@ func scanEximArrival(b []byte) (a eximArrival) {
 // fieldName is the letter of a field with a name of one, 'i' of id=, 0 of any other.
 func fieldName(word []byte) byte {
 	switch {
-	case len(word) > 1 && word[1] == '=':
+	case len(word) > 1 && word[1] == '=' && word[0] != 'i':
 		return word[0]
 	case len(word) > 2 && word[2] == '=' && word[0] == 'i' && word[1] == 'd':
 		return 'i'

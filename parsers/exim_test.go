@@ -150,7 +150,7 @@ func TestEximLongLines(t *testing.T) {
 	const head = "2026-11-20 08:00:02 1xUJXN-0003Ga-0x "
 	p := newTestLog(t, "exim")
 	tellLog(t, p, head+"<= list@news.example U=list P=local S=1 id=m1@news.example")
-	for _, unit := range []string{" <", ` <"`, ` <"\"`, ` <a@b`, ` <a@b>`, ` <"a"@b> R=`, "\x00", "\xff", `\320`, " H=", ": ", `"`, "(", " DT=", "[1/2] "} {
+	for _, unit := range []string{" <", " i=", ` <"`, ` <"\"`, ` <a@b`, ` <a@b>`, ` <"a"@b> R=`, "\x00", "\xff", `\320`, " H=", ": ", `"`, "(", " DT=", "[1/2] "} {
 		for _, marker := range []string{"** ", "== ", "=> ", "<= ", "** a@b", "** a@b R=r T=t: SMTP error from remote mail server after ", "listmonk id="} {
 			line := head + marker + strings.Repeat(unit, (16<<10)/len(unit))
 			for _, e := range tellLog(t, p, line).events {
