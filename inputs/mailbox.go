@@ -142,8 +142,12 @@ func receivedTime(message []byte, now time.Time) time.Time {
 }
 
 func fieldTime(received []byte, now time.Time) time.Time {
-	date := string(received[bytes.LastIndexByte(received, ';')+1:])
-	t, err := mail.ParseDate(strings.Join(strings.Fields(date), " "))
+	date, _, _ := strings.Cut(string(received[bytes.LastIndexByte(received, ';')+1:]), "(")
+	date = strings.Join(strings.Fields(date), " ")
+	t, err := time.Parse("Mon, _2 Jan 2006 15:04:05 -0700", date) // what nearly all write
+	if err != nil {
+		t, err = mail.ParseDate(date)
+	}
 	if err != nil || t.After(now) || t.Year() < 1990 {
 		return now
 	}
