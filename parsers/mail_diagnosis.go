@@ -93,7 +93,7 @@ func paragraphOf(lines []string, addr string) string {
 	if addr == "" {
 		return ""
 	}
-	first := ""
+	first, introduced := "", ""
 	for i, line := range lines {
 		for _, s := range textAddresses(line) {
 			if !sameAddress(s.addr, addr) || !standsFirst(line[:s.start]) {
@@ -104,12 +104,31 @@ func paragraphOf(lines []string, addr string) string {
 			if code, _ := findReply(d); code != 0 {
 				return d
 			}
-			if first == "" && !isVague(d) {
+			if alone := isVague(said[0]) && (i+1 == len(lines) || strings.TrimSpace(lines[i+1]) == ""); alone && introduced == "" {
+				introduced = strings.TrimSpace(introduction(lines[:i]) + " " + d)
+			} else if first == "" && !alone && !isVague(d) {
 				first = d
 			}
 		}
 	}
+	if first == "" && tells(introduced) {
+		return introduced
+	}
 	return first
+}
+
+// introduction is the paragraph before a list of addresses, of which the last line may be one: "The following addressees
+// could not be found:".
+func introduction(lines []string) string {
+	end := len(lines)
+	for end > 0 && (strings.TrimSpace(lines[end-1]) == "" || beginsWithOther(lines[end-1], "")) {
+		end--
+	}
+	if end == 0 || isRule(strings.TrimSpace(lines[end-1])) {
+		return ""
+	}
+	start, _ := paragraphAt(lines[:end], end-1)
+	return joinLines(lines[start:end], mailMaxDiagnostic/4)
 }
 
 // withoutMailto takes off the link that follows an address where HTML was made into text: "<mailto:jo@example.org>".

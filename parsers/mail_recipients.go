@@ -185,21 +185,16 @@ func (m *mailMessage) findCandidates() []candidate {
 	var all []candidate
 	known := m.knownAddresses()
 	lines := strings.Split(m.body, "\n")
-	owner := -1        // indentation of the address whose lines these are; -1 outside of such lines
-	elsewhere := false // a sentence promised another address than the one that failed
-	sentence := ""     // the line before
+	owner := -1 // indentation of the address whose lines these are; -1 outside of such lines
+	var aside aside
 	for _, line := range lines[:min(len(lines), textLinesToRead)] {
 		indent := len(line) - len(strings.TrimLeft(line, " \t"))
 		if owner >= 0 && indent <= owner || indent == len(line) {
 			owner = -1
 		}
-		text, promises := strings.TrimSpace(line), elsewhere
-		if ends := strings.HasSuffix(text, ":"); ends || text != "" && !strings.Contains(line, "@") {
-			promises = ends && (elsewhereWords.in(folded(text)) || elsewhereWords.in(folded(sentence)))
-			sentence = text
-		}
+		elsewhere := aside.open
+		aside.pass(strings.TrimSpace(line))
 		if !strings.Contains(line, "@") || len(all) > 2*mailMaxRecipients {
-			elsewhere = promises
 			continue
 		}
 		spans := textAddresses(line)
@@ -224,9 +219,28 @@ func (m *mailMessage) findCandidates() []candidate {
 			}
 			all = append(all, c)
 		}
-		elsewhere = promises
 	}
 	return all
+}
+
+// An aside is what a sentence opens that leads to another address than the one that failed: "Please write to:", or "For
+// further assistance, forward this to" at the end of a line.
+type aside struct {
+	open       bool
+	unfinished bool   // only for the next line
+	before     string // the line before
+}
+
+// pass reads a line, without the white space around it.
+func (a *aside) pass(line string) {
+	promises, names := strings.HasSuffix(line, ":"), strings.Contains(line, "@")
+	if line == "" || names && !promises {
+		a.open = a.open && !a.unfinished
+		return
+	}
+	leads := elsewhereWords.in(folded(line)) || promises && elsewhereWords.in(folded(a.before))
+	a.open = leads && (promises || strings.IndexByte(".!?;)", line[len(line)-1]) < 0)
+	a.unfinished, a.before = !promises, line
 }
 
 func (m *mailMessage) knownAddresses() map[string]int {

@@ -72,7 +72,7 @@ func speaksLikeReply(s string, i int) bool {
 		return true
 	}
 	before := strings.ToLower(strings.TrimRight(s[max(0, i-24):i], " \t\"'(<["))
-	for _, word := range []string{"said:", "error:", "error", "code:", "code", "response:", "reply:", "reason:", "returned", "<<<", ">>>", "smtp;", "smtp", "server:", "message:", "was:", "status:", "status", ":", "：", "|", "with", "\n", "]", "#"} {
+	for _, word := range []string{"said:", "error:", "error", "code:", "code", "response:", "reply:", "reason:", "returned", "<<<", ">>>", "<--", "<-", "smtp;", "smtp", "server:", "message:", "was:", "status:", "status", ":", "：", "|", "with", "\n", "]", "#"} {
 		if strings.HasSuffix(before, word) {
 			return true
 		}

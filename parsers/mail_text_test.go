@@ -376,6 +376,45 @@ Reason: user unknown
 Your mail to the following recipients could not be delivered because they are not accepting mail from you:
 	dan
 `, "dan@lp.example", "not accepting mail"},
+	{"transcript with arrows", "MDaemon@md.example", "Permanent Delivery Failure", `
+The attached message had PERMANENT fatal delivery errors!
+
+--- Session Transcript ---
+ Sun 2026-11-22 10:00:00: To: dan@md.example
+ Sun 2026-11-22 10:00:00: --> RCPT To:<dan@md.example>
+ Sun 2026-11-22 10:00:01: <-- 550 <dan@md.example>, Recipient unknown
+ Sun 2026-11-22 10:00:01: --> QUIT
+--- End Transcript ---
+`, "dan@md.example", "Recipient unknown"},
+	{"reason before the address, advice behind", "Mail Administrator <Postmaster@ow.example>", "Mail System Error - Returned Mail", `
+This Message was undeliverable due to the following reason:
+
+The user(s) account is disabled.
+
+     <dan@ow.example>
+
+Please reply to <Postmaster@ow.example>
+if you feel this message to be in error.
+`, "dan@ow.example", "account is disabled"},
+	{"whom to forward it to", "MAILER-DAEMON@fb.example", "Undelivered Mail Returned to Sender", `
+For further assistance, forward this whole message to
+<delist@gw.example>.
+
+<dan@fb.example>: host mx.fb.example[192.0.2.7] said: 550 blocked
+`, "dan@fb.example", "550 blocked"},
+	{"introduced by the reason", "postmaster@qm.example", "Undeliverable mail", `
+The following addressee(s) could not be found on the server:
+
+  dan@qm.example
+
+Your message has not been delivered to them.
+`, "dan@qm.example", "could not be found"},
+	{"final, Dutch", "postmaster@nl.example", "Niet-bezorgde e-mail", `
+Helaas kon uw bericht niet afgeleverd worden. Dit is een definitieve fout; er wordt niet opnieuw geprobeerd.
+
+<dan@nl.example>:
+De mailbox van deze gebruiker is vol. (#5.2.2)
+`, "dan@nl.example", "is vol"},
 	{"no text at all", "MAILER-DAEMON@nt.example", "Undelivered Mail Returned to Sender", "\n", "", ""},
 }
 
