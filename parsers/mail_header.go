@@ -19,6 +19,11 @@ const (
 // mailField is one header field, its value still folded and encoded.
 type mailField struct{ name, value []byte }
 
+// is says whether the field has that name, which is not empty. Most names differ in their length or first letter.
+func (f mailField) is(name string) bool {
+	return len(f.name) == len(name) && f.name[0]|0x20 == name[0]|0x20 && strings.EqualFold(string(f.name), name)
+}
+
 // mailHeader is a header as slices of the message: nothing is copied before it is asked for.
 type mailHeader []mailField
 
@@ -90,7 +95,7 @@ func cutLine(b []byte) (line, rest []byte) {
 // get is the unfolded value of the first field of that name, "" if there is none.
 func (h mailHeader) get(name string) string {
 	for _, f := range h {
-		if len(f.name) == len(name) && strings.EqualFold(string(f.name), name) {
+		if f.is(name) {
 			return unfold(f.value)
 		}
 	}
@@ -99,7 +104,7 @@ func (h mailHeader) get(name string) string {
 
 func (h mailHeader) has(name string) bool {
 	for _, f := range h {
-		if len(f.name) == len(name) && strings.EqualFold(string(f.name), name) {
+		if f.is(name) {
 			return true
 		}
 	}
@@ -112,7 +117,7 @@ func (h mailHeader) text(name string) string { return decodeWords(h.get(name)) }
 // each calls f with every unfolded value of that name.
 func (h mailHeader) each(name string, f func(value string)) {
 	for _, field := range h {
-		if len(field.name) == len(name) && strings.EqualFold(string(field.name), name) {
+		if field.is(name) {
 			f(unfold(field.value))
 		}
 	}

@@ -31,8 +31,9 @@ not, the events wait in its queue. Interrupted with Ctrl-C, the same command goe
 
 --as mail reads mailboxes: an mbox or a file that is one message (both also compressed), a Maildir or its new or cur. It
 leaves them as they are. It needs --trust, as a mailbox does in the configuration: with "any" every bounce is reported,
-with "proof" only what a subscriber's UUID or a log proves, so backfill the logs first; the rest, of which the newest 10,000 are kept, is held (see 'bouncefeed held'). After Ctrl-C a Maildir, and an mbox that
-has changed since, are begun anew: what they told already is found to be a repeat.
+with "proof" only what a subscriber's UUID or a log proves, so backfill the logs first; the rest, of which the newest
+10,000 are kept, is held (see 'bouncefeed held'). After Ctrl-C a Maildir, and an mbox that has changed since, are begun
+anew: what they told already is found to be a repeat.
 
 --dry-run needs no configuration and changes nothing: it shows what would be reported. Of mailboxes it shows everything,
 or with --trust proof what a UUID proves; it does not ask what the logs prove.` + "\n" + exitHelp,
