@@ -78,7 +78,10 @@ func (p *nativePost) event(now time.Time) (event.Event, error) {
 	}
 	if p.CreatedAt != "" {
 		var err error
-		if e.Time, err = time.Parse(time.RFC3339, p.CreatedAt); err != nil {
+		if e.Time, err = time.Parse(time.RFC3339, p.CreatedAt); err == nil {
+			_, err = e.Time.MarshalText() // not with the zone +24:06, which Parse takes
+		}
+		if err != nil {
 			return e, event.Refuse(WhyMalformed, "created_at is no time with its zone, as 2026-11-22T07:01:02Z")
 		}
 	}

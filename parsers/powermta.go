@@ -184,11 +184,11 @@ func (r *powermtaRecord) get(name string) string {
 
 func (r *powermtaRecord) time(read time.Time) time.Time {
 	for _, layout := range []string{"2006-01-02 15:04:05-0700", "2006-01-02 15:04:05Z07:00"} {
-		if t, err := time.Parse(layout, r.get("timelogged")); err == nil {
+		if t, err := time.Parse(layout, r.get("timelogged")); err == nil && isStorable(t) {
 			return t.UTC()
 		}
 	}
-	if t, err := time.ParseInLocation(time.DateTime, r.get("timelogged"), time.Local); err == nil {
+	if t, err := time.ParseInLocation(time.DateTime, r.get("timelogged"), time.Local); err == nil && isStorable(t) {
 		return t.UTC()
 	}
 	return read

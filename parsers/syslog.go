@@ -237,7 +237,7 @@ type syslogClock struct {
 // knows its time.
 func (c *syslogClock) time(l *syslogLine, read time.Time) (time.Time, bool) {
 	if !l.when.IsZero() {
-		return l.when.UTC(), true
+		return l.when.UTC(), isStorable(l.when)
 	}
 	minute := 16
 	if len(l.stamp) > 0 && !isDigit(l.stamp[0]) {
@@ -261,8 +261,12 @@ func (c *syslogClock) time(l *syslogLine, read time.Time) (time.Time, bool) {
 		copy(c.minute[:], l.stamp[:minute])
 		c.zoned = copy(c.zone[:], zone)
 	}
-	return time.Unix(c.base+seconds, nanos).UTC(), true
+	t := time.Unix(c.base+seconds, nanos).UTC()
+	return t, isStorable(t)
 }
+
+// isStorable says whether JSON can carry t: RFC 3339 has four digits for the year, in whatever zone.
+func isStorable(t time.Time) bool { return t.Year() > 0 && t.Year() < 9999 }
 
 // fraction reads ".606575" and gives what stands behind it: the zone.
 func fraction(b []byte) (nanos int64, rest []byte) {
