@@ -179,7 +179,9 @@ func checkExim(t testing.TB, _ string) fuzzCheck {
 	return func(t testing.TB, data []byte) {
 		p, store := newTestLog(t, "exim"), map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
-			tellLog(t, p, string(line))
+			for _, e := range tellLog(t, p, string(line)).events {
+				checkStorable(t, &e)
+			}
 			applyChanges(store, p.Changes())
 		}
 		if err := loaded.Load(maps.All(store)); err != nil {

@@ -21,7 +21,8 @@ type mutator struct {
 // A fuzzPool is what the mutators of one target share.
 type fuzzPool struct {
 	seeds [][]byte
-	words [][]byte // what the seeds are made of
+	found [][]byte // what guided runs kept: mostly short and broken
+	words [][]byte // what all of them are made of
 }
 
 // fuzzSyntax is what formats, charsets and numbers trip over.
@@ -32,7 +33,7 @@ var fuzzSyntax = []string{
 	"@", "a@b", "a@b.example", "\"a b\"@c.example", "@@", ".", "..", "0", "1", "-1", "00", "255", "256", "65536", "2147483648",
 	"9223372036854775807", "18446744073709551616", "1e309", "-0", "0.1", "NaN", "null", "true", "false", "\"\"", "\"a\":1,", "\\u0000",
 	"\\ud83d", "\\ud83d\\ude00", "\\n", "\\303\\244", "550", "421", "5.1.1", "4.2.2", "999", "ä", "\u202e", "\u2028", "\ufeff", "\ufffd",
-	"😀", "日本", "\xff", "\xc3", "\xe2\x82", "\xf0\x9f", "\xed\xa0\x80", "\xc0\x80", "1970-01-01T00:00:00Z", "Feb 30 25:61:61",
+	"😀", "日本", "\xff", "\xc3", "\xe2\x82", "\xf0\x9f", "\xed\xa0\x80", "\xc0\x80", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59-08:00", "+24:06", "+2406", "Feb 30 25:61:61",
 	"From ", "\n.\n", "\n--", "<a><b>", "<!--", "</", "00000000-0000-0000-0000-000000000000", "3f2a1b4c-5d6e-4f70-8a9b-0c1d2e3f4a5b",
 }
 
@@ -41,15 +42,15 @@ const (
 	fuzzMaxRun     = 16 << 10 // bytes
 )
 
-func newFuzzPool(seeds [][]byte) *fuzzPool {
-	pool, known := &fuzzPool{seeds: seeds}, map[string]bool{}
+func newFuzzPool(seeds, found [][]byte) *fuzzPool {
+	pool, known := &fuzzPool{seeds: seeds, found: found}, map[string]bool{}
 	add := func(word []byte) {
 		if len(word) > 1 && len(word) <= 80 && !known[string(word)] {
 			known[string(word)] = true
 			pool.words = append(pool.words, bytes.Clone(word))
 		}
 	}
-	for _, seed := range seeds {
+	for _, seed := range slices.Concat(seeds, found) {
 		for line := range bytes.SplitSeq(seed, []byte("\n")) {
 			for field := range bytes.FieldsSeq(line) {
 				add(field)
@@ -71,13 +72,21 @@ func newMutator(pool *fuzzPool, seed uint64) *mutator {
 // input makes the nth input, valid until the next call.
 func (m *mutator) input(n int64) []byte {
 	m.pcg.Seed(m.seed, uint64(n))
-	m.out = append(m.out[:0], pick(m.rnd, m.seeds)...)
+	m.out = append(m.out[:0], m.start()...)
 	for {
 		m.mutate()
 		if m.rnd.IntN(3) == 0 {
 			return m.out
 		}
 	}
+}
+
+// start is an input as it is, as often a seed as a find.
+func (m *mutator) start() []byte {
+	if len(m.found) > 0 && m.rnd.IntN(2) == 0 {
+		return pick(m.rnd, m.found)
+	}
+	return pick(m.rnd, m.seeds)
 }
 
 // mutate changes one thing.
@@ -142,7 +151,7 @@ func (m *mutator) place() int { return m.rnd.IntN(len(m.out) + 1) }
 
 // splice goes on with another seed, or takes a part of it over.
 func (m *mutator) splice() {
-	other := pick(m.rnd, m.seeds)
+	other := m.start()
 	at := m.rnd.IntN(len(other) + 1)
 	if m.rnd.IntN(2) == 0 {
 		m.out = append(m.out[:m.place()], other[at:]...)
@@ -180,7 +189,7 @@ func pick[T any](rnd *rand.Rand, from []T) T { return from[rnd.IntN(len(from))] 
 
 // The same number gives the same input, whoever makes it; other numbers give others.
 func TestMutatorRepeats(t *testing.T) {
-	pool := newFuzzPool([][]byte{[]byte("From: <a@b.example>\nTo: jo\n"), []byte(`{"a":[1,"two"]}`), nil})
+	pool := newFuzzPool([][]byte{[]byte("From: <a@b.example>\nTo: jo\n"), []byte(`{"a":[1,"two"]}`), nil}, nil)
 	a, b := newMutator(pool, 7), newMutator(pool, 7)
 	different := map[string]bool{}
 	for n := range int64(5000) {

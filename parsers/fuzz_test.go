@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"bouncefeed/internal/event"
 )
 
 // Every format has a fuzz target of its name, FuzzPostfix for "postfix", in two modes. go test -fuzz is guided by
@@ -54,7 +56,7 @@ func fuzz(f *testing.F, seeds [][]byte, newCheck func(testing.TB) fuzzCheck) {
 		if err != nil {
 			f.Fatalf("BOUNCEFEED_FUZZ_EXECS: %v", err)
 		}
-		fuzzVolume(f, executions, append(seeds, foundInputs(f)...), newCheck)
+		fuzzVolume(f, executions, newFuzzPool(seeds, foundInputs(f)), newCheck)
 	}
 	check := newCheck(f)
 	f.Fuzz(func(t *testing.T, data []byte) { check(t, data) })
@@ -101,6 +103,13 @@ func readCorpusFile(text []byte) ([]byte, bool) {
 
 func writeCorpusFile(input []byte) []byte {
 	return []byte("go test fuzz v1\n[]byte(" + strconv.Quote(string(input)) + ")\n")
+}
+
+// checkStorable holds that JSON can carry an event: the queue can't store another, and its source would never get past it.
+func checkStorable(t testing.TB, e *event.Event) {
+	if _, err := json.Marshal(e); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestEveryFormatIsFuzzed(t *testing.T) {

@@ -101,9 +101,9 @@ func panicPlace(stack string) (place, way string) {
 // fuzzVolume holds mutations of the seeds to the check, on all processors. BOUNCEFEED_FUZZ_SEED repeats a run: the nth
 // input is the same whatever the number of processors. A fatal error of the runtime (stack, memory) is no panic: it ends
 // the process, and the input is to be found by running up to the number that was last printed.
-func fuzzVolume(f *testing.F, executions int64, seeds [][]byte, newCheck func(testing.TB) fuzzCheck) {
+func fuzzVolume(f *testing.F, executions int64, pool *fuzzPool, newCheck func(testing.TB) fuzzCheck) {
 	v := &volume{
-		f: f, name: f.Name(), executions: executions, seed: uint64(time.Now().UnixNano()), pool: newFuzzPool(seeds),
+		f: f, name: f.Name(), executions: executions, seed: uint64(time.Now().UnixNano()), pool: pool,
 		failures: map[string]int{},
 	}
 	if text := os.Getenv("BOUNCEFEED_FUZZ_SEED"); text != "" {
@@ -113,7 +113,8 @@ func fuzzVolume(f *testing.F, executions int64, seeds [][]byte, newCheck func(te
 		}
 		v.seed = seed
 	}
-	fmt.Printf("%s: %d mutations of %d inputs, %d words, BOUNCEFEED_FUZZ_SEED=%d\n", v.name, executions, len(seeds), len(v.pool.words), v.seed)
+	fmt.Printf("%s: %d mutations of %d seeds and %d finds, %d words, BOUNCEFEED_FUZZ_SEED=%d\n", v.name, executions, len(pool.seeds),
+		len(pool.found), len(pool.words), v.seed)
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // the heap is small, the garbage much
 	for range runtime.GOMAXPROCS(0) {
 		v.workers = append(v.workers, &volumeWorker{volume: v, check: newCheck(f), mutator: newMutator(v.pool, v.seed)})

@@ -25,7 +25,9 @@ func checkJournald(t testing.TB, _ string) fuzzCheck {
 	return func(t testing.TB, data []byte) {
 		p, store := newTestJournald(t, ""), map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
-			tellLog(t, p, string(line))
+			for _, e := range tellLog(t, p, string(line)).events {
+				checkStorable(t, &e)
+			}
 			applyChanges(store, p.Changes())
 			var e journalEntry
 			var want map[string]json.RawMessage

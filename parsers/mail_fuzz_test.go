@@ -33,6 +33,7 @@ func checkMail(testing.TB, string) fuzzCheck {
 }
 
 func checkMailEvent(t testing.TB, e event.Event) {
+	checkStorable(t, &e)
 	if len(e.Diagnostic) > mailMaxDiagnostic || !utf8.ValidString(e.Diagnostic) {
 		t.Fatalf("diagnostic of %d bytes, valid %v", len(e.Diagnostic), utf8.ValidString(e.Diagnostic))
 	}

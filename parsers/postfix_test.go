@@ -266,6 +266,7 @@ func checkPostfix(t testing.TB, _ string) fuzzCheck {
 		p, store := newTestPostfix(t, nil), map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			for _, e := range tellPostfix(t, p, string(line)).events {
+				checkStorable(t, &e)
 				if !bytes.Contains(data, []byte("to=<"+e.Recipient+">")) {
 					t.Errorf("recipient %q stands in no to= or orig_to=", e.Recipient)
 				}

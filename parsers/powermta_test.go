@@ -36,6 +36,7 @@ func checkRecords(_ testing.TB, kind string) fuzzCheck {
 		store := map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			for _, e := range tellLog(t, p, string(line)).events {
+				checkStorable(t, &e)
 				if checkRecipient([]byte(e.Recipient)) != nil || len(e.Diagnostic) > postfixMaxDiagnostic+8 {
 					t.Errorf("%+v", e)
 				}

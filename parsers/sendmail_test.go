@@ -22,6 +22,7 @@ func checkLog(t testing.TB, kind string) fuzzCheck {
 		p, store := newTestLog(t, kind), map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			for _, e := range tellLog(t, p, string(line)).events {
+				checkStorable(t, &e)
 				if !bytes.Contains(data, []byte(e.Recipient)) || !bytes.Contains(data, []byte(e.OriginalRecipient)) {
 					t.Errorf("%q and %q stand nowhere", e.Recipient, e.OriginalRecipient)
 				}

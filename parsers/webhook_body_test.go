@@ -2,7 +2,6 @@ package parsers
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -139,9 +138,7 @@ func readBody(t testing.TB, p Parser, kind string, body []byte) []event.Event {
 		if len(e.Diagnostic) > mailMaxDiagnostic {
 			t.Errorf("diagnostic of %d bytes", len(e.Diagnostic))
 		}
-		if _, err := json.Marshal(e); err != nil {
-			t.Error(err)
-		}
+		checkStorable(t, &e)
 	}
 	return events
 }
