@@ -137,7 +137,22 @@ func cleanAddress(s string) string {
 			s = s[colon+1:]
 		}
 	}
-	return strings.TrimRight(s, ".")
+	return unquoted(strings.TrimRight(s, "."))
+}
+
+// unquoted takes off quotes that a local part does not need (RFC 5321 §4.1.2), as log lines have it.
+func unquoted(addr string) string {
+	local, domain, found := strings.Cut(addr, "\"@")
+	if !found || len(local) < 2 || local[0] != '"' {
+		return addr
+	}
+	local = local[1:]
+	for i := range len(local) {
+		if !isLocalByte(local[i]) || local[i] == '.' && (i == 0 || i == len(local)-1 || local[i-1] == '.') {
+			return addr
+		}
+	}
+	return local + "@" + domain
 }
 
 // isAddress says whether s can be an address at all; a report may name "undisclosed" or a program instead.

@@ -119,7 +119,7 @@ func ownSubject(subject string) string {
 // isBounce asks for two signs of three: a mail system sent it, the subject names a failure, the text tells of one.
 func (m *mailMessage) isBounce(from mailSender, failing bool, subject string) bool {
 	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
-	if from.path && incomingTexts.in(m.lower) {
+	if m.isForReader(from, subject) {
 		return false
 	}
 	if from.daemon || from.null {
@@ -141,10 +141,24 @@ func (m *mailMessage) isBounce(from mailSender, failing bool, subject string) bo
 // isTrouble asks less of the words where nobody but a mail system can have written them, and somebody is named.
 func (m *mailMessage) isTrouble(from mailSender, failing bool, subject string) bool {
 	heading := failing || troubleTexts.in(subject) || from.robot && strings.Contains(subject, "fail")
-	if !heading && !from.daemon && !from.robot && !m.saysPermanent() || autoreplyTexts.in(m.lower) || incomingTexts.in(m.lower) {
+	if !heading && !from.daemon && !from.robot && !m.saysPermanent() || autoreplyTexts.in(m.lower) || incomingTexts.in(m.lower) || listTexts.in(m.lower) {
 		return false
 	}
-	return (heading || troubleTexts.in(m.lower)) && (m.returnsSomething(mentioned) || len(m.subjectRecipient()) > 0)
+	telling := troubleTexts.in(m.lower)
+	somebody := m.returnsSomething(mentioned) || len(m.subjectRecipient()) > 0 || m.proof.recipient != ""
+	return (heading || telling) && somebody || heading && telling && from.daemon
+}
+
+// isForReader knows what a mail system tells its own user, or pretends to: of mail that waits for him, of his full mailbox,
+// of his place on a list. It names nobody else, or it comes from somewhere.
+func (m *mailMessage) isForReader(from mailSender, subject string) bool {
+	if len(m.enclosed) > 0 || m.original != nil || m.header.has("X-Failed-Recipients") {
+		return false
+	}
+	if !incomingTexts.in(m.lower) && !incomingTexts.in(subject) && !listTexts.in(m.lower) {
+		return false
+	}
+	return from.path || !slices.ContainsFunc(m.candidates(), candidate.named)
 }
 
 // answersMail says whether a mail system speaks to the sender of a message about somebody: in words of failure, or in
@@ -179,7 +193,7 @@ func (m *mailMessage) returnsSomething(class int) bool {
 		return true
 	}
 	code, _ := findReply(m.body)
-	return code != 0 || slices.ContainsFunc(m.candidates(), func(c candidate) bool { return c.class >= class && c.weight >= 2*c.class })
+	return code != 0 || slices.ContainsFunc(m.candidates(), func(c candidate) bool { return c.class >= class && c.named() })
 }
 
 // isDelay knows notices that the server still tries. A subject that warns of a delay is worth more than any word in the

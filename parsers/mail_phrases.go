@@ -19,6 +19,7 @@ var (
 	troubleTexts      = pairSection("troubleTexts")
 	delayPairs        = pairSection("delayPairs")
 	incomingTexts     = phraseSection("incomingTexts")
+	listTexts         = phraseSection("listTexts")
 	robotNames        = phraseSection("robotNames")
 	delaySubjects     = phraseSection("delaySubjects")
 	delayTexts        = phraseSection("delayTexts")

@@ -48,6 +48,18 @@ var mailProse = []struct{ name, header, text, want string }{
 		"Ich bin im Urlaub, Ihre Mail wird nicht weitergeleitet. In dringenden Fällen: eva@ex.example\n", "autoreply"},
 	{"unsubscribed in Apple Mail, its header lost", "Return-Path: <dan@ex.example>\nFrom: Dan <dan@ex.example>\nSubject: unsubscribe",
 		"Apple Mail sent this email to unsubscribe from the message \"news\".\n", "complaint"},
+	{"VERP only", "Return-Path: <>\nFrom: Mailrobot <robot@ex.example>\nSubject: Fehler beim Zustellen\nDelivered-To: b+dan=ex.example@ours.example",
+		"Die Nachricht konnte leider nicht zugestellt werden.\n", "dan@ex.example"},
+	{"instead, Danish", "Return-Path: <>\nFrom: postmaster@ex.example\nSubject: Din mail kunne ikke afleveres",
+		"Din mail til dan@ex.example er ikke blevet afleveret.\n\n551 5.1.6 Brugeren er flyttet. Benyt venligst i stedet: d@ny.example\n", "dan@ex.example"},
+	{"queued", "Return-Path: <>\nFrom: notifications@ex.example\nSubject: [Queued] Email to dan@ex.example is taking longer than expected",
+		"The mail server is unavailable (421 4.3.2). We will keep retrying, and let you know if it cannot be delivered.\n", "delayed"},
+	{"membership", "Return-Path: <list-bounces@ex.example>\nFrom: list-bounces@ex.example\nSubject: confirm 5fd1b0c1",
+		"Your membership in the mailing list has been disabled due to excessive bounces. Contact list-owner@ex.example.\n", "ordinary"},
+	{"the reader's own mailbox, quoting the error to come", "Return-Path: <postmaster@ours.example>\nFrom: postmaster@ours.example\nSubject: Warnung",
+		"Ihr Postfach bounces@ours.example ist zu 95 % belegt. Dann wird mit \"552 5.2.2 Mailbox full\" abgewiesen.\n", "ordinary"},
+	{"phishing", "Return-Path: <x@ex.example>\nFrom: Mail Delivery System <x@ex.example>\nSubject: Undelivered Mail Returned to Sender",
+		"Messages failed to deliver to your mailbox due to an error (552 5.2.2 quota exceeded):\nbounces@ours.example  Undelivered\n", "ordinary"},
 	{"SpamCop", "From: 1@reports.spamcop.net\nSubject: [SpamCop (192.0.2.25) id:1]news\nX-SpamCop-sourceip: 192.0.2.25",
 		"[ SpamCop V4.6.3 ]\n\n[ Offending message ]\nReceived: by mx.ex.example\nFrom: news@ours.example\nTo: x\nSubject: news\n", "complaint"},
 }
@@ -71,5 +83,19 @@ func TestMailProse(t *testing.T) {
 				t.Errorf("%q, want %q", said, p.want)
 			}
 		})
+	}
+}
+
+func TestUnquoted(t *testing.T) {
+	for in, want := range map[string]string{
+		`"dan.e"@ex.example`:  "dan.e@ex.example",
+		`"dan..e"@ex.example`: `"dan..e"@ex.example`,
+		`".dan"@ex.example`:   `".dan"@ex.example`,
+		`"d e"@ex.example`:    `"d e"@ex.example`,
+		`dan@ex.example`:      "dan@ex.example",
+	} {
+		if got := cleanAddress(in); got != want {
+			t.Errorf("%s cleaned to %s, want %s", in, got, want)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func (m *mailMessage) failures() []string {
 func (m *mailMessage) onlyMention() []string {
 	var found []string
 	for _, c := range m.candidates() {
-		if c.class >= mentioned && c.weight >= 2*c.class {
+		if c.named() {
 			found = addAddress(found, c.addr)
 		}
 	}
@@ -152,6 +152,9 @@ type candidate struct {
 	shape         string // the words around it
 	weight, class int
 }
+
+// named says whether c is somebody, and neither we nor the reporter.
+func (c candidate) named() bool { return c.class >= mentioned && c.weight >= 2*c.class }
 
 // textRecipients takes the addresses with the surest wording. Where addresses stand in a list, or the same sentence is
 // said of several, all of them count.
