@@ -1,28 +1,42 @@
 package agent
 
 import (
+	"strings"
 	"sync"
 	"time"
 )
 
-// condition is how a module fares, for `status` and for logging a failure once.
+// condition is how a module fares, for `status` and for logging each kind of failure once.
 type condition struct {
 	mu    sync.Mutex
 	err   error // of the last attempt; nil: fine
 	since time.Time
-	last  time.Time // last success
+	last  time.Time       // last success
+	kinds map[string]bool // of failure, since then
 }
 
-// fail notes a failure and says whether it is the first in a row.
+const maxKinds = 16 // of failure that are told in a row
+
+// fail notes a failure and says whether it is news: the first in a row, or the first of its kind. Numbers (ports, times)
+// make no kind of their own.
 func (c *condition) fail(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	first := c.err == nil
-	if first {
-		c.since = time.Now()
+	if c.err == nil {
+		c.since, c.kinds = time.Now(), map[string]bool{}
 	}
 	c.err = err
-	return first
+	kind := strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, err.Error())
+	if c.kinds[kind] || len(c.kinds) == maxKinds {
+		return false
+	}
+	c.kinds[kind] = true
+	return true
 }
 
 // succeed notes a success and says for how long things had been failing; 0: they had not.

@@ -41,7 +41,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// supervise runs f again and again until ctx ends or f's error is fatal. A failure is logged once when it starts and
+// supervise runs f again and again until ctx ends or f's error is fatal. Each kind of failure is logged once when it starts and
 // once when it is over.
 func supervise(ctx context.Context, log *slog.Logger, state *condition, fatal func(error) bool, f func(context.Context) error) error {
 	var b backoff
