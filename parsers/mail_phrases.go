@@ -3,6 +3,7 @@ package parsers
 import (
 	_ "embed"
 	"fmt"
+	"math/bits"
 	"strings"
 )
 
@@ -71,18 +72,18 @@ const phraseKey = 3 // bytes by which a phrase is found; none is shorter
 
 // A phraseSet finds any of its phrases in one pass over a folded text, however many they are.
 type phraseSet struct {
-	maybe   [1 << 10]uint64 // bit set of the keys' hashes
+	maybe   []uint64 // bit set of the keys' hashes, as long as a power of 2
 	phrases map[string][]string
 }
 
 func newPhraseSet(list []string) *phraseSet {
-	p := &phraseSet{phrases: make(map[string][]string, len(list))}
+	p := &phraseSet{phrases: make(map[string][]string, len(list)), maybe: make([]uint64, 1<<bits.Len(uint(len(list)/4)))}
 	for _, phrase := range list {
 		if len(phrase) < phraseKey {
 			panic(fmt.Sprintf("phrase %q is too short", phrase))
 		}
 		h := hashKey(phrase)
-		p.maybe[h>>6] |= 1 << (h & 63)
+		p.maybe[int(h>>6)&(len(p.maybe)-1)] |= 1 << (h & 63)
 		p.phrases[phrase[:phraseKey]] = append(p.phrases[phrase[:phraseKey]], phrase)
 	}
 	return p
@@ -112,7 +113,7 @@ func (p *phraseSet) find(s string) (at int, phrase string) {
 func (p *phraseSet) each(s string, f func(at int, phrase string) bool) {
 	for i := 0; i+phraseKey <= len(s); i++ {
 		h := hashKey(s[i:])
-		if p.maybe[h>>6]&(1<<(h&63)) == 0 {
+		if p.maybe[int(h>>6)&(len(p.maybe)-1)]&(1<<(h&63)) == 0 {
 			continue
 		}
 		for _, phrase := range p.phrases[s[i:i+phraseKey]] {
