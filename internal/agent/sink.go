@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ const (
 	ignoredTest        = "test_mail"    // listmonk's dummy UUID
 	refusedNoRecipient = "no_recipient" // a failure that names nobody
 	refusedMalformed   = "malformed"
+	refusedPanic       = "parser_panic"
 )
 
 // maxDiagnostic is how much is kept of what a server said, in bytes; what follows is rarely about the failure.
@@ -143,7 +145,7 @@ func (s *sink) parseFates(recs []event.Record, fates []event.Fate) (*queue.Batch
 		if fates != nil {
 			before = s.outcomes()
 		}
-		s.refuseAll(p.Parse(recs[i], s.emit), recs[i].Body)
+		s.refuseAll(s.parseOne(p, recs[i]), recs[i].Body)
 		if fates != nil {
 			fates[i] = s.fateSince(before)
 		}
@@ -165,6 +167,18 @@ func (s *sink) parseFates(recs []event.Record, fates []event.Fate) (*queue.Batch
 	}
 	s.batch = nil
 	return b, nil
+}
+
+// parseOne turns a parser's panic into a refusal. To run the input again would not help: the record would come again, and
+// everything behind it would wait.
+func (s *sink) parseOne(p parsers.Parser, rec event.Record) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.env.Log.Error("a parser's mistake: the record is kept aside, please report it", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = event.Refuse(refusedPanic, "the parser failed: %v", r)
+		}
+	}()
+	return p.Parse(rec, s.emit)
 }
 
 // parserOf gives the parser of a format, made when it is first asked for.
@@ -286,7 +300,9 @@ func (s *sink) complete(e *event.Event) {
 	if e.Time.IsZero() {
 		e.Time = s.now()
 	}
-	e.Time = e.Time.UTC()
+	if e.Time = e.Time.UTC(); e.Time.Year() < 1 || e.Time.Year() > 9999 { // which JSON can't carry
+		e.Time = s.now().UTC()
+	}
 	if len(e.Diagnostic) > maxDiagnostic {
 		e.Diagnostic = strings.ToValidUTF8(e.Diagnostic[:maxDiagnostic], "")
 	}
