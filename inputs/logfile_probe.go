@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +39,8 @@ func withRemedy(err error) error {
 func remedy(err error) string {
 	var p *fs.PathError
 	switch {
+	case errors.Is(err, syscall.EROFS):
+		return "the service may write to no directory that its unit does not name: systemctl edit bouncefeed, [Service] ReadWritePaths=…"
 	case !errors.As(err, &p):
 		return ""
 	case errors.Is(err, errNotRegular):

@@ -148,10 +148,10 @@ func fieldTime(received []byte, now time.Time) time.Time {
 	if err != nil {
 		t, err = mail.ParseDate(date)
 	}
-	if err != nil || t.After(now) || t.Year() < 1990 {
+	if err != nil || t.After(now) || t.UTC().Year() < 1990 {
 		return now
 	}
-	return t
+	return t.UTC() // whose year is one that JSON can carry
 }
 
 // jitter is d, a tenth more or less, so that many do not ask at once.

@@ -230,6 +230,6 @@ func (s *maildirScan) move(f maildirFile) {
 // cleared notes a message that stays where it is though it should not.
 func (s *maildirScan) cleared(err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.left, s.trouble = s.left+1, err.Error()
+		s.left, s.trouble = s.left+1, withRemedy(err).Error()
 	}
 }

@@ -25,7 +25,7 @@ func lockMbox(ctx context.Context, f *os.File, path string, write bool) (unlock 
 	dot, err := dotLock(ctx, path+".lock", deadline)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
 		if write {
-			return nil, fmt.Errorf("lock %s: %w: this user may not write to the directory (for /var/mail: SupplementaryGroups=mail in the unit)", path, err)
+			return nil, fmt.Errorf("lock %s: %w: this user may not write to the directory (for /var/mail: SupplementaryGroups=mail and ReadWritePaths=/var/mail in the unit, by systemctl edit bouncefeed)", path, err)
 		}
 		dot, err = func() {}, nil
 	}

@@ -286,10 +286,12 @@ func beginsWith(s string, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(s, w) })
 }
 
+const mailMaxWording = 512 // bytes before and behind an address that say what it is
+
 // wording judges an address by what stands around it in its line.
 func wording(line string, s addressSpan) int {
-	before := folded(strings.TrimLeft(withoutNumber(line[:s.start]), bullets))
-	after := folded(strings.TrimSpace(line[s.end:]))
+	before := folded(strings.TrimLeft(withoutNumber(cutTail(line[:s.start], mailMaxWording)), bullets))
+	after := folded(strings.TrimSpace(cutText(line[s.end:], mailMaxWording)))
 	after = strings.TrimLeft(after, "\"')")
 	if senderWords.in(before) && !recipientWords.in(before) {
 		return notRecipient
