@@ -60,7 +60,7 @@ func tells(d string) bool {
 		return false
 	}
 	text := folded(d)
-	return firstStatus(d) != "" || failureTexts.in(text) || troubleTexts.in(text)
+	return firstStatus(d) != "" || failureTexts.in(text) || undeliveredTexts.in(text) || mailboxTexts.in(text)
 }
 
 // paragraphAt finds where the paragraph that line at stands in begins and ends.
@@ -117,7 +117,7 @@ func paragraphOf(lines []string, addr string) string {
 	return first
 }
 
-// introduction is the paragraph before a list of addresses, of which the last line may be one: "The following addressees
+// introduction is the sentence before a list of addresses, of which the last line may be one: "The following addressees
 // could not be found:".
 func introduction(lines []string) string {
 	end := len(lines)
@@ -128,7 +128,8 @@ func introduction(lines []string) string {
 		return ""
 	}
 	start, _ := paragraphAt(lines[:end], end-1)
-	return joinLines(lines[start:end], mailMaxDiagnostic/4)
+	said := joinLines(lines[start:end], mailMaxDiagnostic/4)
+	return strings.TrimSpace(said[strings.LastIndex(strings.TrimRight(said, ". "), ". ")+1:])
 }
 
 // withoutMailto takes off the link that follows an address where HTML was made into text: "<mailto:jo@example.org>".

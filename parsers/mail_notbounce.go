@@ -11,6 +11,7 @@ import (
 type mailSender struct {
 	daemon bool // a mail system, by its From
 	robot  bool // no person, by its From
+	mailer bool // MAILER-DAEMON, which no postmaster signs with
 	null   bool // no return path (RFC 5321 §4.5.5)
 	path   bool // a return path
 	known  bool // this was looked up
@@ -33,8 +34,11 @@ func (m *mailMessage) readSender() mailSender {
 		from = m.header.text("Sender")
 	}
 	name := undecorated.Replace(folded(from))
-	local, _, _ := strings.Cut(name, "@")
-	s := mailSender{daemon: daemonNames.in(name) || name == "<>", robot: robotNames.in(local)}
+	s := mailSender{daemon: daemonNames.in(name) || name == "<>", mailer: strings.Contains(name, "mailerdaemon")}
+	if addrs := headerAddresses(from); len(addrs) > 0 {
+		local, _, _ := strings.Cut(undecorated.Replace(folded(addrs[0])), "@")
+		s.robot = beginsWith(local, robotNames)
+	}
 	if path := strings.TrimSpace(m.header.get("Return-Path")); path != "" {
 		path = strings.ToLower(strings.Trim(path, "<> "))
 		s.path = path != ""
@@ -119,18 +123,15 @@ func ownSubject(subject string) string {
 // isBounce asks for two signs of three: a mail system sent it, the subject names a failure, the text tells of one.
 func (m *mailMessage) isBounce(from mailSender, failing bool, subject string) bool {
 	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
-	if m.isForReader(from, subject) {
+	if m.isForReader(from, subject) || from.path && !from.null && !from.mailer && !failing && !m.saysPermanent() && !m.returnsMessage() {
 		return false
 	}
 	if from.daemon || from.null {
 		return m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel) || from.daemon && m.answersMail(telling) ||
 			failing && (from.daemon || yourMessage.in(m.lower) || m.returnsSomething(mentioned))
 	}
-	if from.path && len(m.enclosed) == 0 && m.original == nil && !yourMessage.in(m.lower) {
+	if from.path && !m.returnsMessage() && !yourMessage.in(m.lower) {
 		return false // an article about bounces has an envelope sender, a bounce should have none
-	}
-	if from.robot && yourMessage.in(m.lower) {
-		return (failing || troubleTexts.in(subject)) && (telling || troubleTexts.in(m.lower)) && m.returnsSomething(inSentence)
 	}
 	if !from.path && yourMessage.in(m.lower) {
 		return failing && telling && m.returnsSomething(inSentence)
@@ -138,21 +139,29 @@ func (m *mailMessage) isBounce(from mailSender, failing bool, subject string) bo
 	return failing && telling && m.returnsSomething(beforeReason)
 }
 
-// isTrouble asks less of the words where nobody but a mail system can have written them, and somebody is named.
+// isTrouble asks less of the words of a mail system, the least of one that says so. A message without a return path may
+// also be anybody's autoreply.
 func (m *mailMessage) isTrouble(from mailSender, failing bool, subject string) bool {
-	heading := failing || troubleTexts.in(subject) || from.robot && strings.Contains(subject, "fail")
-	if !heading && !from.daemon && !from.robot && !m.saysPermanent() || autoreplyTexts.in(m.lower) || incomingTexts.in(m.lower) || listTexts.in(m.lower) {
+	if !from.daemon && m.autoReplied() || autoreplyTexts.in(m.lower) || incomingTexts.in(m.lower) || listTexts.in(m.lower) {
 		return false
 	}
-	telling := troubleTexts.in(m.lower)
+	machine := from.daemon || from.robot
+	permanent := m.saysPermanent() || strings.HasPrefix(firstStatus(subject), "5")
+	heading := failing || undeliveredTexts.in(subject) || machine && mailboxTexts.in(subject)
+	telling := undeliveredTexts.in(m.lower) && (heading || permanent || yourMessage.in(m.lower) || from.robot && strings.Contains(subject, "fail"))
+	if !machine && !permanent {
+		return telling && m.returnsSomething(inSentence)
+	}
 	somebody := m.returnsSomething(mentioned) || len(m.subjectRecipient()) > 0 || m.proof.recipient != ""
-	return (heading || telling) && somebody || heading && telling && from.daemon
+	return (heading || telling || permanent && mailboxTexts.in(m.lower)) && somebody || heading && telling && from.daemon
 }
+
+func (m *mailMessage) returnsMessage() bool { return len(m.enclosed) > 0 || m.original != nil }
 
 // isForReader knows what a mail system tells its own user, or pretends to: of mail that waits for him, of his full mailbox,
 // of his place on a list. It names nobody else, or it comes from somewhere.
 func (m *mailMessage) isForReader(from mailSender, subject string) bool {
-	if len(m.enclosed) > 0 || m.original != nil || m.header.has("X-Failed-Recipients") {
+	if m.returnsMessage() || m.header.has("X-Failed-Recipients") {
 		return false
 	}
 	if !incomingTexts.in(m.lower) && !incomingTexts.in(subject) && !listTexts.in(m.lower) {
@@ -189,7 +198,7 @@ func (m *mailMessage) isSuccess(subject string, failing bool) bool {
 // returnsSomething says whether a message has more of a bounce than its words: the returned message, an SMTP reply, a
 // recipient, none of our own addresses, in wording of at least that class. "Your parcel could not be delivered" and "Your mailbox is full" have not.
 func (m *mailMessage) returnsSomething(class int) bool {
-	if len(m.enclosed) > 0 || m.original != nil {
+	if m.returnsMessage() {
 		return true
 	}
 	code, _ := findReply(m.body)
@@ -226,8 +235,12 @@ func (m *mailMessage) isAutoreply(subject string, failing bool) bool {
 	if strings.Contains(precedence, "auto_reply") || strings.Contains(precedence, "auto-reply") {
 		return true
 	}
-	replied := strings.HasPrefix(strings.ToLower(m.header.get("Auto-Submitted")), "auto-replied")
-	return (replied || replyPrefix(subject) || m.header.has("In-Reply-To")) && autoreplyTexts.in(m.lower) && !failureSubjects.in(subject)
+	return (m.autoReplied() || replyPrefix(subject) || m.header.has("In-Reply-To")) && autoreplyTexts.in(m.lower) && !failureSubjects.in(subject)
+}
+
+// autoReplied is what RFC 3834 §5 has for replies.
+func (m *mailMessage) autoReplied() bool {
+	return hasPrefixFold(m.header.get("Auto-Submitted"), "auto-replied")
 }
 
 func (m *mailMessage) autoSubmitted() bool {

@@ -17,11 +17,12 @@ var (
 	undelivered       = phraseSection("failureSubjects")
 	failureTexts      = phraseSection("failureTexts", "failureSubjects", "reportSubjects")
 	failureWords      = phraseSection("failureTexts", "failureSubjects")
-	troubleTexts      = pairSection("troubleTexts")
+	undeliveredTexts  = pairSection("undeliveredTexts")
+	mailboxTexts      = pairSection("mailboxTexts")
 	delayPairs        = pairSection("delayPairs")
 	incomingTexts     = phraseSection("incomingTexts")
 	listTexts         = phraseSection("listTexts")
-	robotNames        = phraseSection("robotNames")
+	robotNames        = foldedLines("robotNames")
 	delaySubjects     = phraseSection("delaySubjects")
 	delayTexts        = phraseSection("delayTexts")
 	delaySpans        = phraseSection("delaySpans")
@@ -42,17 +43,19 @@ var (
 	senderVerdicts    = phraseSection("senderVerdicts")
 	recipientWords    = phraseSection("recipientWords")
 	elsewhereWords    = phraseSection("elsewhereWords")
-	deliveredWords    = phraseLines("deliveredWords")
+	deliveredWords    = foldedLines("deliveredWords")
 	reasonLabels      = newPhraseSet(phraseLines("reasonLabels")) // not folded: their places in a line matter
 )
 
 // phraseSection reads the named sections of mail_phrases.txt.
-func phraseSection(names ...string) *phraseSet {
-	var all []string
-	for _, line := range phraseLines(names...) {
-		all = append(all, folded(line))
+func phraseSection(names ...string) *phraseSet { return newPhraseSet(foldedLines(names...)) }
+
+func foldedLines(names ...string) []string {
+	lines := phraseLines(names...)
+	for i, line := range lines {
+		lines[i] = folded(line)
 	}
-	return newPhraseSet(all)
+	return lines
 }
 
 func phraseLines(names ...string) []string {

@@ -3,6 +3,7 @@ package parsers
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // failures finds who failed: what the header says, else what the text says, else to whom the returned message went if
@@ -200,8 +201,12 @@ func (m *mailMessage) findCandidates() []candidate {
 		if !strings.Contains(line, "@") || len(all) > 2*mailMaxRecipients {
 			continue
 		}
+		labelled := elsewhere && namesRecipient(line)
 		spans := textAddresses(line)
 		for i, s := range spans {
+			if len(all) > 2*mailMaxRecipients {
+				break
+			}
 			if !isAddress(s.addr) || !s.angled && !plausibleDomain(s.addr[strings.LastIndexByte(s.addr, '@')+1:]) {
 				continue
 			}
@@ -209,7 +214,7 @@ func (m *mailMessage) findCandidates() []candidate {
 			if i > 0 && len(all) > 0 && strings.Trim(line[spans[i-1].end:s.start], " ,;") == "" { // "to: jo@…, max@…"
 				c.class, c.shape = max(c.class, all[len(all)-1].class), all[len(all)-1].shape
 			}
-			if elsewhere {
+			if elsewhere && !labelled {
 				c.class = notRecipient
 			} else if owner >= 0 { // "<jo@example.org>: host … said: 550\n    <bounces@example.com>: unauthorized sender"
 				c.class = min(c.class, mentioned)
@@ -224,6 +229,20 @@ func (m *mailMessage) findCandidates() []candidate {
 		}
 	}
 	return all
+}
+
+// leadsElsewhere looks at the end of a clause.
+func leadsElsewhere(clause string) bool {
+	clause = folded(cutTail(clause, 120))
+	return elsewhereWords.in(clause) && !failureTexts.in(clause) && !undeliveredTexts.in(clause)
+}
+
+// namesRecipient says whether a line says itself that its address is the recipient, or what was answered.
+func namesRecipient(line string) bool {
+	line = cutText(line, mailMaxWording)
+	code, _ := findReply(line)
+	at := strings.IndexByte(line, '@')
+	return code != 0 || at > 0 && recipientWords.in(folded(line[:at]))
 }
 
 // An aside is what a sentence opens that leads to another address than the one that failed: "Please write to:", or "For
@@ -241,7 +260,8 @@ func (a *aside) pass(line string) {
 		a.open = a.open && !a.unfinished
 		return
 	}
-	leads := elsewhereWords.in(folded(line)) || promises && elsewhereWords.in(folded(a.before))
+	clause := line[strings.LastIndex(line, ". ")+1:]
+	leads := leadsElsewhere(clause) || promises && len(clause) < 40 && leadsElsewhere(a.before+" "+clause)
 	a.open = leads && (promises || strings.IndexByte(".!?;)", line[len(line)-1]) < 0)
 	a.unfinished, a.before = !promises, line
 }
@@ -282,6 +302,21 @@ func cutTail(s string, limit int) string {
 	return strings.ToValidUTF8(s[len(s)-limit:], "")
 }
 
+// saysDelivered says whether what stands behind an address begins with a word of success and has none of failure.
+func saysDelivered(after string) bool {
+	after = strings.TrimLeft(after, " .:-=>")
+	for _, word := range deliveredWords {
+		rest, found := strings.CutPrefix(after, word)
+		if found && (rest == "" || !isWordByte(rest[0])) {
+			code, _ := findReply(rest)
+			return code == 0 && !failureTexts.in(rest) && !undeliveredTexts.in(after) && !mailboxTexts.in(rest) && len(strings.TrimSpace(rest)) < 24
+		}
+	}
+	return false
+}
+
+func isWordByte(c byte) bool { return 'a' <= c && c <= 'z' || isDigit(c) || c >= utf8.RuneSelf }
+
 func beginsWith(s string, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(s, w) })
 }
@@ -296,7 +331,7 @@ func wording(line string, s addressSpan) int {
 	if senderWords.in(before) && !recipientWords.in(before) {
 		return notRecipient
 	}
-	if before != "" && elsewhereWords.in(cutTail(before, 40)) || beginsWith(strings.TrimLeft(after, " .:-=>"), deliveredWords) {
+	if before != "" && elsewhereWords.in(cutTail(before, 40)) && !failureTexts.in(before) || saysDelivered(after) {
 		return notRecipient
 	}
 	switch {

@@ -46,7 +46,7 @@ func withoutGreeting(lines []string) []string {
 		return lines
 	}
 	line := strings.TrimSpace(lines[at])
-	if len(line) > 64 || strings.ContainsAny(line, "@0123456789:") || !strings.HasSuffix(line, ",") && !strings.HasSuffix(line, "!") && !strings.HasSuffix(line, "，") {
+	if len(line) > 64 || strings.ContainsAny(line, "@0123456789:") || !strings.HasSuffix(line, ",") && !strings.HasSuffix(line, "!") && !strings.HasSuffix(line, "，") || tells(line) {
 		return lines
 	}
 	return lines[at+1:]
