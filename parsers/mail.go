@@ -188,7 +188,7 @@ func (m *mailMessage) events() []event.Event {
 	case m.isOptOut():
 		return m.optOut()
 	case m.disposition != nil:
-		return m.only(event.MDN)
+		return m.dispositionEvents()
 	case m.isPostmasterCopy():
 		return m.only(event.Ordinary)
 	}

@@ -1,0 +1,36 @@
+package parsers
+
+import (
+	"strings"
+
+	"bouncefeed/internal/event"
+)
+
+// dispositionEvents reads a disposition notification (RFC 8098): a receipt, or what Sieve's reject makes of it (RFC 5429
+// §2.1.2), which Dovecot also sends for a full mailbox: "Auto-Submitted: auto-replied (rejected)" and the text
+//
+//	Your message to <jo@example.org> was automatically rejected:
+//	Quota exceeded (mailbox for user is full)
+func (m *mailMessage) dispositionEvents() []event.Event {
+	fields, _ := cutHeader(m.disposition.decoded(mailMaxText))
+	recipient := typedAddress(fields.get("Final-Recipient"))
+	if indexFold(m.header.get("Auto-Submitted"), "reject") < 0 || !isAddress(recipient) {
+		return m.only(event.MDN)
+	}
+	m.readText()
+	e := m.event()
+	e.Recipient = recipient
+	if original := typedAddress(fields.get("Original-Recipient")); isAddress(original) && !sameAddress(original, recipient) {
+		e.Recipient, e.OriginalRecipient = original, recipient
+	}
+	if id := cleanMessageID(fields.get("Original-Message-ID")); id != "" {
+		e.MessageID = id
+	}
+	e.Diagnostic = m.wholeText()
+	if _, reason, found := strings.Cut(e.Diagnostic, "rejected:"); found {
+		e.Diagnostic = strings.TrimSpace(reason)
+	}
+	e.Code, _ = findReply(e.Diagnostic)
+	e.Status = firstStatus(e.Diagnostic)
+	return []event.Event{m.failure(e, true)}
+}
