@@ -136,6 +136,9 @@ func (m *mailMessage) isBounce(from mailSender, failing bool, subject string) bo
 	if !from.path && yourMessage.in(m.lower) {
 		return failing && telling && m.returnsSomething(inSentence)
 	}
+	if from.robot && yourMessage.in(m.lower) {
+		return failing && (telling || undeliveredTexts.in(m.lower)) && m.returnsSomething(afterLabel)
+	}
 	return failing && telling && m.returnsSomething(beforeReason)
 }
 

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -59,7 +60,7 @@ func failure(code int) bool { return code >= 400 && code <= 599 }
 // temporary says that only temporary replies tell of the failure: 4xx or 4.x.x, and no 5.x.x that says something. A
 // reply that calls itself temporary ("550 user temporarily locked") is believed too.
 func (f *facts) temporary() bool {
-	if strings.Contains(f.text, "temporar") { // English, French, Spanish, Portuguese, Italian
+	if slices.ContainsFunc(temporaryWords, func(word string) bool { return strings.Contains(f.text, word) }) {
 		return true
 	}
 	if f.code/100 == 4 {
@@ -67,6 +68,17 @@ func (f *facts) temporary() bool {
 	}
 	return f.code == 0 && f.status[0] == 4
 }
+
+// temporaryWords say "for now" in many languages, as texts are folded.
+var temporaryWords = func() (words []string) {
+	for _, word := range []string{
+		"temporar", "temporair", "temporalment", "tijdelijk", "vorübergehend", "voruebergehend", "momentan", "derzeit", "midlertidig", "tillfällig",
+		"tilapäis", "tymczasow", "chwilow", "dočasn", "dočasne", "átmeneti", "geçici", "временн", "тимчасов", "προσωριν", "一時", "暂时", "暫時", "일시", "ชั่วคราว", "tạm thời", "sementara",
+	} {
+		words = append(words, foldPhrase(word))
+	}
+	return words
+}()
 
 // foldHost takes "mx.example.net[192.0.2.7]:25" too.
 func foldHost(h string) string {
