@@ -150,7 +150,7 @@ func (m *mailMessage) isTrouble(from mailSender, failing bool, subject string) b
 	}
 	machine := from.daemon || from.robot
 	permanent := m.saysPermanent() || strings.HasPrefix(firstStatus(subject), "5")
-	heading := failing || undeliveredTexts.in(subject) || machine && mailboxTexts.in(subject)
+	heading := failing || undeliveredTexts.in(subject) || from.daemon && mailboxTexts.in(subject)
 	telling := undeliveredTexts.in(m.lower) && (heading || permanent || yourMessage.in(m.lower) || from.robot && strings.Contains(subject, "fail"))
 	if !machine && !permanent {
 		return telling && m.returnsSomething(inSentence)
