@@ -123,7 +123,7 @@ func ownSubject(subject string) string {
 // isBounce asks for two signs of three: a mail system sent it, the subject names a failure, the text tells of one.
 func (m *mailMessage) isBounce(from mailSender, failing bool, subject string) bool {
 	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
-	if m.isForReader(from, subject) || from.path && !from.null && !from.mailer && !failing && !m.saysPermanent() && !m.returnsMessage() {
+	if m.isForReader(from, subject) || m.isSigned(from, failing) {
 		return false
 	}
 	if from.daemon || from.null {
@@ -145,7 +145,7 @@ func (m *mailMessage) isBounce(from mailSender, failing bool, subject string) bo
 // isTrouble asks less of the words of a mail system, the least of one that says so. A message without a return path may
 // also be anybody's autoreply.
 func (m *mailMessage) isTrouble(from mailSender, failing bool, subject string) bool {
-	if !from.daemon && m.autoReplied() || autoreplyTexts.in(m.lower) || incomingTexts.in(m.lower) || listTexts.in(m.lower) {
+	if m.isSigned(from, failing) || !from.daemon && m.autoReplied() || autoreplyTexts.in(m.lower) || incomingTexts.in(m.lower) || listTexts.in(m.lower) {
 		return false
 	}
 	machine := from.daemon || from.robot
@@ -157,6 +157,11 @@ func (m *mailMessage) isTrouble(from mailSender, failing bool, subject string) b
 	}
 	somebody := m.returnsSomething(mentioned) || len(m.subjectRecipient()) > 0 || m.proof.recipient != ""
 	return (heading || telling || permanent && mailboxTexts.in(m.lower)) && somebody || heading && telling && from.daemon
+}
+
+// isSigned says whether somebody may have written a message himself: it has a return path, and nothing but words.
+func (m *mailMessage) isSigned(from mailSender, failing bool) bool {
+	return from.path && !from.null && !from.mailer && !failing && !m.saysPermanent() && !m.returnsMessage()
 }
 
 func (m *mailMessage) returnsMessage() bool { return len(m.enclosed) > 0 || m.original != nil }

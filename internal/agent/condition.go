@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,8 +18,8 @@ type condition struct {
 
 const maxKinds = 16 // of failure that are told in a row
 
-// fail notes a failure and says whether it is news: the first in a row, or the first of its kind. Numbers (ports, times)
-// make no kind of their own.
+// fail notes a failure and says whether it is news: the first in a row, or the first of its kind. Words with numbers
+// (ports, times, ids) make no kind of their own.
 func (c *condition) fail(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -26,12 +27,8 @@ func (c *condition) fail(err error) bool {
 		c.since, c.kinds = time.Now(), map[string]bool{}
 	}
 	c.err = err
-	kind := strings.Map(func(r rune) rune {
-		if '0' <= r && r <= '9' {
-			return -1
-		}
-		return r
-	}, err.Error())
+	words := slices.DeleteFunc(strings.Fields(err.Error()), func(word string) bool { return strings.ContainsAny(word, "0123456789") })
+	kind := strings.Join(words, " ")
 	if c.kinds[kind] || len(c.kinds) == maxKinds {
 		return false
 	}

@@ -251,6 +251,9 @@ func parseList[T any](list string, parse func(string) (T, error)) (out []T, err 
 func parsePhrases(texts []string, gap int) ([]phrase, error) {
 	var phrases []phrase
 	for _, t := range texts {
+		if err := checkBraces(t); err != nil {
+			return nil, err
+		}
 		for _, spelling := range spellings(t) {
 			p := phrase{gap: gap}
 			for _, piece := range strings.Split(spelling, "*") {
@@ -269,6 +272,31 @@ func parsePhrases(texts []string, gap int) ([]phrase, error) {
 		}
 	}
 	return phrases, nil
+}
+
+const maxSpellings = 1000 // of one phrase
+
+// checkBraces says what is wrong with a phrase's {a|b}.
+func checkBraces(text string) error {
+	n, open := 1, -1
+	for i, c := range text {
+		switch {
+		case c == '{' && open < 0:
+			open = i
+		case c == '}' && open >= 0:
+			n *= strings.Count(text[open:i], "|") + 1
+			open = -1
+		case c == '{' || c == '}':
+			return fmt.Errorf("text %q: braces stand in pairs, {like|this}, and not inside each other", text)
+		}
+		if n > maxSpellings {
+			return fmt.Errorf("text %q stands for more than %d phrases", text, maxSpellings)
+		}
+	}
+	if open >= 0 {
+		return fmt.Errorf("text %q: a { lacks its }", text)
+	}
+	return nil
 }
 
 // transcribed is how German is written where umlauts are not to be had.

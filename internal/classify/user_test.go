@@ -50,6 +50,9 @@ func TestUserRuleMistakes(t *testing.T) {
 		{Rule{Name: "a", Status: "5.1", Reason: "spam"}, `"5.1" is no enhanced status code`},
 		{Rule{Name: "a", Status: "5.9-1.1", Reason: "spam"}, `is no enhanced status code`},
 		{Rule{Name: "a", Text: []string{"* @ *"}, Reason: "spam"}, `text "* @ *" would match everything`},
+		{Rule{Name: "a", Text: []string{"{box full"}, Reason: "spam"}, `text "{box full": a { lacks its }`},
+		{Rule{Name: "a", Text: []string{"box} full"}, Reason: "spam"}, `braces stand in pairs`},
+		{Rule{Name: "a", Text: []string{strings.Repeat("{a|b}", 30)}, Reason: "spam"}, `stands for more than 1000 phrases`},
 		{Rule{Name: "a", Remote: []string{"[a"}, Reason: "spam"}, `remote "[a" is no host name pattern`},
 		{Rule{Code: "550", Reason: "spam"}, "rule number 1: lacks its name"},
 	} {
