@@ -25,6 +25,7 @@ unit:
 	go vet ./...
 	$(TOOL) staticcheck ./...
 	go test -race $(UNIT)
+	go test -run Hostile ./inputs
 
 e2e: deps
 	go test -count=1 -timeout=15m -v $(E2E)

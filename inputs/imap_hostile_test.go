@@ -107,6 +107,10 @@ func TestIMAPHostile(t *testing.T) {
 	}
 }
 
+// raceDetector says that memory can't be held to a bound: the detector takes a share of its own. `make unit` also runs the
+// hostile servers without it.
+var raceDetector bool
+
 func attackIMAP(t *testing.T, h hostile) {
 	p, f := newHostileFolder(t, h)
 	start, used := time.Now(), startUse()
@@ -115,7 +119,7 @@ func attackIMAP(t *testing.T, h hostile) {
 		t.Errorf("the session took %v: %v", took, err)
 	}
 	memory, work := used.end()
-	if f.end(); memory > maxHostileMemory || work > maxHostileWork {
+	if f.end(); !raceDetector && (memory > maxHostileMemory || work > maxHostileWork) {
 		t.Errorf("%d KiB of memory, %d KiB allocated in all: %v", memory>>10, work>>10, err)
 	}
 	if f.early != nil {

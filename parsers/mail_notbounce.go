@@ -71,7 +71,7 @@ func forwardPrefix(subject string) bool {
 }
 
 func replyPrefix(subject string) bool {
-	for _, p := range []string{"re:", "fwd:", "fw:", "aw:", "wg:", "tr:", "rv:", "sv:", "vs:", "r:", "i:", "odp:", "antw:", "回复:", "回覆:", "转发:", "轉寄:", "re[", "re :", "fwd :"} {
+	for _, p := range []string{"re:", "fwd:", "fw:", "aw:", "wg:", "tr:", "rv:", "sv:", "vs:", "vb:", "vl:", "fs:", "rif:", "enc:", "res:", "ynt:", "ilt:", "doorst:", "pd:", "atb:", "r:", "i:", "odp:", "antw:", "回复:", "回覆:", "转发:", "轉寄:", "re[", "re :", "fwd :"} {
 		if strings.HasPrefix(subject, p) {
 			return true
 		}
@@ -130,7 +130,7 @@ func (m *mailMessage) isBounce(from mailSender, failing bool, subject string) bo
 		return m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel) || from.daemon && m.answersMail(telling) ||
 			failing && (from.daemon || yourMessage.in(m.lower) || m.returnsSomething(mentioned))
 	}
-	if from.path && !m.returnsMessage() && !yourMessage.in(m.lower) {
+	if from.path && !m.returnsMessage() && (!yourMessage.in(m.lower) || !from.robot && len(m.texts) == 0) {
 		return false // an article about bounces has an envelope sender, a bounce should have none
 	}
 	if !from.path && yourMessage.in(m.lower) {
@@ -218,11 +218,21 @@ func (m *mailMessage) returnsSomething(class int) bool {
 func (m *mailMessage) isDelay(subject string, failing bool) bool {
 	switch {
 	case delaySubjects.in(subject), strings.Contains(subject, "warning") && (!failing || delaySpans.in(subject)):
-		return !finalTexts.in(subject)
+		return !saysFinal(subject)
 	case strings.Contains(subject, "undelivered mail returned to sender"):
 		return false
 	}
-	return (delayTexts.in(m.lower) || delayPairs.in(m.lower)) && !finalTexts.in(m.lower)
+	return (delayTexts.in(m.lower) || delayPairs.in(m.lower)) && !saysFinal(m.lower)
+}
+
+// saysFinal says whether folded text tells that nothing more will be tried: "no es un error definitivo" does not.
+func saysFinal(text string) bool {
+	final := false
+	finalTexts.each(text, func(at int, _ string) bool {
+		final = !negations.in(" " + text[max(0, at-20):at])
+		return !final
+	})
+	return final
 }
 
 // isAutoreply looks for RFC 3834 and what was there before it. Exim and Gmail mark their bounces auto-replied too, so

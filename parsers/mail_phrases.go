@@ -22,6 +22,7 @@ var (
 	delayPairs        = pairSection("delayPairs")
 	incomingTexts     = phraseSection("incomingTexts")
 	listTexts         = phraseSection("listTexts")
+	negations         = phraseSection("negations")
 	robotNames        = foldedLines("robotNames")
 	delaySubjects     = phraseSection("delaySubjects")
 	delayTexts        = phraseSection("delayTexts")

@@ -1,0 +1,5 @@
+//go:build race
+
+package inputs
+
+func init() { raceDetector = true }
