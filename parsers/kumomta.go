@@ -129,7 +129,7 @@ func (t *kumoTime) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	var when time.Time
-	if json.Unmarshal(b, &when) == nil {
+	if json.Unmarshal(b, &when) == nil && isStorable(when) {
 		t.Time = when.UTC()
 	}
 	return nil
