@@ -41,8 +41,8 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// supervise runs f again and again until ctx ends or f's error is fatal. Each kind of failure is logged once when it starts and
-// once when it is over.
+// supervise runs f again and again until ctx ends or f's error is fatal. Each kind of failure is
+// logged once, and that it is over.
 func supervise(ctx context.Context, log *slog.Logger, state *condition, fatal func(error) bool, f func(context.Context) error) error {
 	var b backoff
 	for {

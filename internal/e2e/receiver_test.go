@@ -84,6 +84,13 @@ func startReceiver(t *testing.T) *receiver {
 			r.open.Add(-1)
 		}
 	}}
+	serve(t, server, l)
+	return r
+}
+
+// serve serves l until the test ends.
+func serve(t *testing.T, server *http.Server, l net.Listener) {
+	t.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -93,7 +100,6 @@ func startReceiver(t *testing.T) *receiver {
 		server.Close()
 		<-done
 	})
-	return r
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {

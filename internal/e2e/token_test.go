@@ -25,15 +25,7 @@ func startTokens(t *testing.T) *tokens {
 	}
 	k := &tokens{}
 	server := &http.Server{Handler: k, ReadTimeout: 10 * time.Second}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.Serve(l) // until Close
-	}()
-	t.Cleanup(func() {
-		server.Close()
-		<-done
-	})
+	serve(t, server, l)
 	return k
 }
 
