@@ -10,7 +10,7 @@ import (
 )
 
 func init() {
-	registerMessage("azure", struct{}{}, func(config.Env, config.Section, *struct{}) (Parser, error) {
+	RegisterMessage("azure", struct{}{}, func(config.Env, config.Section, *struct{}) (Parser, error) {
 		return &azure{provider[azureItem]{kind: "azure", read: (*azureItem).tell}}, nil
 	})
 }

@@ -17,7 +17,7 @@ type copernicaConfig struct {
 	Hosts []string `yaml:"hosts"`
 }
 
-func init() { registerMessage("copernica", copernicaConfig{}, buildCopernica) }
+func init() { RegisterMessage("copernica", copernicaConfig{}, buildCopernica) }
 
 // copernica reads the webhooks of Copernica Marketing Suite and of SMTPeter for bounces (every message that comes back
 // to the envelope address), failures and abuse reports:
@@ -51,7 +51,7 @@ func buildCopernica(_ config.Env, section config.Section, c *copernicaConfig) (P
 
 // Keyed implements Verifier.
 func (p *copernica) Keyed() bool       { return len(p.accounts) > 0 && len(p.hosts) > 0 }
-func (p *copernica) keyNeeded() string { return "accounts and hosts" }
+func (p *copernica) KeyNeeded() string { return "accounts and hosts" }
 
 // copernicaSigned is what a signature must cover to be worth anything.
 var copernicaSigned = []string{"(request-target)", "host", "date", "x-copernica-id", "digest"}

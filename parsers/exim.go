@@ -8,7 +8,7 @@ import (
 	"bouncefeed/internal/event"
 )
 
-func init() { register("exim", defaultQueueLog, buildExim) }
+func init() { Register("exim", defaultQueueLog, buildExim) }
 
 // exim follows each message through Exim's main log, in a file or through syslog:
 //

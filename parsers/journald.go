@@ -21,7 +21,7 @@ type journaldConfig struct {
 }
 
 func init() {
-	register("journald", journaldConfig{}, buildJournald)
+	Register("journald", journaldConfig{}, buildJournald)
 }
 
 // journald reads entries of the systemd journal, each one line of `journalctl -o json`, and hands the messages of MTAs

@@ -18,7 +18,7 @@ type kumomtaConfig struct {
 	VERP string `yaml:"verp"` // shape of envelope senders that name the subscriber
 }
 
-func init() { register("kumomta", kumomtaConfig{VERP: defaultVERP}, buildKumomta) }
+func init() { Register("kumomta", kumomtaConfig{VERP: defaultVERP}, buildKumomta) }
 
 // kumomta reads KumoMTA's log records (https://docs.kumomta.com/reference/log_record/), one JSON object a line, in a log
 // or as the body of a log hook's request. Header fields and meta values are in it if configure_local_logs asks for them.

@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	registerMessage("mail", mailConfig{}, func(config.Env, config.Section, *mailConfig) (Parser, error) {
+	RegisterMessage("mail", mailConfig{}, func(config.Env, config.Section, *mailConfig) (Parser, error) {
 		return mailParser{}, nil
 	})
 }

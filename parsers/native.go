@@ -16,7 +16,7 @@ import (
 type nativeConfig struct{}
 
 func init() {
-	registerMessage("native", nativeConfig{}, func(config.Env, config.Section, *nativeConfig) (Parser, error) {
+	RegisterMessage("native", nativeConfig{}, func(config.Env, config.Section, *nativeConfig) (Parser, error) {
 		return native{}, nil
 	})
 }

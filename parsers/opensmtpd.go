@@ -9,7 +9,7 @@ import (
 )
 
 func init() {
-	register("opensmtpd", defaultQueueLog, func(env config.Env, section config.Section, c *queueLogConfig) (Parser, error) {
+	Register("opensmtpd", defaultQueueLog, func(env config.Env, section config.Section, c *queueLogConfig) (Parser, error) {
 		base, err := newQueueLog(env, section, c)
 		if err != nil {
 			return nil, err

@@ -38,9 +38,17 @@ type Verifier interface {
 // Web is a parser of requests that knows in which Content-Type they come: media types without parameters.
 type Web interface{ ContentTypes() []string }
 
+// KeyNeeded names the setting that a Verifier without a key lacks.
+func KeyNeeded(p Parser) string {
+	if k, ok := p.(interface{ KeyNeeded() string }); ok {
+		return k.KeyNeeded()
+	}
+	return "its key"
+}
+
 // Counter words for records that are not believed. A parser may add its own.
 const (
-	WhyTwoReadings  = "two_readings"      // the line can be read in two ways
+	WhyTwoReadings  = "two_readings"      // the record can be read in two ways
 	WhyUnopened     = "unopened_queue_id" // no cleanup or qmgr line ever opened this queue id
 	WhyControlChars = "control_characters"
 	WhyMalformed    = "malformed"
@@ -48,21 +56,32 @@ const (
 	WhyNotTheMTA    = "not_the_mta" // journal provenance: some other process wrote it
 )
 
+// Counter words for requests.
+const (
+	WhyBadSignature = "bad_signature"
+	WhyNoSignature  = "no_signature"
+	WhyStale        = "stale"         // signed more than five minutes ago or ahead, or for a date unknown
+	WhyWrongAccount = "wrong_account" // rightly signed, for an account or topic that is not configured
+	WhyNobody       = "no_recipient"
+	WhyTooDeep      = "too_deep"
+	WhyTooMany      = "too_many" // items in one request
+)
+
 // Modules holds every format; each file adds its own from init.
 var Modules config.Registry[Parser]
 
-// register makes a format known. build does no I/O; its mistakes are section.Errorf, so that they carry a place.
-func register[C any](kind string, defaults C, build func(config.Env, config.Section, *C) (Parser, error)) {
+// Register makes a format known. build does no I/O; its mistakes are section.Errorf, so that they carry a place.
+func Register[C any](kind string, defaults C, build func(config.Env, config.Section, *C) (Parser, error)) {
 	config.Register(&Modules, kind, defaults, build)
 }
 
 // messages are the formats whose records are whole messages or requests rather than lines.
 var messages = map[string]bool{}
 
-// registerMessage is register for a format whose records are whole messages or requests.
-func registerMessage[C any](kind string, defaults C, build func(config.Env, config.Section, *C) (Parser, error)) {
+// RegisterMessage is Register for a format whose records are whole messages or requests.
+func RegisterMessage[C any](kind string, defaults C, build func(config.Env, config.Section, *C) (Parser, error)) {
 	messages[kind] = true
-	register(kind, defaults, build)
+	Register(kind, defaults, build)
 }
 
 // IsMessage says whether a record of this format is a whole message or request rather than a line.

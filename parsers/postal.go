@@ -22,7 +22,7 @@ type postalConfig struct {
 }
 
 func init() {
-	registerMessage("postal", postalConfig{}, func(_ config.Env, section config.Section, c *postalConfig) (Parser, error) {
+	RegisterMessage("postal", postalConfig{}, func(_ config.Env, section config.Section, c *postalConfig) (Parser, error) {
 		var s postalSignature
 		for _, text := range c.PublicKey {
 			key, err := rsaPublicKey(text)
@@ -105,7 +105,7 @@ func sendingTo(details string) string {
 type postalSignature struct{ keys []*rsa.PublicKey }
 
 func (s postalSignature) Keyed() bool       { return len(s.keys) > 0 }
-func (s postalSignature) keyNeeded() string { return "public_key" }
+func (s postalSignature) KeyNeeded() string { return "public_key" }
 
 // Verify implements Verifier.
 func (s postalSignature) Verify(_ context.Context, rec event.Record) error {

@@ -21,7 +21,7 @@ type postfixConfig struct {
 }
 
 func init() {
-	register("postfix", postfixConfig{
+	Register("postfix", postfixConfig{
 		VERP: defaultVERP,
 		MyNetworks: []string{"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10",
 			"169.254.0.0/16", "fc00::/7", "fe80::/10"},

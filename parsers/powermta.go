@@ -16,7 +16,7 @@ type powermtaConfig struct {
 	VERP string `yaml:"verp"` // shape of envelope senders that name the subscriber
 }
 
-func init() { register("powermta", powermtaConfig{VERP: defaultVERP}, buildPowermta) }
+func init() { Register("powermta", powermtaConfig{VERP: defaultVERP}, buildPowermta) }
 
 // powermta reads PowerMTA's accounting files (<acct-file>), comma-separated values with a header line that names the
 // columns:

@@ -24,7 +24,7 @@ type provider[I any] struct {
 
 // registerProvider makes a provider known that signs nothing: its route asks for a password or a token.
 func registerProvider[I any](kind string, read func(*I, func(notice) error) error) {
-	registerMessage(kind, struct{}{}, func(config.Env, config.Section, *struct{}) (Parser, error) {
+	RegisterMessage(kind, struct{}{}, func(config.Env, config.Section, *struct{}) (Parser, error) {
 		return &provider[I]{kind: kind, read: read}, nil
 	})
 }
@@ -37,7 +37,7 @@ type signedProvider[I any] struct {
 
 type signature interface {
 	Verifier
-	keyNeeded() string
+	KeyNeeded() string
 }
 
 type signedConfig struct {
@@ -45,7 +45,7 @@ type signedConfig struct {
 }
 
 func registerSigned[I any](kind string, newSignature func(config.Secret) signature, read func(*I, func(notice) error) error) {
-	registerMessage(kind, signedConfig{}, func(_ config.Env, _ config.Section, c *signedConfig) (Parser, error) {
+	RegisterMessage(kind, signedConfig{}, func(_ config.Env, _ config.Section, c *signedConfig) (Parser, error) {
 		return &signedProvider[I]{provider[I]{kind: kind, read: read}, newSignature(c.Secret)}, nil
 	})
 }
@@ -54,7 +54,7 @@ func registerSigned[I any](kind string, newSignature func(config.Secret) signatu
 type sharedSecret struct{ secret config.Secret }
 
 func (s sharedSecret) Keyed() bool       { return s.secret.Set() }
-func (s sharedSecret) keyNeeded() string { return "secret_file" }
+func (s sharedSecret) KeyNeeded() string { return "secret_file" }
 
 // bodySignature is a header that holds HMAC-SHA256 over the body, in hexadecimal digits.
 type bodySignature struct {

@@ -20,7 +20,7 @@ type sendgridConfig struct {
 	PublicKey []string `yaml:"public_key"`
 }
 
-func init() { registerMessage("sendgrid", sendgridConfig{}, buildSendgrid) }
+func init() { RegisterMessage("sendgrid", sendgridConfig{}, buildSendgrid) }
 
 // sendgrid reads Twilio SendGrid's Event Webhook: an array of events, signed with ECDSA over timestamp and body.
 // https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
@@ -56,7 +56,7 @@ func ecdsaKey(text string) (*ecdsa.PublicKey, error) {
 
 // Keyed implements Verifier.
 func (s *sendgrid) Keyed() bool       { return len(s.keys) > 0 }
-func (s *sendgrid) keyNeeded() string { return "public_key" }
+func (s *sendgrid) KeyNeeded() string { return "public_key" }
 
 // Verify implements Verifier.
 func (s *sendgrid) Verify(_ context.Context, rec event.Record) error {

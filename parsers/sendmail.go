@@ -10,7 +10,7 @@ import (
 )
 
 func init() {
-	register("sendmail", defaultQueueLog, func(env config.Env, section config.Section, c *queueLogConfig) (Parser, error) {
+	Register("sendmail", defaultQueueLog, func(env config.Env, section config.Section, c *queueLogConfig) (Parser, error) {
 		base, err := newQueueLog(env, section, c)
 		if err != nil {
 			return nil, err

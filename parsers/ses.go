@@ -16,7 +16,7 @@ type sesConfig struct {
 	Topics []string `yaml:"topics"`
 }
 
-func init() { registerMessage("ses", sesConfig{}, buildSES) }
+func init() { RegisterMessage("ses", sesConfig{}, buildSES) }
 
 // ses reads Amazon SES's notifications and events, which Amazon SNS brings: a JSON envelope, signed, whose Message is
 // JSON again, in a string.
@@ -43,7 +43,7 @@ func (*ses) ContentTypes() []string { return []string{"text/plain", "application
 
 // Keyed implements Verifier.
 func (s *ses) Keyed() bool       { return len(s.topics) > 0 }
-func (s *ses) keyNeeded() string { return "topics" }
+func (s *ses) KeyNeeded() string { return "topics" }
 
 // Verify implements Verifier. It confirms the subscription of a configured topic.
 func (s *ses) Verify(ctx context.Context, rec event.Record) error {

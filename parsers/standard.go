@@ -17,7 +17,7 @@ type standardConfig struct {
 }
 
 func init() {
-	registerMessage("standard", standardConfig{}, func(_ config.Env, _ config.Section, c *standardConfig) (Parser, error) {
+	RegisterMessage("standard", standardConfig{}, func(_ config.Env, _ config.Section, c *standardConfig) (Parser, error) {
 		return &standard{standardSignature: standardSignature{c.Secret}}, nil
 	})
 }
@@ -81,7 +81,7 @@ func keepOwn(e *event.Event) error {
 type standardSignature struct{ secret config.Secret }
 
 func (s standardSignature) Keyed() bool       { return s.secret.Set() }
-func (s standardSignature) keyNeeded() string { return "secret_file" }
+func (s standardSignature) KeyNeeded() string { return "secret_file" }
 
 // Verify implements Verifier.
 func (s standardSignature) Verify(_ context.Context, rec event.Record) error {

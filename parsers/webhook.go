@@ -21,17 +21,6 @@ import (
 // verified over the raw bytes before anything of it is read. A body that is not what its format promises is refused,
 // item by item: one broken item in a batch does not take the others with it.
 
-// Counter words for requests.
-const (
-	WhyBadSignature = "bad_signature"
-	WhyNoSignature  = "no_signature"
-	WhyStale        = "stale"         // signed more than five minutes ago or ahead, or for a date unknown
-	WhyWrongAccount = "wrong_account" // rightly signed, for an account or topic that is not configured
-	WhyNobody       = "no_recipient"
-	WhyTooDeep      = "too_deep"
-	WhyTooMany      = "too_many" // items in one request
-)
-
 // Bodies whose provider posts JSON, or a form, embed one of these to be a Web.
 type (
 	jsonBody struct{}
@@ -42,14 +31,6 @@ func (jsonBody) ContentTypes() []string {
 	return []string{"application/json", "application/cloudevents+json", "application/cloudevents-batch+json"}
 }
 func (formBody) ContentTypes() []string { return []string{"application/x-www-form-urlencoded"} }
-
-// KeyNeeded names the setting that a Verifier without a key lacks.
-func KeyNeeded(p Parser) string {
-	if k, ok := p.(interface{ keyNeeded() string }); ok {
-		return k.keyNeeded()
-	}
-	return "its key"
-}
 
 const signedWithin = 5 * time.Minute
 
