@@ -71,7 +71,7 @@ func buildPostfix(_ config.Env, section config.Section, c *postfixConfig) (Parse
 		return nil, section.Errorf("memory", "less than 1MiB holds too few messages")
 	}
 	if c.MaxAge.Std() < 24*time.Hour {
-		return nil, section.Errorf("max_age", "Postfix itself keeps mail for days: at least 24h")
+		return nil, section.Errorf("max_age", "mail waits in a queue for days before it is given up: at least 24h")
 	}
 	p := &postfix{
 		memory: newPostfixMemory(int(c.Memory), c.MaxAge.Std()), transports: map[string]bool{}, verp: v, clients: map[string]bool{},
