@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -190,10 +192,11 @@ func (x *explainer) record(rec event.Record) error {
 	return x.show(e)
 }
 
-// kindOf names what a batch of one record shows it to be.
+// kindOf names what a batch of one record shows it to be. Of several reasons to refuse
+// it names the same one every time.
 func kindOf(b *queue.Batch, events []event.Event) (kind, why string) {
 	kind = ignoredOther
-	for counter := range b.Counts {
+	for _, counter := range slices.Sorted(maps.Keys(b.Counts)) {
 		if word, ok := strings.CutPrefix(counter, "ignored/"); ok && word != ignoredOther {
 			kind = word
 		}

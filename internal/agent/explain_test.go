@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"bouncefeed/internal/queue"
 )
 
 func explain(t *testing.T, as, text, headers string) []Explanation {
@@ -94,5 +96,14 @@ func TestExplainMailbox(t *testing.T) {
 	want := []string{"box:1 bounce", fmt.Sprintf("box:%d ordinary", lines+1), fmt.Sprintf("box:%d bounce", lines+7), "Maildir/new/1.a.mx1:0 bounce", "one.eml:0 bounce"}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q, want %q: %v", got, want, err)
+	}
+}
+
+func TestExplainSaysTheSameEveryTime(t *testing.T) {
+	for range 20 {
+		b := queue.Batch{Counts: map[string]uint64{"refused/no_recipient": 1, "refused/malformed": 1, "ignored/other": 1, "ignored/delayed": 1}}
+		if kind, why := kindOf(&b, nil); kind != "refused" || why != "no_recipient" {
+			t.Fatalf("%s, %s", kind, why)
+		}
 	}
 }
