@@ -8,6 +8,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 type copernicaConfig struct {
@@ -203,7 +204,7 @@ func (h *copernicaHook) tell(e event.Event, emit func(event.Event)) error {
 		e.Time = h.time
 	}
 	if h.id != "" { // the message's, the same in every hook about it
-		e.ProviderID = "copernica:" + cutText(h.id, mailMaxName) + ":" + strings.ToLower(e.Recipient)
+		e.ProviderID = "copernica:" + text.Cut(h.id, mailMaxName) + ":" + strings.ToLower(e.Recipient)
 	}
 	ours(&e, func(name string) string { return h.form.entry("parameters", name) })
 	tidy(&e)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // cavage is a Signature header after draft-cavage-http-signatures:
@@ -100,7 +101,7 @@ func hostOnly(host string) string {
 
 func isHostname(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; !isDigit(c) && !('a' <= c && c <= 'z') && c != '-' && c != '_' && c != '.' {
+		if c := s[i]; !text.IsDigit(c) && !('a' <= c && c <= 'z') && c != '-' && c != '_' && c != '.' {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/text"
 	"errors"
 	"strings"
 )
@@ -54,43 +55,9 @@ func (v verp) subscriber(sender string) string {
 	}
 	for i := 0; i+uuidLength <= len(sender); i++ {
 		uuid := sender[i : i+uuidLength]
-		if isUUID(uuid) && matchStars(v.before, sender[:i]) && matchStars(v.after, sender[i+uuidLength:]) {
+		if isUUID(uuid) && text.Match(v.before, sender[:i]) && text.Match(v.after, sender[i+uuidLength:]) {
 			return strings.ToLower(uuid)
 		}
 	}
 	return ""
-}
-
-// matchStars compares without regard to ASCII case; "*" matches any text.
-func matchStars(pattern, s string) bool {
-	head, rest, star := strings.Cut(pattern, "*")
-	if len(s) < len(head) || !strings.EqualFold(s[:len(head)], head) {
-		return false
-	}
-	s = s[len(head):]
-	if !star {
-		return s == ""
-	}
-	for {
-		part, next, more := strings.Cut(rest, "*")
-		if !more {
-			return len(s) >= len(part) && strings.EqualFold(s[len(s)-len(part):], part)
-		}
-		at := strings.Index(lowerASCII(s), lowerASCII(part))
-		if at < 0 {
-			return false
-		}
-		s, rest = s[at+len(part):], next
-	}
-}
-
-// lowerASCII leaves the length as it is. strings.ToLower does not: a byte that is no UTF-8 becomes three.
-func lowerASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c - 'A' + 'a'
-		}
-	}
-	return string(b)
 }

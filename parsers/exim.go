@@ -6,6 +6,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 func init() { Register("exim", defaultQueueLog, buildExim) }
@@ -50,21 +51,21 @@ func (x *exim) Parse(rec event.Record, emit func(event.Event)) error {
 
 // read reads one whole line of the main log; l.stamp is what syslog wrote before it, if anything.
 func (x *exim) read(l *syslogLine, read time.Time, emit func(event.Event)) error {
-	text := l.message
-	if isEximStamp(text) {
+	words := l.message
+	if isEximStamp(words) {
 		var stamp []byte
-		if stamp, text = x.cutStamp(text); l.when.IsZero() && (len(l.stamp) == 0 || !isDigit(l.stamp[0])) {
+		if stamp, words = x.cutStamp(words); l.when.IsZero() && (len(l.stamp) == 0 || !text.IsDigit(l.stamp[0])) {
 			l.stamp = stamp // with its year, unlike one of RFC 3164
 		}
 	}
-	if len(text) > 0 && text[0] == '[' { // log_selector = +pid
-		if end := bytes.IndexByte(text[:min(len(text), 12)], ']'); end > 0 && len(text) > end+2 && text[end+1] == ' ' {
-			text = text[end+2:]
+	if len(words) > 0 && words[0] == '[' { // log_selector = +pid
+		if end := bytes.IndexByte(words[:min(len(words), 12)], ']'); end > 0 && len(words) > end+2 && words[end+1] == ' ' {
+			words = words[end+2:]
 		}
 	}
 	q := &x.line
 	q.syslogLine = *l
-	n := eximIDLength(text)
+	n := eximIDLength(words)
 	if n == 0 && x.first != 0 {
 		return nil
 	}
@@ -72,7 +73,7 @@ func (x *exim) read(l *syslogLine, read time.Time, emit func(event.Event)) error
 	if !ok || n == 0 {
 		return nil
 	}
-	return x.readMessage(q, text[:n], text[n+1:], emit)
+	return x.readMessage(q, words[:n], words[n+1:], emit)
 }
 
 // readMessage reads what stands behind a message id.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // An eximDelivery is what Exim says of one recipient. Its slices are the record's memory.
@@ -261,7 +262,7 @@ func (d *eximDelivery) scanFields(b []byte) {
 		switch {
 		case bytes.HasPrefix(word, []byte("H=")):
 			d.host = word[2:]
-		case len(word) > 2 && word[0] == '(' && isDigit(word[1]) && string(word) != "(0)":
+		case len(word) > 2 && word[0] == '(' && text.IsDigit(word[1]) && string(word) != "(0)":
 			d.errno = true
 		}
 		b = rest

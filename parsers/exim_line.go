@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // isEximStamp says whether a line begins as those of the main log do: "2026-11-22 06:55:57".
 func isEximStamp(b []byte) bool {
-	return len(b) > 20 && b[4] == '-' && b[7] == '-' && b[10] == ' ' && b[13] == ':' && b[16] == ':' && isDigit(b[0])
+	return len(b) > 20 && b[4] == '-' && b[7] == '-' && b[10] == ' ' && b[13] == ':' && b[16] == ':' && text.IsDigit(b[0])
 }
 
 // cutStamp reads the time, with milliseconds and zone where log_selector and log_timezone ask for them:

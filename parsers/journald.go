@@ -11,6 +11,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // journaldConfig is the section of a journal.
@@ -238,7 +239,7 @@ func newPatterns(list ...string) patterns { return patterns{list, map[string]boo
 func (p patterns) match(b []byte) bool {
 	fits, ok := p.known[string(b)]
 	if !ok {
-		fits = slices.ContainsFunc(p.list, func(pattern string) bool { return matchStars(pattern, string(b)) })
+		fits = slices.ContainsFunc(p.list, func(pattern string) bool { return text.Match(pattern, string(b)) })
 		if len(p.known) >= journalMaxStrings {
 			clear(p.known)
 		}

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/text"
 	"bytes"
 	"os"
 	"os/user"
@@ -237,7 +238,7 @@ func (s *jsonScanner) word() []byte {
 	from := s.at
 	for s.at < len(s.b) {
 		switch c := s.b[s.at]; {
-		case isDigit(c), c|0x20 >= 'a' && c|0x20 <= 'z', c == '-', c == '+', c == '.':
+		case text.IsDigit(c), c|0x20 >= 'a' && c|0x20 <= 'z', c == '-', c == '+', c == '.':
 			s.at++
 			continue
 		}

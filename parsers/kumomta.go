@@ -11,6 +11,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // kumomtaConfig is the section of KumoMTA's log.
@@ -140,7 +141,7 @@ const kumoMaxRecipients = 100 // of one record
 // tell emits what the record says of each recipient. Time, Host and what an envelope sender tells are the caller's to
 // complete. The error is a refusal.
 func (r *kumoRecord) tell(emit func(event.Event)) error {
-	e := event.Event{Time: r.Timestamp.Time, Sender: r.Sender, QueueID: cutText(r.ID, len(queueKey{}.id)*2)}
+	e := event.Event{Time: r.Timestamp.Time, Sender: r.Sender, QueueID: text.Cut(r.ID, len(queueKey{}.id)*2)}
 	recipients := []string(r.Recipient)
 	switch r.Type {
 	case "Delivery":
@@ -185,7 +186,7 @@ func (r *kumoRecord) explain(e *event.Event) {
 		e.Code = r.Response.Code
 	}
 	if r.Peer != nil {
-		e.RemoteMTA = cutText(strings.TrimSuffix(r.Peer.Name, "."), 255)
+		e.RemoteMTA = text.Cut(strings.TrimSuffix(r.Peer.Name, "."), 255)
 	}
 	if name, ok := r.Classification.(string); ok {
 		e.Hint = kumoClassifications[name]

@@ -5,10 +5,10 @@ import (
 	"net/mail"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 func init() {
@@ -47,29 +47,12 @@ func (mailParser) Parse(rec event.Record, emit func(event.Event)) error {
 // tidy makes every text what JSON and a database can carry: valid UTF-8, no control characters, of bounded length.
 func tidy(e *event.Event) {
 	for _, field := range []*string{&e.Recipient, &e.OriginalRecipient, &e.Sender} {
-		*field = tidyText(*field, mailMaxAddress)
+		*field = text.Tidy(*field, mailMaxAddress)
 	}
 	for _, field := range []*string{&e.MessageID, &e.QueueID, &e.RemoteMTA, &e.Host, &e.Status} {
-		*field = tidyText(*field, mailMaxName)
+		*field = text.Tidy(*field, mailMaxName)
 	}
-	e.Diagnostic = tidyText(e.Diagnostic, mailMaxDiagnostic)
-}
-
-func tidyText(s string, limit int) string {
-	s = cutText(s, limit)
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] >= 0x7F {
-			return strings.Map(printable, strings.ToValidUTF8(s, "?"))
-		}
-	}
-	return s
-}
-
-func printable(r rune) rune {
-	if r < ' ' || r == 0x7F || r == utf8.RuneError {
-		return '?'
-	}
-	return r
+	e.Diagnostic = text.Tidy(e.Diagnostic, mailMaxDiagnostic)
 }
 
 // mailMessage is a message taken apart. Its own structure is kept apart from what it returns: a delivery-status part
@@ -304,14 +287,3 @@ const (
 	mailMaxDiagnostic = 2 << 10
 	mailMaxName       = 512 // bytes of an id or a host name
 )
-
-// cutText cuts s at a rune's border.
-func cutText(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && s[limit]&0xC0 == 0x80 {
-		limit--
-	}
-	return s[:limit]
-}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // arfEvents reads an abuse report (RFC 5965): one complaint for each Original-Rcpt-To, or for the returned message's
@@ -78,7 +79,7 @@ func addAddress(list []string, addr string) []string {
 // isComplaint knows complaints that are no ARF: those of Microsoft's Junk Mail Reporting Program, a mixed message with the
 // reported one enclosed, whose header names the recipient; and those of SpamCop, a text that quotes it.
 func (m *mailMessage) isComplaint() bool {
-	return len(m.enclosed) > 0 && indexFold(m.header.get("Subject"), "complaint about message from") >= 0 || m.header.has("X-SpamCop-sourceip")
+	return len(m.enclosed) > 0 && text.IndexFold(m.header.get("Subject"), "complaint about message from") >= 0 || m.header.has("X-SpamCop-sourceip")
 }
 
 // isOptOut knows that request by its header, and by its words where the header was lost.
@@ -86,7 +87,7 @@ func (m *mailMessage) isOptOut() bool {
 	if m.header.has("X-Apple-Unsubscribe") {
 		return true
 	}
-	if !hasPrefixFold(m.header.get("Subject"), "unsubscribe") {
+	if !text.HasPrefixFold(m.header.get("Subject"), "unsubscribe") {
 		return false
 	}
 	m.readText()

@@ -1,6 +1,9 @@
 package parsers
 
-import "strings"
+import (
+	"bouncefeed/internal/text"
+	"strings"
+)
 
 // diagnosisFor finds in the text what was said of a recipient, and is never empty if there is a text.
 func (m *mailMessage) diagnosisFor(addr string) string {
@@ -12,11 +15,11 @@ func (m *mailMessage) diagnosisFor(addr string) string {
 
 // wholeText is the text, with the subject before it if only that one tells of a failure.
 func (m *mailMessage) wholeText() string {
-	text := cutText(collapse(m.body), 600)
-	if subject := m.header.text("Subject"); !tells(text) && tells(subject) {
-		return cutText(collapse(subject+" "+text), 600)
+	words := text.Cut(text.Collapse(m.body), 600)
+	if subject := m.header.text("Subject"); !tells(words) && tells(subject) {
+		return text.Cut(text.Collapse(subject+" "+words), 600)
 	}
-	return text
+	return words
 }
 
 // saidOf finds in the text what was said of a recipient: a reply in the lines that follow its address, else the reply
@@ -59,8 +62,8 @@ func tells(d string) bool {
 	if d == "" {
 		return false
 	}
-	text := folded(d)
-	return firstStatus(d) != "" || failureTexts.in(text) || undeliveredTexts.in(text) || mailboxTexts.in(text)
+	words := text.Fold(d)
+	return firstStatus(d) != "" || failureTexts.in(words) || undeliveredTexts.in(words) || mailboxTexts.in(words)
 }
 
 // paragraphAt finds where the paragraph that line at stands in begins and ends.
@@ -134,7 +137,7 @@ func introduction(lines []string) string {
 
 // withoutMailto takes off the link that follows an address where HTML was made into text: "<mailto:jo@example.org>".
 func withoutMailto(after string) string {
-	if hasPrefixFold(after, "<mailto:") {
+	if text.HasPrefixFold(after, "<mailto:") {
 		_, after, _ = strings.Cut(after, ">")
 	}
 	return after
@@ -145,18 +148,18 @@ func withoutMailto(after string) string {
 func following(lines []string, addr string, indent int) []string {
 	said, promised := false, false
 	for i, line := range lines[:min(len(lines), 20)] {
-		text := strings.TrimSpace(line)
+		words := strings.TrimSpace(line)
 		switch {
-		case text == "" && (said && !promised || i > 3):
+		case words == "" && (said && !promised || i > 3):
 			return lines[:i]
-		case text == "":
-		case !said && i > 0 && !promised && adviceWords.in(folded(text)),
-			!said && strings.Contains(text, "@") && senderWords.in(folded(cutText(text, 12))):
+		case words == "":
+		case !said && i > 0 && !promised && adviceWords.in(text.Fold(words)),
+			!said && strings.Contains(words, "@") && senderWords.in(text.Fold(text.Cut(words, 12))):
 			return lines[:i]
-		case isRule(text), i > 0 && isTranscript(text), !promised && len(indentOf(line)) <= indent && beginsWithOther(text, addr):
+		case isRule(words), i > 0 && isTranscript(words), !promised && len(indentOf(line)) <= indent && beginsWithOther(words, addr):
 			return lines[:i]
 		default:
-			said, promised = true, strings.HasSuffix(text, ":")
+			said, promised = true, strings.HasSuffix(words, ":")
 		}
 	}
 	return lines[:min(len(lines), 20)]
@@ -167,8 +170,8 @@ func isRule(text string) bool {
 }
 
 // isTranscript knows the lines of an SMTP session as sendmail shows it.
-func isTranscript(text string) bool {
-	return strings.HasPrefix(text, ">>>") || strings.HasPrefix(text, "<<<") || hasPrefixFold(text, "while talking to") || strings.HasPrefix(text, "... while talking")
+func isTranscript(words string) bool {
+	return strings.HasPrefix(words, ">>>") || strings.HasPrefix(words, "<<<") || text.HasPrefixFold(words, "while talking to") || strings.HasPrefix(words, "... while talking")
 }
 
 // standsFirst says whether before, what precedes an address in its line, is only decoration.
@@ -258,7 +261,7 @@ func labelledReason(lines []string) string {
 
 // endsLabel says whether a colon, or what stands for one in Japanese, follows soon.
 func endsLabel(rest string) bool {
-	return strings.ContainsAny(cutText(rest, 24), ":：は")
+	return strings.ContainsAny(text.Cut(rest, 24), ":：は")
 }
 
 // remoteIn finds the host in "host mx.example.org[192.0.2.1] said:", "host mx.example.org [192.0.2.1]:" and

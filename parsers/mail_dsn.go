@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // dsnReport is a delivery status notification (RFC 3464, and RFC 6533 for its internationalised form).
@@ -267,7 +268,7 @@ func (m *mailMessage) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
 // inOriginalTo completes a local part without a domain to the address in the returned message's To that has it.
 func (m *mailMessage) inOriginalTo(local string) string {
 	for _, to := range m.original.addresses("To") {
-		if len(to) > len(local) && to[len(local)] == '@' && hasPrefixFold(to, local) {
+		if len(to) > len(local) && to[len(local)] == '@' && text.HasPrefixFold(to, local) {
 			return to
 		}
 	}
@@ -299,7 +300,7 @@ func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 }
 
 func saysExpired(diagnostic string) bool {
-	return expiredTexts.in(folded(diagnostic))
+	return expiredTexts.in(text.Fold(diagnostic))
 }
 
 // isVague is true of "", "550", "5.0.0 failed" and of an address alone.

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/text"
 	"bytes"
 	"mime"
 	"strings"
@@ -157,7 +158,7 @@ func decodeWords(s string) string {
 	if !strings.Contains(s, "=?") {
 		return s
 	}
-	s = cutText(s, mailMaxWord)
+	s = text.Cut(s, mailMaxWord)
 	if decoded, err := wordDecoder.DecodeHeader(s); err == nil {
 		return decoded
 	}

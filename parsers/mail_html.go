@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/text"
 	"html"
 	"strings"
 )
@@ -76,7 +77,7 @@ func writeCollapsed(b *strings.Builder, text string) {
 
 // mailtoAddress is the address that a link writes to, "" if it does not.
 func mailtoAddress(tag string) string {
-	at := indexFold(tag, "mailto:")
+	at := text.IndexFold(tag, "mailto:")
 	if at < 0 {
 		return ""
 	}

@@ -1,6 +1,9 @@
 package parsers
 
-import "strings"
+import (
+	"bouncefeed/internal/text"
+	"strings"
+)
 
 // mailProof is what a message says about which of our messages it is: the UUIDs of listmonk's own headers, of a
 // Message-ID `<campaign.subscriber@…>`, of an unsubscribe link, or of a VERP address. A UUID cannot be guessed, so it
@@ -86,23 +89,23 @@ func plausibleDomain(s string) bool {
 
 // addRaw finds listmonk's two fields wherever else they stand: in text that quotes the returned header, or deeper than
 // the structure is followed.
-func (p *mailProof) addRaw(text string) {
+func (p *mailProof) addRaw(words string) {
 	if p.subscriber != "" || p.conflict {
 		return
 	}
 	const field = "x-listmonk-"
 	var subscriber, campaign string
-	for at := indexFold(text, field); at >= 0; {
-		rest := text[at+len(field):]
+	for at := text.IndexFold(words, field); at >= 0; {
+		rest := words[at+len(field):]
 		line, _, _ := strings.Cut(rest[:min(len(rest), 160)], "\n")
 		if u := firstUUID(line); u != "" {
-			if hasPrefixFold(line, "subscriber") && subscriber == "" {
+			if text.HasPrefixFold(line, "subscriber") && subscriber == "" {
 				subscriber = u
-			} else if hasPrefixFold(line, "campaign") && campaign == "" {
+			} else if text.HasPrefixFold(line, "campaign") && campaign == "" {
 				campaign = u
 			}
 		}
-		next := indexFold(rest, field)
+		next := text.IndexFold(rest, field)
 		if next < 0 {
 			break
 		}
@@ -133,21 +136,21 @@ func peelAddress(addr string) string {
 
 func peelOnce(local string) (inner, domain string) {
 	switch {
-	case hasPrefixFold(local, "prvs="):
+	case text.HasPrefixFold(local, "prvs="):
 		tag, rest, found := strings.Cut(local[5:], "=")
 		if before, _, slashed := strings.Cut(tag, "/"); slashed && !found {
 			return before, ""
 		}
 		return rest, ""
-	case hasPrefixFold(local, "btv1=="):
+	case text.HasPrefixFold(local, "btv1=="):
 		_, rest, _ := strings.Cut(local[6:], "==")
 		return rest, ""
-	case hasPrefixFold(local, "SRS0") && len(local) > 5:
+	case text.HasPrefixFold(local, "SRS0") && len(local) > 5:
 		parts := strings.SplitN(local[5:], "=", 4) // hash, day, domain, local part
 		if len(parts) == 4 {
 			return parts[3], parts[2]
 		}
-	case hasPrefixFold(local, "SRS1") && len(local) > 5:
+	case text.HasPrefixFold(local, "SRS1") && len(local) > 5:
 		_, rest, _ := strings.Cut(local[5:], "==")
 		parts := strings.SplitN(strings.TrimLeft(rest, "=+-"), "=", 4)
 		if len(parts) == 4 {
@@ -232,18 +235,4 @@ func isEximID(s string) bool {
 		}
 	}
 	return true
-}
-
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
-}
-
-// indexFold is strings.Index without regard to case, for a word of ASCII in lower case.
-func indexFold(s, word string) int {
-	for i := 0; i+len(word) <= len(s); i++ {
-		if s[i]|0x20 == word[0] && hasPrefixFold(s[i:], word) {
-			return i
-		}
-	}
-	return -1
 }

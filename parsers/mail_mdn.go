@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // dispositionEvents reads a disposition notification (RFC 8098): a receipt, or what Sieve's reject makes of it (RFC 5429
@@ -14,7 +15,7 @@ import (
 func (m *mailMessage) dispositionEvents() []event.Event {
 	fields, _ := cutHeader(m.disposition.decoded(mailMaxText))
 	recipient := typedAddress(fields.get("Final-Recipient"))
-	if indexFold(m.header.get("Auto-Submitted"), "reject") < 0 || !isAddress(recipient) {
+	if text.IndexFold(m.header.get("Auto-Submitted"), "reject") < 0 || !isAddress(recipient) {
 		return m.only(event.MDN)
 	}
 	m.readText()

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // mailSender is who wrote a message, as far as it can be told.
@@ -33,10 +34,10 @@ func (m *mailMessage) readSender() mailSender {
 	if from == "" {
 		from = m.header.text("Sender")
 	}
-	name := undecorated.Replace(folded(from))
+	name := undecorated.Replace(text.Fold(from))
 	s := mailSender{daemon: daemonNames.in(name) || name == "<>", mailer: strings.Contains(name, "mailerdaemon")}
 	if addrs := headerAddresses(from); len(addrs) > 0 {
-		local, _, _ := strings.Cut(undecorated.Replace(folded(addrs[0])), "@")
+		local, _, _ := strings.Cut(undecorated.Replace(text.Fold(addrs[0])), "@")
 		s.robot = beginsWith(local, robotNames)
 	}
 	if path := strings.TrimSpace(m.header.get("Return-Path")); path != "" {
@@ -55,7 +56,7 @@ func (m *mailMessage) isHuman() bool {
 	if s := m.sender(); s.daemon || s.null {
 		return false
 	}
-	subject := folded(m.header.text("Subject"))
+	subject := text.Fold(m.header.text("Subject"))
 	if !replyPrefix(subject) {
 		return false
 	}
@@ -67,7 +68,7 @@ func (m *mailMessage) isHuman() bool {
 }
 
 func forwardPrefix(subject string) bool {
-	return !hasPrefixFold(subject, "re") && !hasPrefixFold(subject, "aw")
+	return !text.HasPrefixFold(subject, "re") && !text.HasPrefixFold(subject, "aw")
 }
 
 func replyPrefix(subject string) bool {
@@ -81,7 +82,7 @@ func replyPrefix(subject string) bool {
 
 // notBounce gives the kind of a message without a delivery status, or "" for a bounce to be read as text.
 func (m *mailMessage) notBounce() event.Type {
-	subject := lowerCollapsed(m.header.text("Subject"))
+	subject := text.FoldCollapse(m.header.text("Subject"))
 	from := m.sender()
 	failing := failureSubjects.in(subject)
 	subject = ownSubject(subject)
@@ -258,7 +259,7 @@ func (m *mailMessage) isAutoreply(subject string, failing bool) bool {
 
 // autoReplied is what RFC 3834 §5 has for replies.
 func (m *mailMessage) autoReplied() bool {
-	return hasPrefixFold(m.header.get("Auto-Submitted"), "auto-replied")
+	return text.HasPrefixFold(m.header.get("Auto-Submitted"), "auto-replied")
 }
 
 func (m *mailMessage) autoSubmitted() bool {
@@ -270,7 +271,7 @@ func (m *mailMessage) autoSubmitted() bool {
 // notify" is none: where a list's sender has no mailbox, it is all there is.
 func (m *mailMessage) isPostmasterCopy() bool {
 	subject := m.header.get("Subject")
-	return hasPrefixFold(subject, "Postmaster Copy:") || hasPrefixFold(subject, "Postmaster Warning:")
+	return text.HasPrefixFold(subject, "Postmaster Copy:") || text.HasPrefixFold(subject, "Postmaster Warning:")
 }
 
 // isChallenge knows a challenge dressed up as a delivery status: no mail system sent it, and it asks for something.

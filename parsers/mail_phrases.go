@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/text"
 	_ "embed"
 	"fmt"
 	"math/bits"
@@ -54,7 +55,7 @@ func phraseSection(names ...string) *phraseSet { return newPhraseSet(foldedLines
 func foldedLines(names ...string) []string {
 	lines := phraseLines(names...)
 	for i, line := range lines {
-		lines[i] = folded(line)
+		lines[i] = text.Fold(line)
 	}
 	return lines
 }
@@ -144,7 +145,7 @@ func pairSection(name string) *phrasePairs {
 	p := &phrasePairs{second: map[string][]*phraseSet{}}
 	var firsts []string
 	for _, line := range phraseLines(name) {
-		before, after, found := strings.Cut(folded(line), " * ")
+		before, after, found := strings.Cut(text.Fold(line), " * ")
 		if !found {
 			panic(fmt.Sprintf("%q in section %s is no pair", line, name))
 		}
@@ -162,7 +163,7 @@ func pairSection(name string) *phrasePairs {
 
 // in says whether one of the pairs stands in the beginning of s.
 func (p *phrasePairs) in(s string) bool {
-	s = cutText(s, pairText)
+	s = text.Cut(s, pairText)
 	met := false
 	p.first.each(s, func(at int, phrase string) bool {
 		rest := s[at+len(phrase):]

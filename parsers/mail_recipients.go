@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/text"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -86,7 +87,7 @@ func (m *mailMessage) subjectRecipient() []string {
 	if len(spans) != 1 || strings.Contains(subject[:spans[0].start], ":") {
 		return nil
 	}
-	if from := m.sender(); !from.daemon && !from.null && !failureSubjects.in(folded(subject[:spans[0].start])) {
+	if from := m.sender(); !from.daemon && !from.null && !failureSubjects.in(text.Fold(subject[:spans[0].start])) {
 		return nil
 	}
 	if m.knownAddresses()[strings.ToLower(spans[0].addr)] < 0 {
@@ -98,7 +99,7 @@ func (m *mailMessage) subjectRecipient() []string {
 // names says whether the text names one of addrs.
 func (m *mailMessage) names(addrs []string) bool {
 	for _, a := range addrs {
-		if strings.Contains(m.lower, folded(a)) {
+		if strings.Contains(m.lower, text.Fold(a)) {
 			return true
 		}
 	}
@@ -210,7 +211,7 @@ func (m *mailMessage) findCandidates() []candidate {
 			if !isAddress(s.addr) || !s.angled && !plausibleDomain(s.addr[strings.LastIndexByte(s.addr, '@')+1:]) {
 				continue
 			}
-			c := candidate{addr: s.addr, class: wording(line, s), shape: line[:s.start] + cutText(line[s.end:], 24)}
+			c := candidate{addr: s.addr, class: wording(line, s), shape: line[:s.start] + text.Cut(line[s.end:], 24)}
 			if i > 0 && len(all) > 0 && strings.Trim(line[spans[i-1].end:s.start], " ,;") == "" { // "to: jo@…, max@…"
 				c.class, c.shape = max(c.class, all[len(all)-1].class), all[len(all)-1].shape
 			}
@@ -233,16 +234,16 @@ func (m *mailMessage) findCandidates() []candidate {
 
 // leadsElsewhere looks at the end of a clause.
 func leadsElsewhere(clause string) bool {
-	clause = folded(cutTail(clause, 120))
+	clause = text.Fold(text.Tail(clause, 120))
 	return elsewhereWords.in(clause) && !failureTexts.in(clause) && !undeliveredTexts.in(clause)
 }
 
 // namesRecipient says whether a line says itself that its address is the recipient, or what was answered.
 func namesRecipient(line string) bool {
-	line = cutText(line, mailMaxWording)
+	line = text.Cut(line, mailMaxWording)
 	code, _ := findReply(line)
 	at := strings.IndexByte(line, '@')
-	return code != 0 || at > 0 && recipientWords.in(folded(line[:at]))
+	return code != 0 || at > 0 && recipientWords.in(text.Fold(line[:at]))
 }
 
 // An aside is what a sentence opens that leads to another address than the one that failed: "Please write to:", or "For
@@ -287,19 +288,11 @@ const bullets = " \t>*-–—•·●○■□▪◦►»→|\"'(<"
 // withoutNumber takes off what numbers a list's line: "1) ", "2. ", "[3] ".
 func withoutNumber(s string) string {
 	rest := strings.TrimLeft(s, " \t[(#")
-	n := digitRun(rest)
+	n := text.Digits(rest)
 	if n == 0 || n > 3 || n == len(rest) || strings.IndexByte(").]:", rest[n]) < 0 {
 		return s
 	}
 	return rest[n+1:]
-}
-
-// cutTail is the end of s, at a rune's border.
-func cutTail(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[len(s)-limit:], "")
 }
 
 // saysDelivered says whether what stands behind an address begins with a word of success and has none of failure.
@@ -315,7 +308,7 @@ func saysDelivered(after string) bool {
 	return false
 }
 
-func isWordByte(c byte) bool { return 'a' <= c && c <= 'z' || isDigit(c) || c >= utf8.RuneSelf }
+func isWordByte(c byte) bool { return 'a' <= c && c <= 'z' || text.IsDigit(c) || c >= utf8.RuneSelf }
 
 func beginsWith(s string, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(s, w) })
@@ -325,17 +318,17 @@ const mailMaxWording = 512 // bytes before and behind an address that say what i
 
 // wording judges an address by what stands around it in its line.
 func wording(line string, s addressSpan) int {
-	before := folded(strings.TrimLeft(withoutNumber(cutTail(line[:s.start], mailMaxWording)), bullets))
-	after := folded(strings.TrimSpace(cutText(line[s.end:], mailMaxWording)))
+	before := text.Fold(strings.TrimLeft(withoutNumber(text.Tail(line[:s.start], mailMaxWording)), bullets))
+	after := text.Fold(strings.TrimSpace(text.Cut(line[s.end:], mailMaxWording)))
 	after = strings.TrimLeft(after, "\"')")
 	if senderWords.in(before) && !recipientWords.in(before) {
 		return notRecipient
 	}
-	if before != "" && elsewhereWords.in(cutTail(before, 40)) && !failureTexts.in(before) || saysDelivered(after) {
+	if before != "" && elsewhereWords.in(text.Tail(before, 40)) && !failureTexts.in(before) || saysDelivered(after) {
 		return notRecipient
 	}
 	switch {
-	case senderVerdicts.in(cutText(after, 40)): // "<news@example.com>: Sender address rejected"
+	case senderVerdicts.in(text.Cut(after, 40)): // "<news@example.com>: Sender address rejected"
 		return notRecipient
 	case before == "" && (after == "" || after == "." || after == "," || after == ";" || after[0] == ':'):
 		return onItsOwn

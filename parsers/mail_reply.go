@@ -1,6 +1,9 @@
 package parsers
 
-import "strings"
+import (
+	"bouncefeed/internal/text"
+	"strings"
+)
 
 // firstStatus is the first enhanced status code (RFC 3463) in s: class 2, 4 or 5, subject and detail of up to three
 // digits. It does not take a piece of an IP address or of a version for one.
@@ -16,33 +19,24 @@ func firstStatus(s string) string {
 }
 
 func statusLength(s string) int {
-	subject := digitRun(s[2:])
+	subject := text.Digits(s[2:])
 	dot := 2 + subject
 	if subject == 0 || subject > 3 || dot >= len(s) || s[dot] != '.' {
 		return 0
 	}
-	detail := digitRun(s[dot+1:])
+	detail := text.Digits(s[dot+1:])
 	end := dot + 1 + detail
-	if detail == 0 || detail > 3 || end+1 < len(s) && s[end] == '.' && isDigit(s[end+1]) {
+	if detail == 0 || detail > 3 || end+1 < len(s) && s[end] == '.' && text.IsDigit(s[end+1]) {
 		return 0
 	}
 	return end
 }
 
-func digitRun(s string) int {
-	n := 0
-	for n < len(s) && isDigit(s[n]) {
-		n++
-	}
-	return n
-}
-
-func isDigit(c byte) bool      { return '0' <= c && c <= '9' }
-func isNumberByte(c byte) bool { return isDigit(c) || c == '.' }
+func isNumberByte(c byte) bool { return text.IsDigit(c) || c == '.' }
 
 // replyCode is the SMTP reply code that s begins with: 4yz or 5yz and then a blank, a dash, a colon or the end.
 func replyCode(s string) int {
-	if len(s) < 3 || s[0] != '4' && s[0] != '5' || s[1] < '0' || s[1] > '5' || !isDigit(s[2]) {
+	if len(s) < 3 || s[0] != '4' && s[0] != '5' || s[1] < '0' || s[1] > '5' || !text.IsDigit(s[2]) {
 		return 0
 	}
 	if len(s) > 3 && strings.IndexByte(" -:\t#;,<])", s[3]) < 0 {

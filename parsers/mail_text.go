@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // readText takes the text for humans and parts it from the copy of the returned message that many append to it.
@@ -22,9 +23,9 @@ func (m *mailMessage) readText() {
 // mailMaxWords is how much of a text is searched for words, in bytes; a report says what it has to say at the top.
 const mailMaxWords = 64 << 10
 
-func (m *mailMessage) useText(text string) {
-	text = cutText(text, mailMaxWords)
-	lines := strings.Split(text, "\n")
+func (m *mailMessage) useText(words string) {
+	words = text.Cut(words, mailMaxWords)
+	lines := strings.Split(words, "\n")
 	end, header := findCopy(lines)
 	if next := resumes(lines, header); next > 0 {
 		m.useOriginal(strings.Join(lines[header:next], "\n"), indentOf(lines[header]))
@@ -32,11 +33,11 @@ func (m *mailMessage) useText(text string) {
 		end, header = findCopy(lines)
 	}
 	m.body, m.searched = strings.Join(withoutGreeting(lines[:end]), "\n"), false
-	m.lower = lowerCollapsed(m.body) + " "
+	m.lower = text.FoldCollapse(m.body) + " "
 	if header < len(lines) {
 		m.useOriginal(strings.Join(lines[header:], "\n"), indentOf(lines[header]))
 	}
-	m.proof.addRaw(text)
+	m.proof.addRaw(words)
 }
 
 // withoutGreeting takes off a letter's salutation: "Dear sender," says nothing of the sender.
@@ -135,7 +136,7 @@ func isCopyMark(line string) bool {
 		return false
 	}
 	ruled := strings.IndexByte("-=*_#+|", line[0]) >= 0 && strings.IndexByte("-=*_#+", line[1]) >= 0
-	return (ruled || len(line) < 48 && line[len(line)-1] == ':') && copyMarks.in(folded(line))
+	return (ruled || len(line) < 48 && line[len(line)-1] == ':') && copyMarks.in(text.Fold(line))
 }
 
 func blankLines(lines []string) int {

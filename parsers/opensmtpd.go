@@ -6,6 +6,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 func init() {
@@ -59,7 +60,7 @@ func (p *opensmtpd) Parse(rec event.Record, emit func(event.Event)) error {
 
 func hexLength(b []byte) int {
 	n := 0
-	for n < len(b) && (isDigit(b[n]) || b[n] >= 'a' && b[n] <= 'f') {
+	for n < len(b) && (text.IsDigit(b[n]) || b[n] >= 'a' && b[n] <= 'f') {
 		n++
 	}
 	return n
@@ -331,7 +332,7 @@ func goSpan(b []byte) (t time.Duration) {
 	n := time.Duration(0)
 	for _, c := range b[:min(len(b), 24)] {
 		switch {
-		case isDigit(c):
+		case text.IsDigit(c):
 			n = n*10 + time.Duration(c-'0')
 			if n > 1<<20 {
 				return 0

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // A postfixDelivery is what a delivery agent says of one recipient. Its slices are the record's memory.
@@ -145,7 +146,7 @@ func isNumber(b []byte) bool {
 	for _, c := range b {
 		if c == '.' {
 			dots++
-		} else if !isDigit(c) {
+		} else if !text.IsDigit(c) {
 			return false
 		}
 	}
@@ -160,7 +161,7 @@ func statusLength3(b []byte) int {
 	i := 2
 	for range 2 {
 		from := i
-		for i < len(b) && i-from < 3 && isDigit(b[i]) {
+		for i < len(b) && i-from < 3 && text.IsDigit(b[i]) {
 			i++
 		}
 		if i == from {
@@ -173,7 +174,7 @@ func statusLength3(b []byte) int {
 			i++
 		}
 	}
-	if i < len(b) && (isDigit(b[i]) || b[i] == '.' && i+1 < len(b) && isDigit(b[i+1])) {
+	if i < len(b) && (text.IsDigit(b[i]) || b[i] == '.' && i+1 < len(b) && text.IsDigit(b[i+1])) {
 		return 0
 	}
 	return i

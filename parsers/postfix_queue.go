@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // The lines of the programs that take a message in, queue it and are done with it.
@@ -237,7 +238,7 @@ func readQueueActive(b []byte) (recipients int, ok bool) {
 	for _, word := range []string{", size=", ", nrcpt="} {
 		rest, ok := bytes.CutPrefix(b, []byte(word))
 		n := 0
-		for n < len(rest) && isDigit(rest[n]) {
+		for n < len(rest) && text.IsDigit(rest[n]) {
 			n++
 		}
 		if !ok || n == 0 {

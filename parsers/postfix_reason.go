@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/text"
 	"bytes"
 	"strings"
 )
@@ -29,7 +30,7 @@ func (d *postfixDelivery) outcome() postfixOutcome {
 	}
 	o := postfixOutcome{
 		to: string(d.to), origTo: string(d.origTo), remote: string(host), status: string(d.dsn),
-		diagnostic: cutText(strings.ToValidUTF8(string(words), "\uFFFD"), postfixMaxDiagnostic),
+		diagnostic: text.Cut(strings.ToValidUTF8(string(words), "\uFFFD"), postfixMaxDiagnostic),
 	}
 	o.code = replyCode(o.diagnostic)
 	if strings.HasSuffix(o.status, ".0.0") || o.status == "" {
@@ -97,7 +98,7 @@ func beforeBracket(b []byte) []byte {
 
 // replyStatus is the enhanced status code behind the reply code: "550 5.1.1 …", "550-5.1.1 …".
 func replyStatus(words []byte) string {
-	if len(words) > 4 && isDigit(words[0]) && isDigit(words[1]) && isDigit(words[2]) {
+	if len(words) > 4 && text.IsDigit(words[0]) && text.IsDigit(words[1]) && text.IsDigit(words[2]) {
 		words = words[4:]
 	}
 	return string(words[:statusLength3(words)])

@@ -10,6 +10,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // Most mail providers tell the same in other words: a request is a JSON object, or an array of them, each about one
@@ -124,7 +125,7 @@ func (n *notice) complete(provider string, read time.Time) (event.Event, error) 
 		e.Sender = ""
 	}
 	if n.id != "" {
-		e.ProviderID = provider + ":" + cutText(n.id, mailMaxName)
+		e.ProviderID = provider + ":" + text.Cut(n.id, mailMaxName)
 	}
 	e.Time = timeOf(string(n.at), read)
 	if e.Type = n.kind; e.Type == "" {

@@ -8,6 +8,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // A queueLog is what reading Exim's, Sendmail's and OpenSMTPD's logs has in common with reading Postfix's: messages are
@@ -114,7 +115,7 @@ func checkRecipient(a []byte) error {
 
 // setReply takes over a server's words, or the MTA's own: a status counts unless it contradicts the reply code.
 func (o *postfixOutcome) setReply(words []byte) {
-	o.diagnostic = cutText(strings.ToValidUTF8(unescape(words), "\uFFFD"), postfixMaxDiagnostic)
+	o.diagnostic = text.Cut(strings.ToValidUTF8(unescape(words), "\uFFFD"), postfixMaxDiagnostic)
 	o.code = replyCode(o.diagnostic)
 	if s := replyStatus([]byte(o.diagnostic)); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) {
 		o.status = s

@@ -7,6 +7,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 func init() {
@@ -63,7 +64,7 @@ func sendmailIDLength(b []byte) int {
 	for n < len(b) && n <= len(queueKey{}.id) && isEximDigit[b[n]] {
 		n++
 	}
-	if n < 8 || n > len(queueKey{}.id) || len(b) < n+2 || b[n] != ':' || b[n+1] != ' ' || !isDigit(b[n-1]) {
+	if n < 8 || n > len(queueKey{}.id) || len(b) < n+2 || b[n] != ':' || b[n+1] != ' ' || !text.IsDigit(b[n-1]) {
 		return 0
 	}
 	return n

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // A syslogLine is what syslog wrote before a program's own words. Its slices are the record's memory.
@@ -84,7 +85,7 @@ func (l *syslogLine) cutStamp(b []byte) []byte {
 	switch {
 	case len(b) < 17:
 		return nil
-	case isDigit(b[0]): // 2026-11-22T06:47:42, also with a space before the time
+	case text.IsDigit(b[0]): // 2026-11-22T06:47:42, also with a space before the time
 		if b[4] != '-' || b[7] != '-' || b[13] != ':' || b[10] != 'T' && b[10] != ' ' {
 			return nil
 		}
@@ -121,7 +122,7 @@ func (l *syslogLine) cutTag(b []byte) bool {
 			l.message = withoutMessageID(b)
 			return true
 		case isLevel(word):
-		case n == 4 && isDigit(word[0]) && l.year == 0 && l.host == nil:
+		case n == 4 && text.IsDigit(word[0]) && l.year == 0 && l.host == nil:
 			l.year = decimal(word)
 		case l.host == nil:
 			l.host = word
@@ -240,7 +241,7 @@ func (c *syslogClock) time(l *syslogLine, read time.Time) (time.Time, bool) {
 		return l.when.UTC(), isStorable(l.when)
 	}
 	minute := 16
-	if len(l.stamp) > 0 && !isDigit(l.stamp[0]) {
+	if len(l.stamp) > 0 && !text.IsDigit(l.stamp[0]) {
 		minute = 12
 	}
 	if len(l.stamp) < minute+3 || l.stamp[minute] != ':' {
@@ -274,7 +275,7 @@ func fraction(b []byte) (nanos int64, rest []byte) {
 		return 0, b
 	}
 	i, unit := 1, int64(100_000_000)
-	for ; i < len(b) && isDigit(b[i]); i++ {
+	for ; i < len(b) && text.IsDigit(b[i]); i++ {
 		nanos += int64(b[i]-'0') * unit
 		unit /= 10
 	}
@@ -351,7 +352,7 @@ func decimal(b []byte) int {
 	}
 	n := 0
 	for _, c := range b {
-		if !isDigit(c) {
+		if !text.IsDigit(c) {
 			return -1
 		}
 		n = n*10 + int(c-'0')

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/queue"
+	"bouncefeed/internal/text"
 	"bouncefeed/parsers"
 )
 
@@ -303,9 +303,7 @@ func (s *sink) complete(e *event.Event) {
 	if e.Time = e.Time.UTC(); e.Time.Year() < 1 || e.Time.Year() > 9999 { // which JSON can't carry
 		e.Time = s.now().UTC()
 	}
-	if len(e.Diagnostic) > maxDiagnostic {
-		e.Diagnostic = strings.ToValidUTF8(e.Diagnostic[:maxDiagnostic], "")
-	}
+	e.Diagnostic = text.Cut(e.Diagnostic, maxDiagnostic)
 	if e.Type == "" {
 		judge(s.classifier, e)
 	}
@@ -326,7 +324,7 @@ func (s *sink) wanted(sender string) bool {
 		return true
 	}
 	for _, pattern := range s.senders {
-		if matchAddress(pattern, sender) {
+		if text.Match(pattern, sender) {
 			return true
 		}
 	}

@@ -5,31 +5,33 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"bouncefeed/internal/text"
+
 	"golang.org/x/text/unicode/norm"
 )
 
 // fold appends text as the rules compare it: lower case, without accents, quotes and apostrophes; runs of white space,
 // hyphens and underscores as one space; a mail address as "@", so that nobody's name decides anything; without
 // the reply code and status that begin every line of a multi-line reply. Invalid UTF-8 becomes "?".
-func fold(out []byte, text string, code int) []byte {
+func fold(out []byte, words string, code int) []byte {
 	word := len(out)  // where the atom that might be a local part begins
 	quote := len(out) // where the last quoted string began
-	for i := 0; i < len(text); {
-		c := text[i]
+	for i := 0; i < len(words); {
+		c := words[i]
 		switch {
 		case c >= utf8.RuneSelf:
-			n := foreign(text[i:])
-			out = foldForeign(out, text[i:i+n])
+			n := foreign(words[i:])
+			out = foldForeign(out, words[i:i+n])
 			i += n
 			continue
 		case c == '@':
-			if n := domainLength(text[i+1:]); n > 0 && len(out) > word {
-				out, i = append(closeAddress(out[:word], text, &n, i), '@'), i+1+n
+			if n := domainLength(words[i+1:]); n > 0 && len(out) > word {
+				out, i = append(closeAddress(out[:word], words, &n, i), '@'), i+1+n
 				word = len(out)
 				continue
 			}
 			out = append(out, '@')
-		case c == '"' && strings.HasPrefix(text[i+1:], "@"):
+		case c == '"' && strings.HasPrefix(words[i+1:], "@"):
 			word = quote
 			i++
 			continue
@@ -38,7 +40,7 @@ func fold(out []byte, text string, code int) []byte {
 		case c == '\'' || c == '`' || c == 0:
 		case c <= ' ' || c == '_' || c == '-' || c == 0x7f:
 			if c <= ' ' {
-				i += repeatedHead(text[i+1:], code)
+				i += repeatedHead(words[i+1:], code)
 			}
 			if len(out) == 0 || out[len(out)-1] != ' ' {
 				out = append(out, ' ')
@@ -61,12 +63,12 @@ func fold(out []byte, text string, code int) []byte {
 }
 
 // closeAddress takes the bracket before an address off out and counts the one behind it into n.
-func closeAddress(out []byte, text string, n *int, at int) []byte {
+func closeAddress(out []byte, words string, n *int, at int) []byte {
 	end := at + 1 + *n
-	if len(out) == 0 || end >= len(text) {
+	if len(out) == 0 || end >= len(words) {
 		return out
 	}
-	switch pair := string([]byte{out[len(out)-1], text[end]}); pair {
+	switch pair := string([]byte{out[len(out)-1], words[end]}); pair {
 	case "<>", "()", "[]":
 		*n++
 		return out[:len(out)-1]
@@ -76,13 +78,13 @@ func closeAddress(out []byte, text string, n *int, at int) []byte {
 
 // isAtom says whether c may stand in an unquoted local part (RFC 5322 §3.2.3), without the "/" of URLs.
 func isAtom(c byte) bool {
-	return isLetter(c) || isDigit(c) || c >= utf8.RuneSelf || strings.IndexByte("!#$%&*+-=?^_`{|}~.'", c) >= 0
+	return text.IsLetter(c) || text.IsDigit(c) || c >= utf8.RuneSelf || strings.IndexByte("!#$%&*+-=?^_`{|}~.'", c) >= 0
 }
 
 // domainLength is how many bytes at the start of s are a domain.
 func domainLength(s string) int {
 	n := 0
-	for n < len(s) && (isLetter(s[n]) || isDigit(s[n]) || s[n] == '.' || s[n] == '-' || s[n] >= utf8.RuneSelf) {
+	for n < len(s) && (text.IsLetter(s[n]) || text.IsDigit(s[n]) || s[n] == '.' || s[n] == '-' || s[n] >= utf8.RuneSelf) {
 		n++
 	}
 	return len(strings.TrimRight(s[:n], ".-"))
@@ -90,7 +92,7 @@ func domainLength(s string) int {
 
 // repeatedHead is the length of the "550-5.1.1 " that begins a further line of the same reply.
 func repeatedHead(s string, code int) int {
-	if code == 0 || len(s) < 4 || !isDigit(s[0]) || !isDigit(s[1]) || !isDigit(s[2]) || s[3] != '-' && s[3] != ' ' {
+	if code == 0 || len(s) < 4 || !text.IsDigit(s[0]) || !text.IsDigit(s[1]) || !text.IsDigit(s[2]) || s[3] != '-' && s[3] != ' ' {
 		return 0
 	}
 	if int(s[0]-'0')*100+int(s[1]-'0')*10+int(s[2]-'0') != code {
@@ -112,20 +114,16 @@ func foreign(s string) int {
 	return n
 }
 
-// letters are what decomposition leaves as it is.
-var letters = map[rune]string{
-	'ß': "ss", 'ł': "l", 'ø': "o", 'đ': "d", 'æ': "ae", 'œ': "oe", 'ı': "i", '«': "", '»': "",
-	'‘': "", '’': "", '‚': "", '“': "", '”': "", '„': "", '′': "", '–': " ", '—': " ", '‐': " ", '‑': " ", '\u00ad': "", utf8.RuneError: "?",
-}
-
 func foldForeign(out []byte, s string) []byte {
 	var it norm.Iter
 	it.InitString(norm.NFKD, s)
 	for !it.Done() {
 		for _, r := range string(it.Next()) {
 			r = unicode.ToLower(r)
-			if known, ok := letters[r]; ok {
-				out = append(out, known...)
+			if plain, known := text.Plain(r); known {
+				out = foldPlain(out, plain)
+			} else if r == utf8.RuneError {
+				out = append(out, '?')
 			} else if unicode.IsSpace(r) {
 				out = append(out, ' ')
 			} else if !unicode.In(r, unicode.Mn, unicode.Cf, unicode.Cc) {
@@ -134,6 +132,17 @@ func foldForeign(out []byte, s string) []byte {
 		}
 	}
 	return out
+}
+
+// foldPlain appends a letter's spelling; quotes go and a hyphen is a space, as where they are ASCII.
+func foldPlain(out []byte, spelling string) []byte {
+	switch spelling {
+	case "'", `"`:
+		return out
+	case "-":
+		return append(out, ' ')
+	}
+	return append(out, spelling...)
 }
 
 // foldPhrase folds a piece of a rule's phrase the same way.

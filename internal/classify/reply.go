@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"bouncefeed/internal/text"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,15 +161,15 @@ func cutName(s, marker, next string) (start, end int) {
 }
 
 // head reads "550 5.1.1 …", "550-5.1.1 …", "550 #5.1.1 …" or "5.1.1 …" at the start of a reply.
-func head(text string) (code int, st status) {
-	text = strings.TrimLeft(text, " \t\r\n<>\"'`(")
-	if len(text) >= 3 && text[0] >= '2' && text[0] <= '5' && isDigit(text[1]) && isDigit(text[2]) &&
-		(len(text) == 3 || !isDigit(text[3]) && !isLetter(text[3]) && (text[3] != '.' || len(text) == 4 || !isDigit(text[4]))) {
-		code, _ = strconv.Atoi(text[:3])
-		text = text[3:]
+func head(words string) (code int, st status) {
+	words = strings.TrimLeft(words, " \t\r\n<>\"'`(")
+	if len(words) >= 3 && words[0] >= '2' && words[0] <= '5' && text.IsDigit(words[1]) && text.IsDigit(words[2]) &&
+		(len(words) == 3 || !text.IsDigit(words[3]) && !text.IsLetter(words[3]) && (words[3] != '.' || len(words) == 4 || !text.IsDigit(words[4]))) {
+		code, _ = strconv.Atoi(words[:3])
+		words = words[3:]
 	}
-	text = strings.TrimLeft(text, " \t\r\n-:#[(<.,")
-	st, _ = statusAt(text)
+	words = strings.TrimLeft(words, " \t\r\n-:#[(<.,")
+	st, _ = statusAt(words)
 	return code, st
 }
 
@@ -207,7 +208,7 @@ func isVersion(before string) bool {
 func statusAt(s string) (st status, n int) {
 	for i := range st {
 		digits := 0
-		for n < len(s) && isDigit(s[n]) && digits < 3 {
+		for n < len(s) && text.IsDigit(s[n]) && digits < 3 {
 			st[i] = st[i]*10 + int(s[n]-'0')
 			n++
 			digits++
@@ -222,7 +223,7 @@ func statusAt(s string) (st status, n int) {
 			n++
 		}
 	}
-	if n < len(s) && (isDigit(s[n]) || isLetter(s[n]) || s[n] == '.' && n+1 < len(s) && isDigit(s[n+1])) {
+	if n < len(s) && (text.IsDigit(s[n]) || text.IsLetter(s[n]) || s[n] == '.' && n+1 < len(s) && text.IsDigit(s[n+1])) {
 		return status{}, 0
 	}
 	return st, n
@@ -233,6 +234,3 @@ func parseStatus(s string) status {
 	st, _ := statusAt(strings.TrimLeft(s, " \t#("))
 	return st
 }
-
-func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
-func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }

@@ -4,12 +4,12 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"path"
 	"strconv"
 	"strings"
 	"sync"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -179,7 +179,7 @@ func (r *rule) statusHolds(st status) bool {
 
 func (r *rule) remoteHolds(host string) bool {
 	for _, p := range r.remotes {
-		if ok, _ := path.Match(p, host); ok && host != "" {
+		if host != "" && text.Match(p, host) {
 			return true
 		}
 	}
@@ -324,7 +324,7 @@ func parseRemotes(patterns []string) ([]string, error) {
 	var out []string
 	for _, p := range patterns {
 		p = strings.ToLower(strings.TrimSuffix(p, "."))
-		if _, err := path.Match(p, ""); err != nil || p == "" {
+		if p == "" || strings.ContainsAny(p, " ?[]@") {
 			return nil, fmt.Errorf("remote %q is no host name pattern: write mx.example.com or *.example.com", p)
 		}
 		out = append(out, p)

@@ -1,11 +1,11 @@
-package agent
+package text
 
 import "testing"
 
-func TestMatchAddress(t *testing.T) {
+func TestMatch(t *testing.T) {
 	for _, c := range []struct {
-		pattern, address string
-		want             bool
+		pattern, s string
+		want       bool
 	}{
 		{"*@news.example.com", "Bounces+1@News.Example.Com", true},
 		{"*@news.example.com", "a@news.example.com.evil.example", false},
@@ -18,9 +18,11 @@ func TestMatchAddress(t *testing.T) {
 		{"a*b*a", "aa", false},
 		{"a*a", "a", false},
 		{"*", "", true},
+		{"/usr/sbin/*", "/usr/sbin/postfix", true},
+		{"b\xff*-\xff", "B\xff\xff-\xff", true}, // no UTF-8
 	} {
-		if got := matchAddress(c.pattern, c.address); got != c.want {
-			t.Errorf("matchAddress(%q, %q) = %v", c.pattern, c.address, got)
+		if got := Match(c.pattern, c.s); got != c.want {
+			t.Errorf("Match(%q, %q) = %v", c.pattern, c.s, got)
 		}
 	}
 }

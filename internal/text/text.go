@@ -1,0 +1,80 @@
+// Package text holds what every reader of logs, mails and replies does with words: cut them at a rune's border, make them
+// fit to be stored and shown, compare them without regard to case and accents, match them with patterns. It imports
+// nothing of the program.
+package text
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Cut is the beginning of s, at most limit bytes, cut at a rune's border.
+func Cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && s[limit]&0xC0 == 0x80 {
+		limit--
+	}
+	return s[:limit]
+}
+
+// Tail is the end of s, at most limit bytes, without the runes that are cut through.
+func Tail(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[len(s)-limit:], "")
+}
+
+// Tidy is what JSON and a database can carry of s: its first limit bytes as valid UTF-8, "?" for each control character
+// and for each run of bytes that is none.
+func Tidy(s string, limit int) string {
+	s = Cut(s, limit)
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7F {
+			return strings.Map(shown, strings.ToValidUTF8(s, "?"))
+		}
+	}
+	return s
+}
+
+func shown(r rune) rune {
+	if r < ' ' || r == 0x7F || r == utf8.RuneError {
+		return '?'
+	}
+	return r
+}
+
+// Collapse makes one blank of each run of white space, and none of those at the ends.
+func Collapse(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// HasPrefixFold is strings.HasPrefix without regard to case.
+func HasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// IndexFold is strings.Index without regard to case, for a word of ASCII in lower case.
+func IndexFold(s, word string) int {
+	for i := 0; i+len(word) <= len(s); i++ {
+		if s[i]|0x20 == word[0] && HasPrefixFold(s[i:], word) {
+			return i
+		}
+	}
+	return -1
+}
+
+// IsDigit says whether c is an ASCII digit.
+func IsDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// IsLetter says whether c is an ASCII letter.
+func IsLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// Digits is how many ASCII digits s begins with.
+func Digits(s string) int {
+	n := 0
+	for n < len(s) && IsDigit(s[n]) {
+		n++
+	}
+	return n
+}
