@@ -8,20 +8,43 @@ import (
 )
 
 // allowed is who may import whom of our own packages. A layer that is broken once is broken for ever.
+//
+// The leaves know each other downwards, and event. A wing (inputs/logs, parsers/mail) knows its contract and the leaves; of
+// the wings only parsers/mail knows another, for the providers that tell by mail. The agent alone knows all of them.
 var allowed = map[string]string{
 	"cmd/bouncefeed":      "internal/agent internal/control internal/config internal/event",
-	"internal/agent":      "internal/control internal/queue internal/classify inputs parsers outputs internal/config internal/event",
-	"internal/control":    "internal/config internal/event",
+	"internal/agent":      inputWings + parserWings + leaves + "internal/control internal/queue internal/classify inputs parsers outputs internal/config internal/event",
+	"internal/control":    "internal/disk internal/config internal/event",
 	"inputs":              "internal/config internal/event",
-	"parsers":             "internal/config internal/event",
-	"outputs":             "internal/config internal/event",
+	"inputs/logs":         "inputs internal/disk internal/config internal/event",
+	"inputs/mailbox":      "inputs internal/disk internal/config internal/event",
+	"inputs/webhook":      "inputs internal/disk internal/config internal/event",
+	"inputs/inputtest":    "inputs internal/config internal/event",
+	"parsers":             leaves + "internal/config internal/event", // until its wings stand
+	"parsers/item":        "parsers internal/smtp internal/text internal/event",
+	"parsers/maillog":     "parsers parsers/item " + leaves + "internal/config internal/event",
+	"parsers/mail":        "parsers parsers/item parsers/provider " + leaves + "internal/config internal/event",
+	"parsers/provider":    "parsers parsers/item " + leaves + "internal/config internal/event",
+	"parsers/parsertest":  "parsers internal/config internal/event",
+	"outputs":             "internal/listmonk internal/config internal/event",
 	"internal/config":     "internal/event",
 	"internal/queue":      "internal/event",
-	"internal/classify":   "internal/event",
+	"internal/classify":   "internal/smtp internal/text internal/event",
+	"internal/listmonk":   "internal/address internal/text internal/event",
+	"internal/address":    "internal/text internal/event",
+	"internal/smtp":       "internal/text internal/event",
+	"internal/text":       "",
+	"internal/disk":       "internal/event",
 	"internal/event":      "",
 	"internal/e2e":        "",
 	"internal/e2e/debian": "",
 }
+
+const (
+	leaves      = "internal/address internal/smtp internal/listmonk internal/text internal/disk "
+	inputWings  = "inputs/logs inputs/mailbox inputs/webhook "
+	parserWings = "parsers/maillog parsers/mail parsers/provider "
+)
 
 func TestImportRules(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "bouncefeed/...").Output()
