@@ -78,7 +78,11 @@ type mailMessage struct {
 
 func openMail(rec event.Record) (*mailMessage, error) {
 	r := mimeReader{left: mailMaxParts}
-	m := &mailMessage{rec: rec, root: r.open(wholeWords(unixLines(rec.Body)), 0)}
+	body := unixLines(rec.Body)
+	if rec.Meta["truncated"] != "" {
+		body = wholeWords(body)
+	}
+	m := &mailMessage{rec: rec, root: r.open(body, 0)}
 	m.header = m.root.header
 	if len(m.header) == 0 {
 		return nil, event.Refuse(WhyNoHeader, "%d bytes that do not begin with a header field", len(rec.Body))
