@@ -89,6 +89,7 @@ func openMail(rec event.Record) (*mailMessage, error) {
 	}
 	m.sortParts(m.root)
 	m.readOriginal(&r)
+	m.readText()
 	return m, nil
 }
 

@@ -108,3 +108,27 @@ func TestMailProofInText(t *testing.T) {
 		t.Errorf("subscriber %q campaign %q evidence %q", e.SubscriberUUID, e.CampaignUUID, e.Evidence)
 	}
 }
+
+// What a report's text shows of the returned header counts for all its recipients, whether or not the text was asked for
+// the diagnostic of one of them.
+func TestMailProofInReportsText(t *testing.T) {
+	for name, diagnostic := range map[string]string{"said in the status": "Diagnostic-Code: smtp; 550 5.1.1 no such user here\n", "said in the text": ""} {
+		t.Run(name, func(t *testing.T) {
+			group := func(addr string) string {
+				return "Final-Recipient: rfc822; " + addr + "\nAction: failed\nStatus: 5.1.1\n" + diagnostic + "\n"
+			}
+			events := parseMail(t, bombReport+"\n<jo@example.org>: user unknown\n<max@example.org>: user unknown\n\n"+
+				"------ This is a copy of the message's header. ------\n\nReceived: from lists.example.com by mx.example\n"+
+				"Message-ID: <news@lists.example.com>\nSubject: news\nTo: jo@example.org, max@example.org\nX-Listmonk-Subscriber: "+testSubscriber+
+				"\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n\n"+group("jo@example.org")+group("max@example.org")+"--b--\n")
+			if len(events) != 2 {
+				t.Fatalf("%+v", events)
+			}
+			for _, e := range events {
+				if e.SubscriberUUID != testSubscriber || e.Evidence != evidenceUUID || e.MessageID != "news@lists.example.com" {
+					t.Errorf("%s: subscriber %q, evidence %q, Message-ID %q", e.Recipient, e.SubscriberUUID, e.Evidence, e.MessageID)
+				}
+			}
+		})
+	}
+}

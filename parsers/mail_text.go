@@ -235,5 +235,6 @@ func (m *mailMessage) enclosedReport() []event.Event {
 		return nil
 	}
 	inner.readOriginal(&r)
+	inner.readText()
 	return inner.dsnEvents(parseDSN(inner.status.text()))
 }
