@@ -12,8 +12,8 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// record is what is stored of an event: its public JSON, the fields that never leave the process, and for a dead
-// letter or a held event since when and why.
+// record is what is stored of an event: its public JSON, the fields that never leave the process (all of event.Event's
+// with the tag "-"), and for a dead letter or a held event since when and why.
 type record struct {
 	event.Event
 	Host          string       `json:"_host,omitempty"`
@@ -21,13 +21,14 @@ type record struct {
 	ProviderID    string       `json:"_provider_id,omitempty"`
 	Expired       bool         `json:"_expired,omitempty"`
 	Hint          event.Reason `json:"_hint,omitempty"`
+	Claimed       string       `json:"_claimed,omitempty"`
 	Evidence      string       `json:"_evidence,omitempty"`
 	Since         time.Time    `json:"_since,omitzero"`
 	Why           string       `json:"_why,omitempty"` // why held; a dead letter's answer
 }
 
 func encodeRecord(e *event.Event, since time.Time, why string) ([]byte, error) {
-	b, err := json.Marshal(&record{*e, e.Host, e.OtherQueueIDs, e.ProviderID, e.Expired, e.Hint, e.Evidence, since, why})
+	b, err := json.Marshal(&record{*e, e.Host, e.OtherQueueIDs, e.ProviderID, e.Expired, e.Hint, e.Claimed, e.Evidence, since, why})
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
@@ -42,7 +43,7 @@ func decodeRecord(key, stored []byte) (*record, error) {
 	}
 	e := &r.Event
 	e.Host, e.OtherQueueIDs, e.ProviderID = r.Host, r.OtherQueueIDs, r.ProviderID
-	e.Expired, e.Hint, e.Evidence = r.Expired, r.Hint, r.Evidence
+	e.Expired, e.Hint, e.Claimed, e.Evidence = r.Expired, r.Hint, r.Claimed, r.Evidence
 	return &r, nil
 }
 

@@ -3,7 +3,6 @@ package queue
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -230,8 +229,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		if _, err := decodeRecord(key, text); err != nil && !errors.Is(err, ErrDamaged) {
 			t.Errorf("%v is not marked", err)
 		}
-		sealed := binary.BigEndian.AppendUint32(nil, checksum(key, text))
-		r, err := decodeRecord(key, append(sealed, text...))
+		r, err := decodeRecord(key, sealed(key, text))
 		if err != nil {
 			return
 		}
