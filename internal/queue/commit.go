@@ -92,7 +92,7 @@ func prepare(b *Batch, now time.Time) (*prepared, error) {
 		}
 		keys := e.Keys()
 		*to = append(*to, item{keys, record})
-		p.size += len(record) + 48*len(keys)
+		p.size += len(record) + 52*len(keys)
 		return nil
 	}
 	for i := range b.Events {

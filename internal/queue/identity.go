@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"encoding/binary"
+	"fmt"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -14,6 +16,8 @@ import (
 //
 // A key's value refers to what it stands for: the seq of an event or, with the high bit, of a held event. Repair uses
 // it: keys of an event that is lost must go, or it would be taken for a repeat when its source tells it again.
+// Behind the reference stands its seal, 4 bytes CRC-32C over key and reference. What format 1 stored has none and is
+// taken as it is until it expires. The seal comes last, so that a value cut to that length is still the right one.
 
 const heldReference = 1 << 63
 
@@ -69,7 +73,10 @@ func (t *txn) seen(keys []event.Key) (seen bool, held []uint64, err error) {
 		return false, nil, err
 	}
 	for i := range keys {
-		switch ref := t.reference(keys[i][:]); {
+		ref, err := t.reference(keys[i][:])
+		switch {
+		case err != nil:
+			return false, nil, err
 		case ref == 0:
 		case ref&heldReference != 0:
 			held = append(held, ref&^heldReference)
@@ -80,16 +87,30 @@ func (t *txn) seen(keys []event.Key) (seen bool, held []uint64, err error) {
 	return false, held, nil
 }
 
-func (t *txn) reference(key []byte) uint64 {
-	if v := t.index.newest.Get(key); v != nil {
-		return numbered(v)
+// reference gives what key stands for; 0: nothing known.
+func (t *txn) reference(key []byte) (uint64, error) {
+	v := t.index.newest.Get(key)
+	for i := 0; v == nil && i < len(t.index.older); i++ {
+		v = t.index.older[i].Get(key)
 	}
-	for _, b := range t.index.older {
-		if v := b.Get(key); v != nil {
-			return numbered(v)
-		}
+	if v == nil {
+		return 0, nil
 	}
-	return 0
+	return unsealReference(key, v)
+}
+
+func sealReference(key []byte, ref uint64) []byte {
+	v := binary.BigEndian.AppendUint64(make([]byte, 0, 12), ref)
+	return binary.BigEndian.AppendUint32(v, checksum(key, v))
+}
+
+func unsealReference(key, stored []byte) (uint64, error) {
+	switch ref := stored[:min(8, len(stored))]; {
+	case len(stored) == 8,
+		len(stored) == 12 && binary.BigEndian.Uint32(stored[8:]) == checksum(key, ref):
+		return numbered(ref), nil
+	}
+	return 0, fmt.Errorf("%w: an identity key's checksum is wrong", ErrDamaged)
 }
 
 // refer makes keys stand for ref from now on.
@@ -98,7 +119,7 @@ func (t *txn) refer(keys []event.Key, ref uint64) error {
 		return err
 	}
 	for i := range keys {
-		if err := t.index.newest.Put(keys[i][:], number(ref)); err != nil {
+		if err := t.index.newest.Put(keys[i][:], sealReference(keys[i][:], ref)); err != nil {
 			return err
 		}
 	}
@@ -109,7 +130,7 @@ func (t *txn) refer(keys []event.Key, ref uint64) error {
 func (t *txn) remember(keys []event.Key, ref uint64) error {
 	for i := range keys {
 		if t.index.newest.Get(keys[i][:]) == nil {
-			if err := t.index.newest.Put(keys[i][:], number(ref)); err != nil {
+			if err := t.refer(keys[i:i+1], ref); err != nil {
 				return err
 			}
 		}

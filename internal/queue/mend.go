@@ -26,6 +26,8 @@ func (s *salvage) mend() error {
 		if err := s.forgetLost(t); err != nil {
 			return err
 		}
+	}
+	if s.startOver() || s.damaged["index"] > 0 {
 		if err := t.rememberKept(); err != nil {
 			return err
 		}
@@ -71,10 +73,11 @@ func (s *salvage) forgetLost(t *txn) error {
 		b := index.Bucket(stamp)
 		var keys [][]byte
 		if err := b.ForEach(func(k, v []byte) error {
-			if lost(numbered(v)) {
+			ref, err := unsealReference(k, v)
+			if lost(ref) {
 				keys = append(keys, slices.Clone(k))
 			}
-			return nil
+			return err
 		}); err != nil {
 			return err
 		}

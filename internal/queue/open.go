@@ -19,7 +19,7 @@ import (
 const (
 	pageSize    = 4096 // whatever the machine's: a commit writes whole pages
 	allocSize   = 4 << 20
-	format      = 1
+	format      = 2           // 1: the identity keys' references had no seal
 	lockTimeout = time.Second // a daemon that restarts may still be closing
 )
 

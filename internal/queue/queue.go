@@ -78,7 +78,7 @@ var (
 	bucketHeld        = []byte("held")        // seq → sealed record
 	bucketRefused     = []byte("refused")     // input → seq → sealed JSON
 	bucketCounters    = []byte("counters")    // name → 8 bytes
-	bucketIndex       = []byte("index")       // stamp → identity key → reference (see identity.go)
+	bucketIndex       = []byte("index")       // stamp → identity key → sealed reference (see identity.go)
 	bucketLedger      = []byte("ledger")      // stamp → see ledger.go
 
 	keySecret = []byte("secret")

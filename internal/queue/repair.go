@@ -58,6 +58,9 @@ func checkEntry(path [][]byte, k, v []byte) error {
 	case "checkpoints", "outputs", "counters":
 		_, err := unseal(k, v)
 		return err
+	case "index":
+		_, err := unsealReference(k, v)
+		return err
 	}
 	return nil
 }
