@@ -28,7 +28,8 @@ unit:
 	go test -run Hostile ./inputs
 
 e2e: deps
-	go test -count=1 -timeout=15m -v $(E2E)
+	go build -o dist/e2e/bouncefeed ./cmd/bouncefeed
+	BOUNCEFEED_E2E_BINARY=$(CURDIR)/dist/e2e/bouncefeed go test -count=1 -timeout=15m -parallel 4 -v $(E2E)
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o dist/bouncefeed ./cmd/bouncefeed

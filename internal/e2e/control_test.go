@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // harnessCanFail is the negative control: it damages what Postfix logged, what the receiver recorded or what the daemon
@@ -47,7 +46,7 @@ func harnessCanFail(t *testing.T, wants []want) {
 			t.Fatal(err)
 		}
 		d.start(t)
-		d.waitIdle(t, time.Minute)
+		d.waitIdle(t)
 		v := judge(wants, r.seen(), sendAll)
 		if len(v.repeated) != v.expected || len(v.lost)+len(v.doubled)+len(v.unexpected)+len(v.wrong) != 0 {
 			t.Errorf("everything was told twice, but the judge says: %v", v)
@@ -63,7 +62,7 @@ func replayed(t *testing.T, log string) (*receiver, *daemon) {
 	r := startReceiver(t)
 	d := newDaemon(t, r, file, sendAll)
 	d.start(t)
-	d.waitIdle(t, time.Minute)
+	d.waitIdle(t)
 	return r, d
 }
 

@@ -155,7 +155,7 @@ func (d *daemon) start(t *testing.T) {
 	case <-d.ready:
 	case <-d.process.done:
 		t.Fatalf("the daemon ended at its start: %v\n%s", d.process.cmd.ProcessState, tail(d.process.log, 4000))
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("the daemon did not say READY=1\n%s", tail(d.process.log, 4000))
 	}
 }
@@ -199,10 +199,10 @@ func (d *daemon) status(t *testing.T) status {
 }
 
 // waitIdle waits until everything is read and everything sent.
-func (d *daemon) waitIdle(t *testing.T, limit time.Duration) status {
+func (d *daemon) waitIdle(t *testing.T) status {
 	t.Helper()
 	var s status
-	waitFor(t, limit, "the daemon has read and sent everything", func() bool {
+	waitFor(t, "the daemon has read and sent everything", func() bool {
 		s = d.status(t)
 		return s.Inputs[0].Read > 0 && (s.Inputs[0].Lag == 0 || s.Inputs[0].Type == "webhook") && s.Outputs[0].Pending == 0
 	})

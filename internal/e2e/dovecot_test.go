@@ -21,6 +21,7 @@ import (
 )
 
 const (
+	pop3Server   = "/usr/lib/dovecot/pop3"
 	dovecotDir   = "/var/lib/dovecot-e2e"
 	maildir      = "/var/mail/bounces/Maildir"
 	mailPassword = "correct horse battery"
@@ -102,7 +103,7 @@ func startDovecot(t *testing.T) {
 	setMailPassword(t, mailPassword)
 	showIfFailed(t, filepath.Join(dovecotDir, "log"), 4000)
 	startServer(t, "dovecot", "/usr/sbin/dovecot", "-F", "-c", filepath.Join(dovecotDir, "dovecot.conf"))
-	waitFor(t, 30*time.Second, "Dovecot listens", func() bool { return listening(pop3sPort) && listening(imapsPort) })
+	waitFor(t, "Dovecot listens", func() bool { return listening(pop3sPort) && listening(imapsPort) })
 }
 
 // setMailPassword changes what Dovecot takes for a login.

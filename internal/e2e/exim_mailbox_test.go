@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // eximReturns has Exim deliver what comes back to news.test into the mailbox, and tell senders of a delay.
@@ -33,7 +32,6 @@ mailbox:
 // startEximMailbox runs an Exim whose bounces land in a mailbox of Dovecot's.
 func startEximMailbox(t *testing.T) {
 	t.Helper()
-	needExim(t)
 	startDNS(t)
 	startSink(t)
 	startRsyslog(t, rfc3339Log)
@@ -67,6 +65,9 @@ func requireDelays(t *testing.T, d *daemon) {
 
 // TestEximMailbox: real reports and delay warnings of a real Exim, the log left out.
 func TestEximMailbox(t *testing.T) {
+	if !jailed(t, eximBinary, pop3Server) {
+		return
+	}
 	startEximMailbox(t)
 	d := newEximMailboxDaemon(t, "maildir", "", "any", false)
 	d.start(t)
@@ -93,6 +94,9 @@ func TestEximMailbox(t *testing.T) {
 // TestEximMailboxBesideLog: Exim's log and its reports tell of the same bounces at once; each is reported once. What no
 // header proves, the log does.
 func TestEximMailboxBesideLog(t *testing.T) {
+	if !jailed(t, eximBinary, pop3Server) {
+		return
+	}
 	startEximMailbox(t)
 	d := newEximMailboxDaemon(t, "imap", "993", "proof", true)
 	d.start(t)
@@ -115,6 +119,9 @@ func TestEximMailboxBesideLog(t *testing.T) {
 // TestEximMailboxHoldsTheUnproven is the same without the log: nothing shows that the mails were ours. Nothing is sent,
 // and nothing deleted.
 func TestEximMailboxHoldsTheUnproven(t *testing.T) {
+	if !jailed(t, eximBinary, pop3Server) {
+		return
+	}
 	startEximMailbox(t)
 	d := newEximMailboxDaemon(t, "pop3", "995", "proof", false)
 	d.start(t)
@@ -122,7 +129,7 @@ func TestEximMailboxHoldsTheUnproven(t *testing.T) {
 	tr.send(t, letter{names: []string{"unknown", "full"}})
 	tr.send(t, letter{names: []string{"plain"}})
 	waitEximEmpty(t)
-	waitFor(t, 30*time.Second, "all is held", func() bool { return d.status(t).Inputs[0].Held == 3 })
+	waitFor(t, "all is held", func() bool { return d.status(t).Inputs[0].Held == 3 })
 	if left := mailsLeft(t); len(d.receiver.seen()) != 0 || len(left) != 2 {
 		t.Errorf("%d posts, left:\n%s", len(d.receiver.seen()), describeMails(left))
 	}

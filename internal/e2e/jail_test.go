@@ -1,14 +1,111 @@
 package e2e
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
+	"testing"
+	"time"
 )
+
+// workEnv tells the test binary that it runs inside a jail, and where its files are.
+const workEnv = "BOUNCEFEED_E2E_WORK"
+
+// prison makes jails.
+type prison struct {
+	ctx     context.Context // its end ends them all
+	dir     string          // of their files
+	missing error           // why there can be none here
+}
+
+// jailed says whether this test runs in a jail. If not, it runs the test again in one of its own, beside other tests, and
+// takes over how that ended: then there is nothing left to do. Where servers or the files wanted are missing the test is
+// skipped, loudly; under CI it fails.
+func jailed(t *testing.T, wanted ...string) bool {
+	t.Helper()
+	if outside == nil {
+		return true
+	}
+	missing := outside.missing
+	for _, file := range wanted {
+		if _, err := os.Stat(file); err != nil {
+			missing = errors.Join(missing, fmt.Errorf("%w: run packaging/test-deps.sh", err))
+		}
+	}
+	switch {
+	case missing == nil:
+	case os.Getenv("CI") != "":
+		t.Fatalf("CI must run this against real servers: %v", missing)
+	default:
+		t.Skipf("SKIPPED, NOTHING PROVED: %v", missing)
+	}
+	t.Parallel()
+	outside.run(t)
+	return false
+}
+
+// run runs t again as process 1 of namespaces of its own: whatever is left when it ends, or when we are killed, the
+// kernel ends too.
+func (p *prison) run(t *testing.T) {
+	t.Helper()
+	work, err := os.MkdirTemp(p.dir, "jail-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(work)
+	temp := filepath.Join(work, "tmp")
+	if err := errors.Join(os.Mkdir(temp, 0o755), os.Chmod(work, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	inside := exec.CommandContext(p.ctx, "/proc/self/exe", "-test.run="+pattern(t.Name()), "-test.v=true", "-test.timeout="+timeLeft(t).String())
+	inside.Args[0] = os.Args[0]
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "TZ=") && !strings.HasPrefix(kv, "NOTIFY_SOCKET=") && !strings.HasPrefix(kv, "MAIL_CONFIG=") {
+			inside.Env = append(inside.Env, kv)
+		}
+	}
+	inside.Env = append(inside.Env, workEnv+"="+work, binaryEnv+"="+binary, "TMPDIR="+temp)
+	inside.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	runtime.LockOSThread() // Pdeathsig counts the death of the thread that started the child
+	defer runtime.UnlockOSThread()
+	out, err := inside.CombinedOutput()
+	t.Logf("in its jail:\n%s", marks.ReplaceAll(bytes.TrimSpace(out), nil))
+	if err != nil {
+		t.Errorf("in its jail: %v", err)
+	}
+}
+
+// marks are what a test binary writes for `go test` to read. Ours alone may do so.
+var marks = regexp.MustCompile(`(?m)^(=== .*\n| *--- )`)
+
+// pattern is the -run that chooses the test called name.
+func pattern(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(part) + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
+// timeLeft is how long a jail may take, 0 for ever: it should tell where it hangs before our own time is over.
+func timeLeft(t *testing.T) time.Duration {
+	deadline, ok := t.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(time.Second, time.Until(deadline)-30*time.Second)
+}
 
 // Who is who on the jail's loopback device (RFC 5737 addresses).
 const (

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 const (
@@ -71,25 +70,15 @@ func startNginx(t *testing.T, d *daemon) *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(cert)
 	startServer(t, "nginx", nginxBinary, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr")
-	waitFor(t, 10*time.Second, "nginx listens", func() bool { return listening(nginxByTCP) && listening(nginxBySocket) })
+	waitFor(t, "nginx listens", func() bool { return listening(nginxByTCP) && listening(nginxBySocket) })
 	return pool
-}
-
-// needNginx is needLab for a machine that lacks nginx.
-func needNginx(t *testing.T) {
-	t.Helper()
-	needLab(t)
-	if _, err := os.Stat(nginxBinary); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("CI must run this behind a real nginx: %v", err)
-		}
-		t.Skipf("SKIPPED, NOTHING PROVED: %v: run packaging/test-deps.sh", err)
-	}
 }
 
 // TestNginx posts as providers and scripts do to a daemon behind nginx, which reaches it by TCP or by a socket.
 func TestNginx(t *testing.T) {
-	needNginx(t)
+	if !jailed(t, nginxBinary) {
+		return
+	}
 	key := newRSAKey(t)
 	startDNS(t, "--local=/copernica.com/", dkimRecord(t, "one._domainkey.copernica.com", key))
 	r := startReceiver(t)
@@ -134,7 +123,9 @@ func TestNginx(t *testing.T) {
 
 // TestNginxSlowClients has more clients stop in the midst of a body than the daemon takes connections.
 func TestNginxSlowClients(t *testing.T) {
-	needNginx(t)
+	if !jailed(t, nginxBinary) {
+		return
+	}
 	r := startReceiver(t)
 	d := startHooks(t, r)
 	ca := startNginx(t, d)

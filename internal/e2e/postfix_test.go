@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Postfix's listeners in the jail.
@@ -129,7 +128,7 @@ func startPostfix(t *testing.T) {
 	})
 	p := startServer(t, "postfix", "/usr/sbin/postfix", "start-fg")
 	p.stop = []string{"/usr/sbin/postfix", "stop"} // what we started is a script: SIGTERM would not reach its child
-	waitFor(t, 30*time.Second, "Postfix listens", func() bool { return listening(smtpPort) && listening(reinjectPort) })
+	waitFor(t, "Postfix listens", func() bool { return listening(smtpPort) && listening(reinjectPort) })
 }
 
 // queued lists the messages in Postfix's queue.
@@ -156,7 +155,7 @@ func queued(t *testing.T) (files []string) {
 func waitQueueEmpty(t *testing.T) {
 	t.Helper()
 	empty := 0 // a message may move between two directories while we look
-	waitFor(t, 60*time.Second, "Postfix's queue is empty", func() bool {
+	waitFor(t, "Postfix's queue is empty", func() bool {
 		if len(queued(t)) == 0 {
 			empty++
 		} else {
@@ -178,7 +177,7 @@ func startDNS(t *testing.T, more ...string) *process {
 		args = append(args, fmt.Sprintf("--mx-host=%s,mx.sink.test,10", d))
 	}
 	p := startServer(t, "dnsmasq", "/usr/sbin/dnsmasq", append(args, more...)...)
-	waitFor(t, 10*time.Second, "dnsmasq listens", func() bool { return listening(nameServer + ":53") })
+	waitFor(t, "dnsmasq listens", func() bool { return listening(nameServer + ":53") })
 	return p
 }
 

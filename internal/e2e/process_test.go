@@ -74,7 +74,7 @@ func (p *process) running() bool {
 	}
 }
 
-// end asks p to stop and, if it does not within 10 s, kills it and fails the test.
+// end asks p to stop and, if it does not within a minute, kills it and fails the test.
 func (p *process) end(t *testing.T) {
 	t.Helper()
 	if !p.running() {
@@ -87,9 +87,9 @@ func (p *process) end(t *testing.T) {
 	}
 	select {
 	case <-p.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		p.kill(t)
-		t.Errorf("%s did not stop within 10 s of SIGTERM", p.name)
+		t.Errorf("%s did not stop within a minute of being asked", p.name)
 	}
 }
 
@@ -107,17 +107,20 @@ func (p *process) signal(t *testing.T, sig syscall.Signal) {
 	}
 }
 
-// waitFor polls until ready is true; after limit the test ends, with what it waited for.
-func waitFor(t *testing.T, limit time.Duration, what string, ready func() bool) {
+// patience is how long anything may take: a busy machine takes far longer than this one, and only what hangs should fail.
+const patience = 3 * time.Minute
+
+// waitFor polls until ready is true; after patience the test ends, with what it waited for.
+func waitFor(t *testing.T, what string, ready func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(limit)
+	deadline := time.After(patience)
 	for !ready() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("not within %v: %s", limit, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }

@@ -165,7 +165,7 @@ func (r *receiver) nextLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	waitFor(t, 10*time.Second, "the dead daemon's connections end", func() bool { return r.open.Load() == 0 })
+	waitFor(t, "the dead daemon's connections end", func() bool { return r.open.Load() == 0 })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.life++

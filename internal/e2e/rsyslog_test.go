@@ -4,7 +4,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 )
 
 const mailLog = "/var/log/mail.log"
@@ -57,7 +56,7 @@ func startRsyslog(t *testing.T, template string) *process {
 	writeFile(t, "/etc/rsyslog.conf", strings.Replace(rsyslogConf, "TEMPLATE", template, 1))
 	writeFile(t, "/etc/logrotate.conf", logrotateConf)
 	p := startServer(t, "rsyslogd", "/usr/sbin/rsyslogd", "-n", "-i", "/run/rsyslogd.pid")
-	waitFor(t, 10*time.Second, "rsyslogd reads /dev/log", func() bool {
+	waitFor(t, "rsyslogd reads /dev/log", func() bool {
 		info, err := os.Stat("/dev/log")
 		return err == nil && info.Mode().Type() == os.ModeSocket
 	})

@@ -9,7 +9,6 @@ import (
 // startMailServer runs everything a bounce needs before bouncefeed sees it: name server, sink, rsyslog, Postfix.
 func startMailServer(t *testing.T, template string) (rsyslogd *process) {
 	t.Helper()
-	needLab(t)
 	startDNS(t)
 	startSink(t)
 	rsyslogd = startRsyslog(t, template)
@@ -20,6 +19,9 @@ func startMailServer(t *testing.T, template string) (rsyslogd *process) {
 // TestServers checks the stage itself: whatever bouncefeed makes of it, the log must hold each failure as the scenario
 // says, and none of the deliveries that succeed.
 func TestServers(t *testing.T) {
+	if !jailed(t) {
+		return
+	}
 	startMailServer(t, rfc3339Log)
 	var tr traffic
 	for _, s := range scenarios {

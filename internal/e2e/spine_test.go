@@ -13,6 +13,9 @@ import (
 // exactly the deliveries that failed, once each, with the right words. Then the same log proves that this harness would
 // have noticed if not.
 func TestSpine(t *testing.T) {
+	if !jailed(t) {
+		return
+	}
 	startMailServer(t, rfc3339Log)
 	r := startReceiver(t)
 	d := newDaemon(t, r, mailLog, sendAll)
@@ -85,9 +88,9 @@ func settle(t *testing.T, tr *traffic, d *daemon) {
 	t.Helper()
 	waitQueueEmpty(t)
 	last := tr.send(t, letter{names: []string{"unknown"}})[0] // the log is read in order: what comes before it was read
-	waitFor(t, 90*time.Second, "the last bounce arrives", func() bool { return d.receiver.has(last.recipient) })
+	waitFor(t, "the last bounce arrives", func() bool { return d.receiver.has(last.recipient) })
 	waitQueueEmpty(t)
-	d.waitIdle(t, 30*time.Second)
+	d.waitIdle(t)
 }
 
 // requireFaultless ends the test unless exactly what was to arrive has arrived, and the daemon's counters agree.
@@ -142,7 +145,7 @@ func logLatency(t *testing.T, tr *traffic, d *daemon) {
 	var took []time.Duration
 	for range 20 {
 		w := tr.send(t, letter{names: []string{"unknown"}})[0]
-		waitFor(t, 30*time.Second, "a bounce arrives", func() bool { return d.receiver.has(w.recipient) })
+		waitFor(t, "a bounce arrives", func() bool { return d.receiver.has(w.recipient) })
 		posts := d.receiver.seen()
 		p := posts[len(posts)-1]
 		took = append(took, p.at.Sub(p.CreatedAt)) // created_at is the line's own time, to the microsecond

@@ -82,7 +82,7 @@ func startHooks(t *testing.T, r *receiver) *daemon {
 		t.Fatal(err)
 	}
 	d.start(t)
-	waitFor(t, 10*time.Second, "the hooks listen", func() bool { return listening(hooksAddr) })
+	waitFor(t, "the hooks listen", func() bool { return listening(hooksAddr) })
 	return d
 }
 
@@ -237,7 +237,7 @@ func (d door) require(t *testing.T, what string, r request, want int) {
 // requireBounces waits until the daemon is done and holds the receiver to have each of these once, as a hard one.
 func requireBounces(t *testing.T, d *daemon, recipients ...string) {
 	t.Helper()
-	d.waitIdle(t, 30*time.Second)
+	d.waitIdle(t)
 	times := map[string]int{}
 	for _, p := range d.receiver.seen() {
 		times[p.Email]++
@@ -259,7 +259,9 @@ func requireBounces(t *testing.T, d *daemon, recipients ...string) {
 
 // TestCopernica signs with keys that stand in a real DNS server, which then falls silent for a while.
 func TestCopernica(t *testing.T) {
-	needLab(t)
+	if !jailed(t) {
+		return
+	}
 	const one, two, three = "one._domainkey.copernica.com", "two._domainkey.copernica.com", "three._domainkey.copernica.com"
 	first, second, other := newRSAKey(t), newRSAKey(t), newRSAKey(t)
 	dns := startDNS(t, "--local=/copernica.com/", "--local-ttl=300", dkimRecord(t, one, first), dkimRecord(t, two, second))
