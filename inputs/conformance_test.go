@@ -63,6 +63,12 @@ func (s *store) Commit(ctx context.Context, recs []event.Record, checkpoint map[
 	return nil
 }
 
+func (s *store) CommitRequest(ctx context.Context, rec event.Record) (string, error) {
+	return "", s.Commit(ctx, []event.Record{rec}, nil)
+}
+
+func (s *store) CountRefused(string) {}
+
 func (s *store) has(bodies []string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,19 +24,23 @@ type Sink interface {
 	// Commit parses recs and stores their events, the parser's state and the checkpoint in one transaction.
 	// nil: all of it is on disk, the source may forget. An error: none of it is. Blocks while the queue is full.
 	// A nil checkpoint leaves the stored one as it is.
-	// Inputs whose records are independent (webhook requests) may call it concurrently: the queue groups such
-	// commits into one transaction. An input with a Stateful parser calls it from one goroutine.
-	//
-	// A record that strangers can send is committed alone. If its parser does not take it for the provider's, nothing is
-	// stored but a counter and the error is an event.RefusedError, with Why event.WhyContentType or a word for what is wrong with
-	// its signature. Commit may set Meta[event.MetaAnswer], the body of the answer for which the sender waits.
+	// An input with a Stateful parser calls it from one goroutine.
 	Commit(ctx context.Context, recs []event.Record, checkpoint map[string]string) error
 }
 
-// Counter is a Sink that counts what an input turned away before it was a record: a request with a wrong password.
-type Counter interface{ CountRefused(why string) }
+// RequestSink is a Sink for what strangers can send.
+type RequestSink interface {
+	Sink
+	// CommitRequest is Commit for a request. Requests are independent, it may be called concurrently: the queue groups
+	// such commits into one transaction. answer is the body, in JSON, of the 200 for which the sender waits; "": any.
+	// If the parser of rec.Route does not take rec for the provider's, nothing is stored but a counter and the error is an
+	// event.RefusedError, with Why event.WhyContentType or a word for what is wrong with its signature.
+	CommitRequest(ctx context.Context, rec event.Record) (answer string, err error)
+	// CountRefused counts what an input turned away before it was a record: a request with a wrong password.
+	CountRefused(why string)
+}
 
-// Format is one of several formats in which an input's records come.
+// Format is what the records of one route hold.
 type Format struct {
 	Parser config.Section
 	// Authenticated: the input itself asks the sender for a password.
@@ -45,7 +49,7 @@ type Format struct {
 	Public bool
 }
 
-// Formatted is an input whose records name their format; Settings.Parser is empty.
+// Formatted is an input whose records name their Route; Settings.Parser is empty.
 type Formatted interface{ Formats() map[string]Format }
 
 // Describer is an input that can tell what the admin has to do elsewhere: `check` prints it.

@@ -25,7 +25,7 @@ type Spot struct {
 
 // ReadFile reads a finished log to its end, plain, .gz, .xz, .zst or .bz2 (told by the contents), "-" for standard
 // input, with the line splitting and limits of the logfile input: a line is cut at 16 KiB and then carries
-// Meta{"truncated": "true"}. commit gets up to 4 MiB of lines at a time, without line ends, valid until it returns, and
+// Truncated. commit gets up to 4 MiB of lines at a time, without line ends, valid until it returns, and
 // how far that is. from is a Spot's Offset, to go on there. Record.Time is the file's modification time: no line is
 // younger. It ends early with nil when ctx ends, with the error of commit as it is, and with an error that names the
 // file if that can not be read; what stood before the damage has then been handed over.

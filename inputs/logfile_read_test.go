@@ -24,7 +24,7 @@ func lines(t testing.TB, path string) (got []string, offset int64, err error) {
 	err = ReadFile(context.Background(), path, 0, func(recs []event.Record, at Spot) error {
 		for _, r := range recs {
 			l := string(r.Body)
-			if r.Meta["truncated"] == "true" {
+			if r.Truncated {
 				l += "…"
 			}
 			got = append(got, l)

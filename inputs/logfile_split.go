@@ -18,8 +18,6 @@ const (
 	largeBuf   = readBlock + maxBatch
 )
 
-var truncatedMeta = map[string]string{"truncated": "true"}
-
 // splitter cuts a stream into lines, each a slice of the buffer that was read: no copy and no allocation per line.
 // A batch is what fill gathered; take gives it back and makes room. What stands before the first line not yet complete
 // is always accounted for: offset is that line's place in the stream, tail are the bytes before it.
@@ -122,10 +120,7 @@ func (s *splitter) line(end, size int) {
 	if len(line) == 0 {
 		return
 	}
-	s.recs = append(s.recs, event.Record{Time: s.now, Body: line[:len(line):len(line)]})
-	if cut {
-		s.recs[len(s.recs)-1].Meta = truncatedMeta
-	}
+	s.recs = append(s.recs, event.Record{Time: s.now, Body: line[:len(line):len(line)], Truncated: cut})
 }
 
 // last makes a record of a line that will get no LF any more.

@@ -57,7 +57,7 @@ func (r *recorder) Commit(ctx context.Context, recs []event.Record, checkpoint m
 		if !r.drop {
 			r.lines = append(r.lines, string(rec.Body))
 		}
-		if rec.Meta["truncated"] == "true" {
+		if rec.Truncated {
 			r.truncated++
 		}
 	}

@@ -101,11 +101,7 @@ func messageRecord(body []byte, truncated bool, came time.Time) event.Record {
 	if came.IsZero() {
 		came = receivedTime(body, time.Now())
 	}
-	rec := event.Record{Time: came, Body: body}
-	if truncated {
-		rec.Meta = truncatedMeta
-	}
-	return rec
+	return event.Record{Time: came, Body: body, Truncated: truncated}
 }
 
 // maxHeader is how much of a message is looked at for fields of its header.

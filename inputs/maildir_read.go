@@ -94,7 +94,7 @@ func (r *maildirReading) file(path string) error {
 		return err
 	}
 	rec := messageRecord(body, truncated, deliveredAt(info))
-	mark(&rec, MetaFile, path)
+	rec.File = path
 	r.recs, r.bytes = append(r.recs, rec), r.bytes+len(body)
 	if r.bytes < batchBytes && len(r.recs) < batchCount {
 		return nil

@@ -7,20 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
-)
-
-// Keys in Record.Meta of a message that ReadMailbox found among others.
-const (
-	MetaFile = "file" // the message's own file, of a Maildir
-	MetaLine = "line" // where its From_ line stands in an mbox, from 1
 )
 
 // CheckTrust says why trust is neither of the words that a mailbox's `trust:` takes.
@@ -76,8 +68,8 @@ func isMbox(name string, start []byte) bool {
 }
 
 // ReadMbox reads an mbox to its end, plain or compressed as ReadLog does, message by message: Record.Time is when the
-// message came, or else the file's modification time, Record.Body up to 1 MiB of it, flagged by Meta{"truncated": "true"}
-// if there was more. A file that does not begin with a From_ line, or is called .eml, is taken for one message. commit gets up to 500
+// message came, or else the file's modification time, Record.Body up to 1 MiB of it, flagged as Truncated if
+// there was more. A file that does not begin with a From_ line, or is called .eml, is taken for one message. commit gets up to 500
 // messages at a time, valid until it returns, and how far that is; from is a Spot's Offset, to go on there. What is
 // delivered meanwhile is not read. Errors are those of ReadLog.
 func ReadMbox(ctx context.Context, in *os.File, name string, from int64, commit func(recs []event.Record, at Spot) error) error {
@@ -168,14 +160,7 @@ func (m *mboxReader) batch() (recs []event.Record, more bool, err error) {
 func (m *mboxReader) record(msg mboxMessage) event.Record {
 	rec := messageRecord(msg.body, msg.truncated, msg.came)
 	if m.numbered {
-		mark(&rec, MetaLine, strconv.Itoa(msg.line))
+		rec.Line = msg.line
 	}
 	return rec
-}
-
-// mark adds to what is known of a message.
-func mark(rec *event.Record, key, value string) {
-	meta := map[string]string{key: value}
-	maps.Copy(meta, rec.Meta)
-	rec.Meta = meta
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,12 +17,20 @@ import (
 )
 
 // readAll reads a mailbox and names of each message its subject, its time of day, and where it stands.
+// lineOf is where r begins, "" if that is unknown.
+func lineOf(r event.Record) string {
+	if r.Line == 0 {
+		return ""
+	}
+	return strconv.Itoa(r.Line)
+}
+
 func readAll(t *testing.T, path string) (all []string) {
 	t.Helper()
 	err := ReadMailbox(t.Context(), path, 0, func(recs []event.Record, _ Spot) error {
 		for _, r := range recs {
 			_, subject, _ := strings.Cut(strings.SplitN(string(r.Body), "\n", 2)[0], ": ")
-			all = append(all, strings.TrimSpace(fmt.Sprint(subject, r.Time.UTC().Format(" 15:04 "), r.Meta[MetaLine], filepath.Base(r.Meta[MetaFile]))))
+			all = append(all, strings.TrimSpace(fmt.Sprint(subject, r.Time.UTC().Format(" 15:04 "), lineOf(r), filepath.Base(r.File))))
 		}
 		return nil
 	})

@@ -19,7 +19,7 @@ func TestPipe(t *testing.T) {
 		if string(rec.Body) != want || (err == nil) != (want != "") || r.Len() > 0 {
 			t.Errorf("%.80q: %.80q, %v, %d bytes not read", text, rec.Body, err, r.Len())
 		}
-		if truncated := rec.Meta["truncated"] == "true"; truncated != (len(text) > maxMessage) {
+		if truncated := rec.Truncated; truncated != (len(text) > maxMessage) {
 			t.Errorf("%.80q: truncated %v", text, truncated)
 		}
 	}

@@ -314,7 +314,7 @@ func TestPOP3LongMessage(t *testing.T) {
 	truncated := 0
 	sink.refuse = func(_ context.Context, recs []event.Record) error {
 		for _, r := range recs {
-			if r.Meta["truncated"] == "true" {
+			if r.Truncated {
 				truncated++
 			}
 		}

@@ -174,7 +174,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 // String tells where w listens.
 func (w *webhook) String() string { return strings.Join(w.listen, ", ") }
 
-// Formats implements Formatted: a route's path is the format of its records.
+// Formats implements Formatted: a route is known by its path.
 func (w *webhook) Formats() map[string]Format {
 	all := map[string]Format{}
 	for path, r := range w.routes {
@@ -221,7 +221,11 @@ func (w *webhook) Probe(context.Context) error {
 }
 
 // Run implements Input.
-func (w *webhook) Run(ctx context.Context, sink Sink) error {
+func (w *webhook) Run(ctx context.Context, s Sink) error {
+	sink, ok := s.(RequestSink)
+	if !ok {
+		return fmt.Errorf("nothing here takes requests: %T", s)
+	}
 	g := newGuard(w.maxConns, w.maxPeer, w.exempt)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -260,7 +264,7 @@ func (w *webhook) stop(server *http.Server, g *guard) {
 	g.gone.Wait()
 }
 
-func (w *webhook) server(ctx context.Context, sink Sink, g *guard) *http.Server {
+func (w *webhook) server(ctx context.Context, sink RequestSink, g *guard) *http.Server {
 	var http1 http.Protocols
 	http1.SetHTTP1(true) // one request at a time on a connection: all limits count connections
 	return &http.Server{

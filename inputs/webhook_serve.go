@@ -1,6 +1,7 @@
 package inputs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,7 +20,7 @@ import (
 type webhookServer struct {
 	*webhook
 	ctx  context.Context // of Run: a sender that goes away does not take its bounce with it
-	sink Sink
+	sink RequestSink
 
 	doubts, troubles seldom
 }
@@ -79,7 +80,7 @@ func (s *webhookServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !allowed {
-		s.refuse(whyBadLogin)
+		s.sink.CountRefused(whyBadLogin)
 		if route.Username != "" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="bouncefeed"`)
 		}
@@ -97,38 +98,30 @@ func (s *webhookServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		defer c.working(false)
 	}
-	s.store(w, event.Record{Format: route.Path, Time: time.Now(), Meta: meta(r, sender), Body: body})
+	s.store(w, event.Record{Route: route.Path, Time: time.Now(), Request: requestOf(r, sender), Body: body})
 }
 
 // store answers 200 once rec is on disk, and tells by the answer whether to send it again.
 func (s *webhookServer) store(w http.ResponseWriter, rec event.Record) {
 	ctx, cancel := context.WithTimeout(s.ctx, webhookStoreTime)
 	defer cancel()
-	err := s.sink.Commit(ctx, []event.Record{rec}, nil)
+	reply, err := s.sink.CommitRequest(ctx, rec)
 	refused, isRefused := errors.AsType[*event.RefusedError](err)
 	switch {
-	case err == nil && rec.Meta[event.MetaAnswer] != "":
-		writeJSON(w, http.StatusOK, rec.Meta[event.MetaAnswer])
 	case err == nil:
-		writeJSON(w, http.StatusOK, `{"data":true}`)
+		writeJSON(w, http.StatusOK, cmp.Or(reply, `{"data":true}`))
 	case isRefused && refused.Why == event.WhyContentType:
 		answer(w, http.StatusUnsupportedMediaType, refused.Detail)
 	case isRefused:
 		if more, ok := s.doubts.now(); ok {
-			s.log.Warn("a request is not believed", "path", rec.Format, "from", rec.Meta[event.MetaRemote], "error", err, "unsaid_before", more)
+			s.log.Warn("a request is not believed", "path", rec.Route, "from", nameOf(rec.Request.Remote), "error", err, "unsaid_before", more)
 		}
 		answer(w, http.StatusUnauthorized, refused.Detail)
 	default:
 		if more, ok := s.troubles.now(); ok {
-			s.log.Warn("a request is not stored, its sender is asked to come again", "path", rec.Format, "error", err, "unsaid_before", more)
+			s.log.Warn("a request is not stored, its sender is asked to come again", "path", rec.Route, "error", err, "unsaid_before", more)
 		}
 		again(w, "can't store it at the moment")
-	}
-}
-
-func (s *webhookServer) refuse(why string) {
-	if c, ok := s.sink.(Counter); ok {
-		c.CountRefused(why)
 	}
 }
 
@@ -151,7 +144,7 @@ func (s *webhookServer) read(w http.ResponseWriter, r *http.Request) (body []byt
 	case errors.Is(err, errNoMemory):
 		again(w, "too many large requests at once")
 	default:
-		s.refuse(whyInterrupted)
+		s.sink.CountRefused(whyInterrupted)
 		w.Header().Set("Connection", "close")
 		answer(w, http.StatusBadRequest, "the body is not complete")
 	}
@@ -164,7 +157,7 @@ const webhookDrain = 16 << 20
 // tooLarge says so after the body: a proxy that can't send all of it never looks for an answer, and tells its client of
 // a bad gateway instead.
 func (s *webhookServer) tooLarge(w http.ResponseWriter, r *http.Request) {
-	s.refuse(whyTooLarge)
+	s.sink.CountRefused(whyTooLarge)
 	if r.Header.Get("Expect") == "" {
 		io.CopyN(io.Discard, r.Body, webhookDrain)
 	}
@@ -172,18 +165,23 @@ func (s *webhookServer) tooLarge(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusRequestEntityTooLarge, "more than 1 MiB")
 }
 
-// meta is what a parser may know of a request besides its body.
-func meta(r *http.Request, sender netip.Addr) map[string]string {
-	m := make(map[string]string, len(r.Header)+5)
+// requestOf is what a parser may know of r, which sender sent, beside its body.
+func requestOf(r *http.Request, sender netip.Addr) *event.Request {
+	header := make(map[string]string, len(r.Header)+1)
 	for name, values := range r.Header {
-		m[name] = strings.Join(values, ", ")
+		header[name] = strings.Join(values, ", ")
 	}
-	delete(m, "Authorization")
-	m["Host"], m[event.MetaMethod], m[event.MetaTarget] = r.Host, r.Method, r.RequestURI
-	if sender.IsValid() {
-		m[event.MetaRemote] = sender.String()
+	delete(header, "Authorization")
+	header["Host"] = r.Host
+	return &event.Request{Method: r.Method, Target: r.RequestURI, Remote: sender, Header: header}
+}
+
+// nameOf is an address as the log shows it, "" of a unix socket's peer.
+func nameOf(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return ""
 	}
-	return m
+	return addr.String()
 }
 
 func serveFile(w http.ResponseWriter, r *http.Request, file string) {

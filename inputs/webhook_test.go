@@ -105,9 +105,9 @@ func newJudge(err error) *judge {
 	return &judge{err: err, recs: make(chan event.Record, 100), refused: make(chan string, 100)}
 }
 
-func (j *judge) Commit(_ context.Context, recs []event.Record, _ map[string]string) error {
-	j.recs <- recs[0]
-	return j.err
+func (j *judge) CommitRequest(_ context.Context, rec event.Record) (string, error) {
+	j.recs <- rec
+	return "", j.err
 }
 
 func (j *judge) CountRefused(why string) { j.refused <- why }
@@ -160,8 +160,8 @@ func TestWebhookAnswersByWhatBecameOfTheRequest(t *testing.T) {
 				t.Errorf("%d %v %s", status, header, body)
 			}
 			rec := <-sink.recs
-			if string(rec.Body) != `{"x":1}` || rec.Format != "/webhooks/bounce" || rec.Meta["X-Two"] != "yes" || rec.Meta[event.MetaTarget] != "/webhooks/bounce?a=b" ||
-				rec.Meta[event.MetaMethod] != "POST" || rec.Meta["Host"] != strings.TrimPrefix(url, "http://") || rec.Meta[event.MetaRemote] != "127.0.0.1" || rec.Time.IsZero() {
+			if string(rec.Body) != `{"x":1}` || rec.Route != "/webhooks/bounce" || rec.Request.Field("x-two") != "yes" || rec.Request.Target != "/webhooks/bounce?a=b" ||
+				rec.Request.Method != "POST" || rec.Request.Field("Host") != strings.TrimPrefix(url, "http://") || rec.Request.Remote.String() != "127.0.0.1" || rec.Time.IsZero() {
 				t.Errorf("%+v", rec)
 			}
 		})
@@ -206,9 +206,8 @@ func TestWebhookAnswersWhatTheParserSays(t *testing.T) {
 
 type answering struct{ *store }
 
-func (answering) Commit(_ context.Context, recs []event.Record, _ map[string]string) error {
-	recs[0].Meta[event.MetaAnswer] = `{"validationResponse":"1"}`
-	return nil
+func (answering) CommitRequest(context.Context, event.Record) (string, error) {
+	return `{"validationResponse":"1"}`, nil
 }
 
 func TestWebhookLogins(t *testing.T) {
@@ -267,7 +266,7 @@ func TestWebhookLogins(t *testing.T) {
 		}
 		switch status {
 		case 200:
-			if rec := <-sink.recs; rec.Meta["Authorization"] != "" {
+			if rec := <-sink.recs; rec.Request.Field("Authorization") != "" {
 				t.Errorf("%s: the login stands in the record", c.path)
 			}
 		case 401:
@@ -291,8 +290,8 @@ func TestWebhookBelievesOnlyItsProxies(t *testing.T) {
 		sink := newJudge(nil)
 		url := startWebhook(t, "", c.proxies+"\nroutes: [{parser: native}]", sink)
 		post(t, "POST", url+"/webhooks/bounce", "{}", "X-Forwarded-For", c.forwarded)
-		if rec := <-sink.recs; rec.Meta[event.MetaRemote] != c.want {
-			t.Errorf("%s %q: %s", c.proxies, c.forwarded, rec.Meta[event.MetaRemote])
+		if rec := <-sink.recs; rec.Request.Remote.String() != c.want {
+			t.Errorf("%s %q: %s", c.proxies, c.forwarded, rec.Request.Remote)
 		}
 	}
 }
@@ -320,8 +319,8 @@ func TestWebhookOnASocket(t *testing.T) {
 	if status, _, _ := do(t, client, req); status != 200 {
 		t.Errorf("%d", status)
 	}
-	if rec := <-sink.recs; rec.Meta[event.MetaRemote] != "192.0.2.7" || rec.Meta["Host"] != "lists.example.com" {
-		t.Errorf("%v", rec.Meta)
+	if rec := <-sink.recs; rec.Request.Remote.String() != "192.0.2.7" || rec.Request.Field("Host") != "lists.example.com" {
+		t.Errorf("%+v", rec.Request)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("%v %v", info, err)

@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"strings"
 
@@ -73,10 +74,33 @@ func (a *azureItem) tell(give func(notice) error) error {
 
 // Parse implements Parser.
 func (a *azure) Parse(rec event.Record, emit func(event.Event)) error {
-	if rec.Meta["Aeg-Event-Type"] != "SubscriptionValidation" {
+	if !isValidation(rec) {
 		return a.provider.Parse(rec, emit)
 	}
-	return eachItem(rec.Body, func(raw []byte) error {
+	_, err := validationCode(rec.Body)
+	return err
+}
+
+// Handshake implements Handshaker. What holds no code is Parse's to refuse.
+func (a *azure) Handshake(_ context.Context, rec event.Record) (answer string, err error) {
+	if !isValidation(rec) {
+		return "", nil
+	}
+	code, _ := validationCode(rec.Body)
+	if code == "" {
+		return "", nil
+	}
+	text, err := json.Marshal(map[string]string{"validationResponse": code})
+	return string(text), err
+}
+
+func isValidation(rec event.Record) bool {
+	return rec.Request.Field("Aeg-Event-Type") == "SubscriptionValidation"
+}
+
+// validationCode is what Event Grid wants back.
+func validationCode(body []byte) (code string, err error) {
+	err = eachItem(body, func(raw []byte) error {
 		var item azureItem
 		if err := readItem(raw, &item); err != nil {
 			return err
@@ -84,8 +108,8 @@ func (a *azure) Parse(rec event.Record, emit func(event.Event)) error {
 		if item.Data.Code == "" {
 			return event.Refuse(WhyMalformed, "no validation code")
 		}
-		answer, err := json.Marshal(map[string]string{"validationResponse": item.Data.Code})
-		rec.Meta[event.MetaAnswer] = string(answer)
-		return err
+		code = item.Data.Code
+		return nil
 	})
+	return code, err
 }

@@ -60,7 +60,7 @@ var copernicaSigned = []string{"(request-target)", "host", "date", "x-copernica-
 // Verify implements Verifier: a signature after draft-cavage-http-signatures, made with a key that stands in the DNS
 // below copernica.com. Everything that costs nothing is checked before the DNS is asked.
 func (p *copernica) Verify(ctx context.Context, rec event.Record) error {
-	s, err := readCavage(rec.Meta["Signature"])
+	s, err := readCavage(rec.Request.Field("Signature"))
 	if err != nil {
 		return err
 	}
@@ -72,11 +72,11 @@ func (p *copernica) Verify(ctx context.Context, rec event.Record) error {
 		return event.Refuse(WhyBadSignature, "signed with a key outside of copernica.com")
 	case !s.covers(copernicaSigned):
 		return event.Refuse(WhyBadSignature, "the signature covers less than %s", strings.Join(copernicaSigned, ", "))
-	case !p.accounts[strings.ToLower(rec.Meta["X-Copernica-Id"])]:
+	case !p.accounts[strings.ToLower(rec.Request.Field("X-Copernica-Id"))]:
 		return event.Refuse(WhyWrongAccount, "an X-Copernica-ID that is not among accounts")
-	case !p.hosts[hostOnly(rec.Meta["Host"])]:
+	case !p.hosts[hostOnly(rec.Request.Field("Host"))]:
 		return event.Refuse(WhyWrongAccount, "addressed to a host that is not among hosts")
-	case !digestMatches(rec.Meta["Digest"], rec.Body):
+	case !digestMatches(rec.Request.Field("Digest"), rec.Body):
 		return event.Refuse(WhyBadSignature, "the Digest is missing or not that of the body")
 	}
 	if err := freshDate(rec); err != nil {

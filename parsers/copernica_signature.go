@@ -60,9 +60,9 @@ func (c *cavage) covers(names []string) bool {
 func (c *cavage) signed(rec event.Record) []byte {
 	lines := make([]string, len(c.headers))
 	for i, name := range c.headers {
-		value := rec.Meta[http.CanonicalHeaderKey(name)]
-		if name == "(request-target)" {
-			value = strings.ToLower(rec.Meta[event.MetaMethod]) + " " + rec.Meta[event.MetaTarget]
+		value := rec.Request.Field(name)
+		if name == "(request-target)" && rec.Request != nil {
+			value = strings.ToLower(rec.Request.Method) + " " + rec.Request.Target
 		}
 		lines[i] = name + ": " + strings.TrimSpace(value)
 	}
@@ -84,7 +84,7 @@ func digestMatches(header string, body []byte) bool {
 
 // freshDate holds the Date header to five minutes.
 func freshDate(rec event.Record) error {
-	signed, err := http.ParseTime(rec.Meta["Date"])
+	signed, err := http.ParseTime(rec.Request.Field("Date"))
 	if err != nil {
 		return event.Refuse(WhyStale, "no Date that can be read")
 	}

@@ -50,26 +50,26 @@ func dkimRecord(t *testing.T, key *rsa.PrivateKey) string {
 }
 
 // signCopernica signs as Copernica does; change, if set, may spoil the request before.
-func signCopernica(t *testing.T, key *rsa.PrivateKey, change func(meta map[string]string, s *cavage)) func([]byte, time.Time) map[string]string {
+func signCopernica(t *testing.T, key *rsa.PrivateKey, change func(header map[string]string, s *cavage)) func([]byte, time.Time) map[string]string {
 	return func(body []byte, at time.Time) map[string]string {
 		sum := sha256.Sum256(body)
-		meta := map[string]string{
-			event.MetaMethod: "POST", event.MetaTarget: "/webhooks/service/copernica?x=1", "Host": "bounces.example.com:443",
+		header := map[string]string{
+			"Host": "bounces.example.com:443",
 			"Date": at.UTC().Format(http.TimeFormat), "Content-Type": "application/x-www-form-urlencoded", "X-Copernica-Id": "account-123",
 			"Content-Length": fmt.Sprint(len(body)), "X-Nonce": "n1", "Digest": "SHA-256=" + base64.StdEncoding.EncodeToString(sum[:]),
 		}
 		s := cavage{keyID: copernicaKeyID, algorithm: "rsa-sha256", headers: strings.Fields(copernicaHeaders)}
 		if change != nil {
-			change(meta, &s)
+			change(header, &s)
 		}
-		text := sha256.Sum256(s.signed(event.Record{Meta: meta}))
+		text := sha256.Sum256(s.signed(posted(header, nil)))
 		signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, text[:])
 		if err != nil {
 			t.Fatal(err)
 		}
 		folded := base64.StdEncoding.EncodeToString(signature)
-		meta["Signature"] = fmt.Sprintf(`keyId="%s",algorithm="%s", headers="%s",signature="%s"`, s.keyID, s.algorithm, strings.Join(s.headers, " "), folded[:64]+" "+folded[64:])
-		return meta
+		header["Signature"] = fmt.Sprintf(`keyId="%s",algorithm="%s", headers="%s",signature="%s"`, s.keyID, s.algorithm, strings.Join(s.headers, " "), folded[:64]+" "+folded[64:])
+		return header
 	}
 }
 
@@ -78,7 +78,7 @@ func TestCopernicaChecksWhatIsSigned(t *testing.T) {
 	key := newRSAKey(t)
 	body := genuine(t, "copernica")
 	for what, c := range map[string]struct {
-		change func(meta map[string]string, s *cavage)
+		change func(header map[string]string, s *cavage)
 		why    string // "" is fine
 	}{
 		"in capitals": {func(m map[string]string, s *cavage) {
@@ -111,7 +111,7 @@ func TestCopernicaChecksWhatIsSigned(t *testing.T) {
 		p.keys.lookup = func(context.Context, string) ([]string, time.Duration, error) {
 			return []string{dkimRecord(t, key)}, time.Hour, nil
 		}
-		err := p.Verify(t.Context(), event.Record{Time: goldenTime, Body: body, Meta: signCopernica(t, key, c.change)(body, goldenTime)})
+		err := p.Verify(t.Context(), posted(signCopernica(t, key, c.change)(body, goldenTime), body))
 		refused, _ := errors.AsType[*event.RefusedError](err)
 		if c.why == "" && err != nil || c.why != "" && (refused == nil || refused.Why != c.why) {
 			t.Errorf("%s: %v, want %q", what, err, c.why)
@@ -134,7 +134,9 @@ func TestCopernicaKeyIsKnownForItsTTL(t *testing.T) {
 	}
 	body := []byte("type=click")
 	verify := func(key *rsa.PrivateKey) error {
-		return p.Verify(t.Context(), event.Record{Time: now, Body: body, Meta: signCopernica(t, key, nil)(body, now)})
+		rec := posted(signCopernica(t, key, nil)(body, now), body)
+		rec.Time = now
+		return p.Verify(t.Context(), rec)
 	}
 	step := func(what string, key *rsa.PrivateKey, ok bool, lookups int) {
 		t.Helper()
@@ -209,7 +211,7 @@ func TestCopernicaKeyFromTheDNS(t *testing.T) {
 		return records, ttl, err
 	}
 	body := []byte("type=click")
-	if err := p.Verify(t.Context(), event.Record{Time: goldenTime, Body: body, Meta: signCopernica(t, key, nil)(body, goldenTime)}); err != nil || ttl != 1234*time.Second {
+	if err := p.Verify(t.Context(), posted(signCopernica(t, key, nil)(body, goldenTime), body)); err != nil || ttl != 1234*time.Second {
 		t.Errorf("%v, TTL %s", err, ttl)
 	}
 }

@@ -36,7 +36,7 @@ func buildExim(env config.Env, section config.Section, c *queueLogConfig) (Parse
 
 // Parse implements Parser.
 func (x *exim) Parse(rec event.Record, emit func(event.Event)) error {
-	if rec.Meta["SYSLOG_IDENTIFIER"] == "" {
+	if rec.Syslog == nil {
 		body := bytes.TrimLeft(trimLineEnd(rec.Body), "\x00") // a sparse file after copytruncate
 		if isEximStamp(body) {
 			return x.read(&syslogLine{host: x.ownHost, message: body}, rec.Time, emit)

@@ -44,7 +44,7 @@ type journald struct {
 	config  journaldConfig
 	mtas    []*journalMTA
 	entry   journalEntry
-	meta    map[string]string // of the record handed on
+	header  event.Syslog      // of the record handed on
 	strings map[string]string // identifiers and hosts, so as not to make them anew for each entry
 	local   *localAccounts    // nil: not looked up yet
 }
@@ -92,7 +92,7 @@ func buildJournald(env config.Env, section config.Section, c *journaldConfig) (P
 			wanted = append(wanted, config.Section{Type: format})
 		}
 	}
-	j := &journald{config: *c, meta: map[string]string{}, strings: map[string]string{}}
+	j := &journald{config: *c, strings: map[string]string{}}
 	var errs []error
 	for _, sub := range wanted {
 		known := slices.IndexFunc(journalMTAs, func(m journalMTA) bool { return m.format == sub.Type })
@@ -144,15 +144,13 @@ func (j *journald) Parse(rec event.Record, emit func(event.Event)) error {
 	if e.oversized {
 		return event.Refuse(WhyTooLong, "journalctl left the message out")
 	}
-	j.meta["SYSLOG_IDENTIFIER"] = j.intern(e.identifier)
-	j.meta["_HOSTNAME"] = j.intern(e.host)
-	j.meta["_PID"] = j.intern(e.pid)
-	return m.parser.Parse(event.Record{Time: e.when(rec.Time), Meta: j.meta, Body: e.message}, emit)
+	j.header = event.Syslog{Tag: j.intern(e.identifier), Host: j.intern(e.host), PID: j.intern(e.pid)}
+	return m.parser.Parse(event.Record{Time: e.when(rec.Time), Syslog: &j.header, Body: e.message}, emit)
 }
 
 // refuseUnread says of a line that is no whole entry whether it would have been of interest.
 func (j *journald) refuseUnread(rec event.Record) error {
-	if rec.Meta["truncated"] == "" {
+	if !rec.Truncated {
 		return event.Refuse(WhyMalformed, "no entry as journalctl -o json prints it")
 	}
 	for _, m := range j.mtas {

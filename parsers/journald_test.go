@@ -111,7 +111,7 @@ func TestJournalTooLong(t *testing.T) {
 		`{"SYSLOG_IDENTIFIER":"postfix/smtp","MESSAGE":"aaa`: WhyTooLong,
 		`{"SYSLOG_IDENTIFIER":"cron","MESSAGE":"aaa`:         "",
 	} {
-		err := j.Parse(event.Record{Body: []byte(body), Meta: map[string]string{"truncated": "true"}}, nil)
+		err := j.Parse(event.Record{Body: []byte(body), Truncated: true}, nil)
 		if refused, _ := errors.AsType[*event.RefusedError](err); (refused == nil) != (want == "") || refused != nil && refused.Why != want {
 			t.Errorf("%s: %v", body, err)
 		}

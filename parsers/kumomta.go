@@ -45,7 +45,7 @@ func buildKumomta(env config.Env, section config.Section, c *kumomtaConfig) (Par
 
 // Parse implements Parser.
 func (p *kumomta) Parse(rec event.Record, emit func(event.Event)) error {
-	if rec.Meta[event.MetaMethod] != "" {
+	if rec.Request != nil {
 		return eachItem(rec.Body, func(item []byte) error { return p.record(item, rec.Time, emit) })
 	}
 	return p.record(trimLineEnd(rec.Body), rec.Time, emit)

@@ -67,7 +67,7 @@ type lettermintSignature struct{ sharedSecret }
 func (s lettermintSignature) Verify(_ context.Context, rec event.Record) error {
 	var timestamp string
 	var macs [][]byte
-	for part := range strings.SplitSeq(rec.Meta["X-Lettermint-Signature"], ",") {
+	for part := range strings.SplitSeq(rec.Request.Field("X-Lettermint-Signature"), ",") {
 		switch name, value, _ := strings.Cut(strings.TrimSpace(part), "="); name {
 		case "t":
 			timestamp = value

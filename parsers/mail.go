@@ -79,7 +79,7 @@ type mailMessage struct {
 func openMail(rec event.Record) (*mailMessage, error) {
 	r := mimeReader{left: mailMaxParts}
 	body := unixLines(rec.Body)
-	if rec.Meta["truncated"] != "" {
+	if rec.Truncated {
 		body = wholeWords(body)
 	}
 	m := &mailMessage{rec: rec, root: r.open(body, 0)}

@@ -66,14 +66,13 @@ func TestMailTruncated(t *testing.T) {
 	if err != nil || len(samples) == 0 {
 		t.Fatal("no samples", err)
 	}
-	cut := map[string]string{"truncated": "true"}
 	for _, name := range samples {
 		whole, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for end := 1; end < len(whole); end++ {
-			_ = mailParser{}.Parse(event.Record{Body: whole[:end], Meta: cut}, func(e event.Event) {
+			_ = mailParser{}.Parse(event.Record{Body: whole[:end], Truncated: true}, func(e event.Event) {
 				if e.Recipient != "" && !namesAddress(whole, e.Recipient) {
 					t.Errorf("%s cut at %d names %q", name, end, e.Recipient)
 				}
@@ -89,14 +88,14 @@ func TestMailWithoutLastLineEnd(t *testing.T) {
 		"status": bombStatus + "Action: failed\nStatus: 5.1.1\nFinal-Recipient: rfc822; jo@dest.example",
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, cut := range []map[string]string{nil, {"truncated": "true"}} {
+			for _, cut := range []bool{false, true} {
 				want := "jo@dest.example"
-				if cut != nil {
+				if cut {
 					want = ""
 				}
-				err := mailParser{}.Parse(event.Record{Body: []byte(message), Meta: cut}, func(e event.Event) {
+				err := mailParser{}.Parse(event.Record{Body: []byte(message), Truncated: cut}, func(e event.Event) {
 					if e.Recipient != want {
-						t.Errorf("%v: recipient %q, want %q", cut, e.Recipient, want)
+						t.Errorf("cut off %v: recipient %q, want %q", cut, e.Recipient, want)
 					}
 				})
 				if err != nil {

@@ -35,6 +35,14 @@ type Verifier interface {
 	Keyed() bool
 }
 
+// Handshaker is a parser of requests whose provider asks, before it sends any event, whether they are wanted.
+type Handshaker interface {
+	// Handshake does what such a request asks for: between Verify, which found it genuine, and Parse, for every request.
+	// Of a Verifier that is not Keyed it is never called. answer is the body, in JSON, of the 200 for which the sender
+	// waits; "": any. Errors and the rest are as with Verify.
+	Handshake(ctx context.Context, rec event.Record) (answer string, err error)
+}
+
 // Web is a parser of requests that knows in which Content-Type they come: media types without parameters.
 type Web interface{ ContentTypes() []string }
 

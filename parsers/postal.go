@@ -111,10 +111,10 @@ func (s postalSignature) KeyNeeded() string { return "public_key" }
 func (s postalSignature) Verify(_ context.Context, rec event.Record) error {
 	sum256, sum1 := sha256.Sum256(rec.Body), sha1.Sum(rec.Body)
 	header, hash, sum := "X-Postal-Signature-256", crypto.SHA256, sum256[:]
-	if rec.Meta[header] == "" {
+	if rec.Request.Field(header) == "" {
 		header, hash, sum = "X-Postal-Signature", crypto.SHA1, sum1[:]
 	}
-	signature, err := base64.StdEncoding.DecodeString(rec.Meta[header])
+	signature, err := base64.StdEncoding.DecodeString(rec.Request.Field(header))
 	if err != nil || len(signature) == 0 {
 		return event.Refuse(WhyNoSignature, "no %s", header)
 	}

@@ -184,9 +184,7 @@ func TestPostfixJournal(t *testing.T) {
 	p := newTestPostfix(t, nil)
 	when := time.Date(2026, 11, 20, 8, 0, 0, 123_000_000, time.UTC)
 	entry := func(identifier, message string) postfixSaid {
-		return tellPostfixRecord(t, p, event.Record{Time: when, Body: []byte(message), Meta: map[string]string{
-			"SYSLOG_IDENTIFIER": identifier, "SYSLOG_PID": "11", "_HOSTNAME": "mx1",
-		}})
+		return tellPostfixRecord(t, p, event.Record{Time: when, Body: []byte(message), Syslog: &event.Syslog{Tag: identifier, Host: "mx1"}})
 	}
 	entry("postfix/qmgr", "4A1B2C3D01: from=<list@news.example>, size=1, nrcpt=1 (queue active)")
 	said := entry("postfix/smtp", "4A1B2C3D01: to=<ann@example.net>, relay=none, delay=1, delays=1/0/0/0, dsn=5.4.4, status=bounced (no)\n")

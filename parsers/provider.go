@@ -65,7 +65,7 @@ type bodySignature struct {
 
 // Verify implements Verifier.
 func (s bodySignature) Verify(_ context.Context, rec event.Record) error {
-	mac, err := hex.DecodeString(rec.Meta[s.header])
+	mac, err := hex.DecodeString(rec.Request.Field(s.header))
 	if err != nil || len(mac) == 0 {
 		return event.Refuse(WhyNoSignature, "no %s", s.header)
 	}

@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,7 +67,7 @@ func build(t testing.TB, kind string, lines ...string) Parser {
 }
 
 func parseBody(p Parser, body []byte) (events []event.Event, err error) {
-	err = p.Parse(event.Record{Time: goldenTime, Body: body, Meta: map[string]string{}}, func(e event.Event) { events = append(events, e) })
+	err = p.Parse(event.Record{Time: goldenTime, Body: body}, func(e event.Event) { events = append(events, e) })
 	return events, err
 }
 
@@ -234,17 +235,17 @@ func signed(kind, key string, body []byte, when time.Time) event.Record {
 		h.Write([]byte(text))
 		return h.Sum(nil)
 	}
-	meta := map[string]string{"Content-Type": "application/json"}
+	header := map[string]string{"Content-Type": "application/json"}
 	switch kind {
 	case "forwardemail":
-		meta["X-Webhook-Signature"] = hex.EncodeToString(mac(string(body)))
+		header["X-Webhook-Signature"] = hex.EncodeToString(mac(string(body)))
 	case "mailersend":
-		meta["Signature"] = hex.EncodeToString(mac(string(body)))
+		header["Signature"] = hex.EncodeToString(mac(string(body)))
 	case "lettermint":
-		meta["X-Lettermint-Signature"] = "t=" + unix + ",v1=" + hex.EncodeToString(mac(unix+"."+string(body)))
+		header["X-Lettermint-Signature"] = "t=" + unix + ",v1=" + hex.EncodeToString(mac(unix+"."+string(body)))
 	case "resend":
-		meta["Svix-Id"], meta["Svix-Timestamp"] = "msg_1", unix
-		meta["Svix-Signature"] = "v1," + base64.StdEncoding.EncodeToString(mac("msg_1."+unix+"."+string(body)))
+		header["Svix-Id"], header["Svix-Timestamp"] = "msg_1", unix
+		header["Svix-Signature"] = "v1," + base64.StdEncoding.EncodeToString(mac("msg_1."+unix+"."+string(body)))
 	case "mailgun":
 		const token = "0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f607182"
 		var doc map[string]json.RawMessage
@@ -253,7 +254,7 @@ func signed(kind, key string, body []byte, when time.Time) event.Record {
 			body, _ = json.Marshal(doc)
 		}
 	}
-	return event.Record{Time: goldenTime, Meta: meta, Body: body}
+	return posted(header, body)
 }
 
 // secretLine is how the admin writes a key down.
@@ -346,9 +347,9 @@ func TestPostalVerify(t *testing.T) {
 	for _, form := range []string{strconv.Quote(record), strconv.Quote(inPEM), "[" + strconv.Quote(record) + "]"} {
 		v := build(t, "postal", "public_key: "+form).(Verifier)
 		for what, c := range map[string]struct {
-			meta map[string]string
-			body []byte
-			want string
+			header map[string]string
+			body   []byte
+			want   string
 		}{
 			"SHA-256":  {map[string]string{"X-Postal-Signature-256": by256, "X-Postal-Signature": by1}, body, ""},
 			"SHA-1":    {map[string]string{"X-Postal-Signature": by1}, body, ""},
@@ -356,7 +357,7 @@ func TestPostalVerify(t *testing.T) {
 			"forged":   {map[string]string{"X-Postal-Signature-256": by1, "X-Postal-Signature": by1}, body, WhyBadSignature},
 			"unsigned": {nil, body, WhyNoSignature},
 		} {
-			err := v.Verify(context.Background(), event.Record{Time: goldenTime, Meta: c.meta, Body: c.body})
+			err := v.Verify(context.Background(), posted(c.header, c.body))
 			if refused, ok := errors.AsType[*event.RefusedError](err); err != nil != (c.want != "") || ok && refused.Why != c.want {
 				t.Errorf("%s: %v, want %q", what, err, c.want)
 			}
@@ -371,10 +372,27 @@ func TestAzureAnswersTheHandshake(t *testing.T) {
 	const body = `[{"id":"2d1781af","topic":"/subscriptions/x","subject":"","data":{"validationCode":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6",
 		"validationUrl":"https://rp-eastus2.eventgrid.azure.net/x"},"eventType":"Microsoft.EventGrid.SubscriptionValidationEvent"}]`
 	p := build(t, "azure")
-	rec := event.Record{Time: goldenTime, Body: []byte(body), Meta: map[string]string{"Aeg-Event-Type": "SubscriptionValidation"}}
-	err := p.Parse(rec, func(e event.Event) { t.Errorf("emitted %v", e) })
-	if want := `{"validationResponse":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}`; err != nil || rec.Meta[event.MetaAnswer] != want {
-		t.Errorf("%q, %v", rec.Meta[event.MetaAnswer], err)
+	validation := map[string]string{"Aeg-Event-Type": "SubscriptionValidation"}
+	for _, c := range []struct {
+		header map[string]string
+		body   string
+		answer string
+		words  []string
+	}{
+		{validation, body, `{"validationResponse":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}`, nil},
+		{validation, `[{"data":{}}]`, "", []string{WhyMalformed}},
+		{validation, `[{]`, "", []string{WhyMalformed}},
+		{nil, body, "", nil}, // not what Event Grid says of it
+	} {
+		rec := posted(c.header, []byte(c.body))
+		answer, err := p.(Handshaker).Handshake(t.Context(), rec)
+		if err != nil || answer != c.answer {
+			t.Errorf("%v %s: %q, %v", c.header, c.body, answer, err)
+		}
+		err = p.Parse(rec, func(e event.Event) { t.Errorf("emitted %v", e) })
+		if words := refusals(t, err); !slices.Equal(words, c.words) {
+			t.Errorf("%v %s: refused %v", c.header, c.body, words)
+		}
 	}
 }
 
@@ -389,17 +407,17 @@ func TestKumomtaByHTTP(t *testing.T) {
 		t.Fatal("does not come by HTTP")
 	}
 	var want []event.Event
-	var posted [][]byte
+	var records [][]byte
 	for line := range bytes.Lines(data) {
 		if line = bytes.TrimSpace(line); json.Valid(line) && line[0] == '{' {
 			events, _ := parseBody(p, line)
 			want = append(want, events...)
-			posted = append(posted, line)
+			records = append(records, line)
 		}
 	}
-	posted = append(posted, []byte(`{"type":"Bounce","TYPE":"Delivery"}`))
+	records = append(records, []byte(`{"type":"Bounce","TYPE":"Delivery"}`))
 	var got []event.Event
-	rec := event.Record{Time: goldenTime, Body: batch(posted...), Meta: map[string]string{event.MetaMethod: "POST"}}
+	rec := posted(nil, batch(records...))
 	err = p.Parse(rec, func(e event.Event) { got = append(got, e) })
 	if words := refusals(t, err); len(words) == 0 || words[len(words)-1] != WhyTwoReadings {
 		t.Errorf("refused %v", words)

@@ -61,8 +61,8 @@ func (s *sendgrid) KeyNeeded() string { return "public_key" }
 // Verify implements Verifier.
 func (s *sendgrid) Verify(_ context.Context, rec event.Record) error {
 	const prefix = "X-Twilio-Email-Event-Webhook-"
-	timestamp := rec.Meta[prefix+"Timestamp"]
-	signature, err := base64.StdEncoding.DecodeString(rec.Meta[prefix+"Signature"])
+	timestamp := rec.Request.Field(prefix + "Timestamp")
+	signature, err := base64.StdEncoding.DecodeString(rec.Request.Field(prefix + "Signature"))
 	if err != nil || len(signature) == 0 {
 		return event.Refuse(WhyNoSignature, "no %sSignature", prefix)
 	}

@@ -45,7 +45,7 @@ func (*ses) ContentTypes() []string { return []string{"text/plain", "application
 func (s *ses) Keyed() bool       { return len(s.topics) > 0 }
 func (s *ses) KeyNeeded() string { return "topics" }
 
-// Verify implements Verifier. It confirms the subscription of a configured topic.
+// Verify implements Verifier.
 func (s *ses) Verify(ctx context.Context, rec event.Record) error {
 	m, err := readSNS(rec.Body)
 	if err != nil {
@@ -57,13 +57,16 @@ func (s *ses) Verify(ctx context.Context, rec event.Record) error {
 	if err := s.sns.verify(ctx, m); err != nil {
 		return err
 	}
-	if err := m.fresh(rec); err != nil {
-		return err
+	return m.fresh(rec)
+}
+
+// Handshake implements Handshaker: it confirms the subscription of a topic, which Verify has found to be configured.
+func (s *ses) Handshake(ctx context.Context, rec event.Record) (answer string, err error) {
+	m, err := readSNS(rec.Body)
+	if err != nil || m.Type != snsSubscription {
+		return "", err
 	}
-	if m.Type == snsSubscription {
-		return s.sns.confirm(ctx, m)
-	}
-	return nil
+	return "", s.sns.confirm(ctx, m)
 }
 
 // Parse implements Parser.

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,7 +95,17 @@ func TestSESConfirmsSubscriptions(t *testing.T) {
 	subscription := func(url, topic string) event.Record {
 		return sign(map[string]string{"Type": snsSubscription, "Token": "abc", "SubscribeURL": url, "TopicArn": topic})
 	}
-	if err := p.Verify(t.Context(), subscription(url, sesTopic)); err != nil || (*fetched)[len(*fetched)-1] != url {
+	confirm := func(rec event.Record) error {
+		if err := p.Verify(t.Context(), rec); err != nil {
+			return err
+		}
+		_, err := p.Handshake(t.Context(), rec)
+		return err
+	}
+	if err := p.Verify(t.Context(), subscription(url, sesTopic)); err != nil || slices.Contains(*fetched, url) {
+		t.Errorf("%v, fetched %q before the handshake", err, *fetched)
+	}
+	if err := confirm(subscription(url, sesTopic)); err != nil || (*fetched)[len(*fetched)-1] != url {
 		t.Errorf("%v, fetched %q", err, *fetched)
 	}
 	before := len(*fetched)
@@ -104,14 +115,17 @@ func TestSESConfirmsSubscriptions(t *testing.T) {
 		subscription("https://sns.eu-west-1.amazonaws.com/?Action=DeleteTopic&TopicArn="+sesTopic, sesTopic),
 		subscription(strings.Replace(url, "123456789012", "999999999999", 1), sesTopic),
 	} {
-		if err := p.Verify(t.Context(), rec); !errors.Is(err, event.ErrRefused) {
+		if err := confirm(rec); !errors.Is(err, event.ErrRefused) {
 			t.Errorf("%v: %s", err, rec.Body)
 		}
+	}
+	if err := confirm(sign(nil)); err != nil {
+		t.Errorf("a notification: %v", err)
 	}
 	if len(*fetched) != before {
 		t.Errorf("fetched %q", (*fetched)[before:])
 	}
-	if err := p.Verify(t.Context(), subscription(strings.Replace(url, "abc", "lost", 1), sesTopic)); err == nil || errors.Is(err, event.ErrRefused) {
+	if err := confirm(subscription(strings.Replace(url, "abc", "lost", 1), sesTopic)); err == nil || errors.Is(err, event.ErrRefused) {
 		t.Errorf("SNS did not answer: %v, and it would not try again", err)
 	}
 }

@@ -86,12 +86,12 @@ func (s standardSignature) KeyNeeded() string { return "secret_file" }
 // Verify implements Verifier.
 func (s standardSignature) Verify(_ context.Context, rec event.Record) error {
 	prefix := "Webhook-"
-	if rec.Meta[prefix+"Signature"] == "" {
+	if rec.Request.Field(prefix+"Signature") == "" {
 		prefix = "Svix-"
 	}
-	id, timestamp := rec.Meta[prefix+"Id"], rec.Meta[prefix+"Timestamp"]
+	id, timestamp := rec.Request.Field(prefix+"Id"), rec.Request.Field(prefix+"Timestamp")
 	var macs [][]byte
-	for _, signature := range strings.Fields(rec.Meta[prefix+"Signature"]) {
+	for _, signature := range strings.Fields(rec.Request.Field(prefix + "Signature")) {
 		if mac, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(signature, "v1,")); err == nil {
 			macs = append(macs, mac)
 		}

@@ -31,16 +31,13 @@ type syslogLine struct {
 //	Nov 22 06:47:42 mail postfix/smtp[828]: [ID 197553 mail.info] …            Solaris
 //	<22>1 2026-11-22T06:47:42.581177+00:00 mail postfix 828 - -  …             RFC 5424
 //
-// A journal entry has its header in rec.Meta (SYSLOG_IDENTIFIER, _HOSTNAME) and only the message as its body.
+// A journal entry has its header in rec.Syslog and only the message as its body.
 func splitSyslog(rec *event.Record, l *syslogLine) bool {
-	if rec.Meta != nil {
-		if tag := rec.Meta["SYSLOG_IDENTIFIER"]; tag != "" {
-			*l = syslogLine{
-				when: rec.Time, host: []byte(rec.Meta["_HOSTNAME"]), tag: []byte(tag), pid: []byte(rec.Meta["_PID"]),
-				message: trimLineEnd(rec.Body),
-			}
-			return true
+	if h := rec.Syslog; h != nil {
+		*l = syslogLine{
+			when: rec.Time, host: []byte(h.Host), tag: []byte(h.Tag), pid: []byte(h.PID), message: trimLineEnd(rec.Body),
 		}
+		return true
 	}
 	*l = syslogLine{}
 	b := trimLineEnd(rec.Body)

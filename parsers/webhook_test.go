@@ -45,12 +45,16 @@ var schemes = map[string]func(*testing.T) scheme{
 	"ses/2":     func(t *testing.T) scheme { return sesScheme(t, "2") },
 }
 
-func (s scheme) request(meta map[string]string, body []byte) event.Record {
-	meta = maps.Clone(meta)
+func (s scheme) request(header map[string]string, body []byte) event.Record {
 	if s.inBody {
-		body = []byte(meta[""])
+		body = []byte(header[""])
 	}
-	return event.Record{Time: goldenTime, Meta: meta, Body: body}
+	return posted(maps.Clone(header), body)
+}
+
+// posted is a request that came at goldenTime.
+func posted(header map[string]string, body []byte) event.Record {
+	return event.Record{Time: goldenTime, Body: body, Request: &event.Request{Method: "POST", Target: "/webhooks/service/copernica?x=1", Header: header}}
 }
 
 func TestSignatures(t *testing.T) {
@@ -80,27 +84,27 @@ func TestSignatures(t *testing.T) {
 			check("forged", s.request(s.other(s.body, goldenTime), s.body), WhyBadSignature)
 			check("old", s.request(s.sign(s.body, goldenTime.Add(-s.stale)), s.body), WhyStale)
 			check("ahead", s.request(s.sign(s.body, goldenTime.Add(s.stale)), s.body), WhyStale)
-			check("captured and explained", event.Record{Meta: genuine.Meta, Body: genuine.Body})
-			unsigned := event.Record{Time: goldenTime, Body: s.body, Meta: map[string]string{}}
+			check("captured and explained", event.Record{Request: genuine.Request, Body: genuine.Body})
+			unsigned := posted(nil, s.body)
 			check("unsigned", unsigned, WhyNoSignature, WhyBadSignature)
 			for i := range genuine.Body {
 				tampered := bytes.Clone(genuine.Body)
 				tampered[i] ^= 1
-				if err := s.parser.Verify(t.Context(), event.Record{Time: goldenTime, Meta: genuine.Meta, Body: tampered}); !errors.Is(err, event.ErrRefused) && !sameMessage(tampered, genuine.Body) {
+				if err := s.parser.Verify(t.Context(), posted(genuine.Request.Header, tampered)); !errors.Is(err, event.ErrRefused) && !sameMessage(tampered, genuine.Body) {
 					t.Fatalf("byte %d changed: %v", i, err)
 				}
 			}
 			for _, n := range []int{0, 1, len(genuine.Body) / 2, len(genuine.Body) - 2} {
-				check("cut off", event.Record{Time: goldenTime, Meta: genuine.Meta, Body: genuine.Body[:n]}, WhyBadSignature, WhyMalformed)
+				check("cut off", posted(genuine.Request.Header, genuine.Body[:n]), WhyBadSignature, WhyMalformed)
 			}
-			check("longer", event.Record{Time: goldenTime, Meta: genuine.Meta, Body: append(bytes.Clone(genuine.Body), "{}"...)}, WhyBadSignature, WhyMalformed)
-			for key := range genuine.Meta {
+			check("longer", posted(genuine.Request.Header, append(bytes.Clone(genuine.Body), "{}"...)), WhyBadSignature, WhyMalformed)
+			for key := range genuine.Request.Header {
 				if s.inBody {
 					continue
 				}
-				meta := maps.Clone(genuine.Meta)
-				meta[key] = ""
-				check("without "+key, event.Record{Time: goldenTime, Meta: meta, Body: genuine.Body}, WhyBadSignature, WhyNoSignature, WhyStale, WhyWrongAccount)
+				header := maps.Clone(genuine.Request.Header)
+				header[key] = ""
+				check("without "+key, posted(header, genuine.Body), WhyBadSignature, WhyNoSignature, WhyStale, WhyWrongAccount)
 			}
 			if err := s.parser.Verify(t.Context(), genuine); err != nil {
 				t.Errorf("in the end: %v", err)
@@ -172,7 +176,7 @@ func TestStandardTakesBothOfTwoSecrets(t *testing.T) {
 	two, keyTwo := newSecret()
 	p := build(t, "standard", secretFile(t, one, two)).(Verifier)
 	for _, key := range [][]byte{keyOne, keyTwo} {
-		if err := p.Verify(t.Context(), event.Record{Time: goldenTime, Body: []byte("{}"), Meta: signStandard(key)([]byte("{}"), goldenTime)}); err != nil {
+		if err := p.Verify(t.Context(), posted(signStandard(key)([]byte("{}"), goldenTime), []byte("{}"))); err != nil {
 			t.Error(err)
 		}
 	}
@@ -181,7 +185,7 @@ func TestStandardTakesBothOfTwoSecrets(t *testing.T) {
 func TestStandardDoesNotRefuseWhatItCanNotTell(t *testing.T) {
 	p := build(t, "standard", "secret_file: "+filepath.Join(t.TempDir(), "lost")).(Verifier)
 	_, key := newSecret()
-	err := p.Verify(t.Context(), event.Record{Time: goldenTime, Body: []byte("{}"), Meta: signStandard(key)([]byte("{}"), goldenTime)})
+	err := p.Verify(t.Context(), posted(signStandard(key)([]byte("{}"), goldenTime), []byte("{}")))
 	if err == nil || errors.Is(err, event.ErrRefused) {
 		t.Errorf("%v: the sender would not come again", err)
 	}
@@ -282,7 +286,7 @@ func TestNoWrongSignatureIsEverBelieved(t *testing.T) {
 			rand.Read(random[:])
 			wrong := wrongSignature(t, name, genuine, random[:])
 			if err := s.parser.Verify(t.Context(), wrong); !errors.Is(err, event.ErrRefused) {
-				t.Fatalf("%s: %v\n%v", name, err, wrong.Meta)
+				t.Fatalf("%s: %v\n%v", name, err, wrong.Request)
 			}
 		}
 	}
@@ -290,19 +294,19 @@ func TestNoWrongSignatureIsEverBelieved(t *testing.T) {
 
 func wrongSignature(t *testing.T, name string, genuine event.Record, random []byte) event.Record {
 	t.Helper()
-	wrong := genuine
-	wrong.Meta = maps.Clone(genuine.Meta)
+	header := maps.Clone(genuine.Request.Header)
+	wrong := posted(header, genuine.Body)
 	encoded := base64.StdEncoding.EncodeToString(random)
 	switch name {
 	case "standard":
-		wrong.Meta["Webhook-Signature"] = "v1," + base64.StdEncoding.EncodeToString(random[:32])
+		header["Webhook-Signature"] = "v1," + base64.StdEncoding.EncodeToString(random[:32])
 	case "sendgrid":
-		signature, _ := base64.StdEncoding.DecodeString(genuine.Meta["X-Twilio-Email-Event-Webhook-Signature"])
+		signature, _ := base64.StdEncoding.DecodeString(header["X-Twilio-Email-Event-Webhook-Signature"])
 		signature[4+int(random[0])%(len(signature)-4)] ^= 1 + random[1]%255
-		wrong.Meta["X-Twilio-Email-Event-Webhook-Signature"] = base64.StdEncoding.EncodeToString(signature)
+		header["X-Twilio-Email-Event-Webhook-Signature"] = base64.StdEncoding.EncodeToString(signature)
 	case "copernica":
-		before, _, _ := strings.Cut(genuine.Meta["Signature"], `signature="`)
-		wrong.Meta["Signature"] = before + `signature="` + encoded + `"`
+		before, _, _ := strings.Cut(header["Signature"], `signature="`)
+		header["Signature"] = before + `signature="` + encoded + `"`
 	case "ses/2":
 		var fields map[string]string
 		if err := json.Unmarshal(genuine.Body, &fields); err != nil {

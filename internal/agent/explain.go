@@ -11,7 +11,6 @@ import (
 	"net/textproto"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"bouncefeed/inputs"
@@ -96,10 +95,10 @@ func (x *explainer) lines(recs []event.Record, _ inputs.Spot) error {
 
 func (x *explainer) messages(recs []event.Record, _ inputs.Spot) error {
 	for i := range recs {
-		if file := recs[i].Meta[inputs.MetaFile]; file != "" {
-			x.file = file
+		if recs[i].File != "" {
+			x.file = recs[i].File
 		}
-		x.line, _ = strconv.Atoi(recs[i].Meta[inputs.MetaLine]) // 0: it is no mbox
+		x.line = recs[i].Line
 		if err := x.record(recs[i]); err != nil {
 			return err
 		}
@@ -122,7 +121,7 @@ func (x *explainer) request(ctx context.Context, headers string) error {
 	}
 	rec := event.Record{Body: body}
 	if len(body) > maxMessage {
-		rec.Body, rec.Meta = body[:maxMessage], map[string]string{"truncated": "true"}
+		rec.Body, rec.Truncated = body[:maxMessage], true
 	}
 	if headers != "" {
 		if err := x.verify(ctx, headers, &rec); err != nil {
@@ -139,7 +138,7 @@ func (x *explainer) verify(ctx context.Context, headers string, rec *event.Recor
 		return err
 	}
 	defer f.Close()
-	if rec.Meta, err = requestMeta(f); err != nil {
+	if rec.Request, err = readRequest(f); err != nil {
 		return fmt.Errorf("read the header fields in %s: %w", headers, err)
 	}
 	v, signed := x.sink.parser.(parsers.Verifier)
@@ -155,25 +154,25 @@ func (x *explainer) verify(ctx context.Context, headers string, rec *event.Recor
 	return nil
 }
 
-// requestMeta reads header fields as a webhook's listener would hand them over; a request line may come first.
-func requestMeta(r io.Reader) (map[string]string, error) {
+// readRequest reads header fields as a webhook's listener would hand them over; a request line may come first.
+func readRequest(r io.Reader) (*event.Request, error) {
 	text := bufio.NewReader(io.LimitReader(r, 64<<10))
-	meta := map[string]string{event.MetaMethod: http.MethodPost}
+	request := &event.Request{Method: http.MethodPost, Header: map[string]string{}}
 	if first, _ := text.Peek(5); string(first) == "POST " {
 		line, err := text.ReadString('\n')
 		if err != nil {
 			return nil, err
 		}
-		meta[event.MetaTarget] = strings.Fields(line + " -")[1]
+		request.Target = strings.Fields(line + " -")[1]
 	}
 	fields, err := textproto.NewReader(text).ReadMIMEHeader()
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
 	for name, values := range fields {
-		meta[name] = strings.Join(values, ", ")
+		request.Header[name] = strings.Join(values, ", ")
 	}
-	return meta, nil
+	return request, nil
 }
 
 // record takes the way of the daemon up to the queue, for one record.

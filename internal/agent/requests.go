@@ -101,27 +101,39 @@ func (in *plannedInput) reads(kind string) (section config.Section, ok bool) {
 	return config.Section{}, false
 }
 
-// admit asks the parsers whether recs come from whom they seem to. It holds no lock while they ask the network.
-func (s *sink) admit(ctx context.Context, recs []event.Record) error {
-	for i := range recs {
-		s.mu.Lock()
-		p, err := s.parserOf(recs[i].Format)
-		s.mu.Unlock()
-		if err == nil {
-			err = admit(ctx, p, recs[i])
-		}
+// CommitRequest implements inputs.RequestSink.
+func (s *sink) CommitRequest(ctx context.Context, rec event.Record) (answer string, err error) {
+	if answer, err = s.admit(ctx, rec); err != nil {
 		if refused, ok := errors.AsType[*event.RefusedError](err); ok {
 			s.CountRefused(refused.Why)
 		}
-		if err != nil {
-			return err
-		}
+		return "", err
 	}
-	return nil
+	return answer, s.commit(ctx, []event.Record{rec}, nil)
 }
 
+// admit asks the parser whether rec comes from whom it seems to, and for its answer. It holds no lock while the parser
+// asks the network.
+func (s *sink) admit(ctx context.Context, rec event.Record) (answer string, err error) {
+	s.mu.Lock()
+	p, err := s.parserOf(rec.Route)
+	s.mu.Unlock()
+	if err == nil {
+		err = admit(ctx, p, rec)
+	}
+	if err != nil {
+		return "", err
+	}
+	h, ok := p.(parsers.Handshaker)
+	if v, signed := p.(parsers.Verifier); !ok || signed && !v.Keyed() {
+		return "", nil
+	}
+	return h.Handshake(ctx, rec)
+}
+
+// admit says whether a request is the provider's, as far as its parser can tell.
 func admit(ctx context.Context, p parsers.Parser, rec event.Record) error {
-	if w, ok := p.(parsers.Web); ok && !comesAs(rec.Meta["Content-Type"], w.ContentTypes()) {
+	if w, ok := p.(parsers.Web); ok && !comesAs(rec.Request.Field("Content-Type"), w.ContentTypes()) {
 		return event.Refuse(event.WhyContentType, "a request of another Content-Type than %s", strings.Join(w.ContentTypes(), ", "))
 	}
 	if v, ok := p.(parsers.Verifier); ok && v.Keyed() {
@@ -151,7 +163,7 @@ type turnedAway struct {
 
 const turnedAwayEvery = time.Second
 
-// CountRefused implements inputs.Counter.
+// CountRefused implements inputs.RequestSink.
 func (s *sink) CountRefused(why string) {
 	t := &s.turnedAway
 	t.mu.Lock()

@@ -22,6 +22,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
 	"bouncefeed/internal/queue"
 )
 
@@ -163,7 +164,7 @@ func TestAnotherBouncefeedsEventsKeepTheirIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := startHooks(t, "- parser: {type: standard, secret_file: '"+dir+"/secret'}")
-	event := func(queueID string) string {
+	eventOf := func(queueID string) string {
 		return `{"id":"` + id + `","time":"2026-11-22T07:01:02Z","type":"hard","reason":"user_unknown","recipient":"jo@example.org","queue_id":"` + queueID + `"}`
 	}
 	send := func(body, key string) int {
@@ -174,16 +175,16 @@ func TestAnotherBouncefeedsEventsKeepTheirIDs(t *testing.T) {
 			"webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	}
 	for range 2 {
-		if status := send(event("Q1"), secret); status != 200 {
+		if status := send(eventOf("Q1"), secret); status != 200 {
 			t.Fatal(status)
 		}
 	}
 	// Another machine's event: the same recipient, and by chance the same queue id.
-	other := strings.Replace(event("Q1"), id, "00000000000000000000000000000001", 1)
+	other := strings.Replace(eventOf("Q1"), id, "00000000000000000000000000000001", 1)
 	if status := send(other, secret); status != 200 {
 		t.Fatal(status)
 	}
-	if status := send(event("Q2"), "another key"); status != 401 {
+	if status := send(eventOf("Q2"), "another key"); status != 401 {
 		t.Errorf("forged: %d", status)
 	}
 	h.until(t, "the forged one is counted", func() bool { return h.counts(t)["refused/bad_signature"] == 1 })
@@ -193,6 +194,34 @@ func TestAnotherBouncefeedsEventsKeepTheirIDs(t *testing.T) {
 	items, err := h.queue.Next(t.Context(), "out", 10)
 	if err != nil || len(items) != 2 || items[0].Event.ID != id {
 		t.Errorf("%+v %v", items, err)
+	}
+}
+
+func TestAHandshakeIsAnswered(t *testing.T) {
+	h := startHooks(t, "- parser: azure")
+	body := `[{"id":"1","eventType":"Microsoft.EventGrid.SubscriptionValidationEvent","data":{"validationCode":"512d38b6"}}]`
+	req, err := http.NewRequest("POST", h.url+"/webhooks/service/azure", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Aeg-Event-Type", "SubscriptionValidation")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 200 || string(text) != `{"validationResponse":"512d38b6"}` {
+		t.Errorf("%s %s %v", resp.Status, text, err)
+	}
+	if c := h.counts(t); c["read"] != 1 || c["ignored/other"] != 1 {
+		t.Error(c)
+	}
+}
+
+func TestNoRequestIsStoredUnverified(t *testing.T) {
+	s := &sink{formats: map[string]config.Section{"/": {Type: "native"}}}
+	if s.Commit(t.Context(), []event.Record{{Route: "/", Body: []byte(seedPost)}}, nil) == nil {
+		t.Error("committed as if no stranger could have sent it")
 	}
 }
 

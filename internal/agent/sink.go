@@ -42,7 +42,7 @@ type store interface {
 type sink struct {
 	name       string
 	format     config.Section
-	formats    map[string]config.Section // of records that name theirs; their parsers are stateless
+	formats    map[string]config.Section // by Record.Route, of records that name theirs; their parsers are stateless
 	env        config.Env
 	senders    []string
 	classifier *classify.Classifier
@@ -60,7 +60,7 @@ type sink struct {
 
 	mu     sync.Mutex // held while parsing; commits of independent records run side by side
 	parser parsers.Parser
-	named  map[string]parsers.Parser // by Record.Format
+	named  map[string]parsers.Parser // by Record.Route
 	batch  *queue.Batch
 	when   time.Time             // of the record being parsed
 	found  int                   // outcomes of the record being parsed
@@ -74,10 +74,12 @@ func (s *sink) Checkpoint() (map[string]string, error) { return s.store.Checkpoi
 // Commit implements inputs.Sink.
 func (s *sink) Commit(ctx context.Context, recs []event.Record, checkpoint map[string]string) error {
 	if s.formats != nil {
-		if err := s.admit(ctx, recs); err != nil {
-			return err
-		}
+		return errors.New("requests are committed one by one, as requests")
 	}
+	return s.commit(ctx, recs, checkpoint)
+}
+
+func (s *sink) commit(ctx context.Context, recs []event.Record, checkpoint map[string]string) error {
 	batch, err := s.parse(recs)
 	if err != nil {
 		return err
@@ -137,7 +139,7 @@ func (s *sink) parseFates(recs []event.Record, fates []event.Fate) (*queue.Batch
 	read, other := 0, 0
 	for i := range recs {
 		s.found, s.when = 0, recs[i].Time
-		p, err := s.parserOf(recs[i].Format)
+		p, err := s.parserOf(recs[i].Route)
 		if err != nil {
 			return nil, err
 		}
@@ -181,18 +183,18 @@ func (s *sink) parseOne(p parsers.Parser, rec event.Record) (err error) {
 	return p.Parse(rec, s.emit)
 }
 
-// parserOf gives the parser of a format, made when it is first asked for.
-func (s *sink) parserOf(format string) (parsers.Parser, error) {
-	if format == "" {
+// parserOf gives the parser of a route, made when it is first asked for.
+func (s *sink) parserOf(route string) (parsers.Parser, error) {
+	if route == "" {
 		err := s.ready()
 		return s.parser, err
 	}
-	if p := s.named[format]; p != nil {
+	if p := s.named[route]; p != nil {
 		return p, nil
 	}
-	section, known := s.formats[format]
+	section, known := s.formats[route]
 	if !known {
-		return nil, fmt.Errorf("no parser for records of format %q", format)
+		return nil, fmt.Errorf("no parser for requests to %q", route)
 	}
 	p, err := parsers.Modules.Build(s.env, section)
 	if err != nil {
@@ -201,7 +203,7 @@ func (s *sink) parserOf(format string) (parsers.Parser, error) {
 	if s.named == nil {
 		s.named = map[string]parsers.Parser{}
 	}
-	s.named[format] = p
+	s.named[route] = p
 	return p, nil
 }
 

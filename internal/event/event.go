@@ -4,23 +4,6 @@ package event
 
 import "time"
 
-// Record is one raw thing read: a log line, a message, a webhook request.
-type Record struct {
-	Format string            // parser to use; empty: the input's only parser
-	Time   time.Time         // when it was read or, if the source knows, when it happened
-	Meta   map[string]string // journal fields, HTTP headers, path …; nil for a log line
-	Body   []byte            // valid until Commit returns
-}
-
-// Keys in Record.Meta of a webhook request beside its header fields, which stand in canonical spelling, several of one
-// name joined by ", ", Host among them.
-const (
-	MetaMethod = ":method"
-	MetaTarget = ":path"   // path and query as sent
-	MetaRemote = ":remote" // IP address of the sender; behind proxies that are trusted, what they say of it
-	MetaAnswer = ":answer" // set by the parser in Verify: the body, in JSON, of the 200 for which the sender waits
-)
-
 // Type is what an event says of the delivery. Hard, Soft and Complaint may reach an output; the others are counted only.
 type Type string
 
