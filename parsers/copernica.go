@@ -8,6 +8,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
 
@@ -160,7 +161,7 @@ func (h *copernicaHook) failure(emit func(event.Event)) error {
 	if a := strings.ToLower(v[0]); a != "failure" && a != "failed" && a != "" {
 		return nil
 	}
-	e := event.Event{Code: replyCode(v[1]), Status: v[2], Diagnostic: v[3]}
+	e := event.Event{Code: smtp.Code(v[1]), Status: v[2], Diagnostic: v[3]}
 	readReply(&e)
 	return h.tell(e, emit)
 }

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/text"
 	"bytes"
 	"strings"
 )
@@ -65,7 +66,7 @@ func afterCommand(b []byte) []byte {
 // isSpan knows "0.012s", "1h2m3s".
 func isSpan(b []byte) bool {
 	for _, c := range b {
-		if !isNumberByte(c) && strings.IndexByte("dhms", c) < 0 {
+		if !text.IsDigit(c) && c != '.' && strings.IndexByte("dhms", c) < 0 {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 	"strings"
 )
@@ -32,7 +33,7 @@ func (m *mailMessage) saidOf(addr, other string) string {
 	if paragraph == "" {
 		paragraph = paragraphOf(lines, other)
 	}
-	if code, _ := findReply(paragraph); code != 0 {
+	if code, _ := smtp.FindReply(paragraph); code != 0 {
 		return paragraph
 	}
 	reply, named := replyIn(lines, addr)
@@ -63,7 +64,7 @@ func tells(d string) bool {
 		return false
 	}
 	words := text.Fold(d)
-	return firstStatus(d) != "" || failureTexts.in(words) || undeliveredTexts.in(words) || mailboxTexts.in(words)
+	return smtp.FindStatus(d, "245") != "" || failureTexts.in(words) || undeliveredTexts.in(words) || mailboxTexts.in(words)
 }
 
 // paragraphAt finds where the paragraph that line at stands in begins and ends.
@@ -104,7 +105,7 @@ func paragraphOf(lines []string, addr string) string {
 			}
 			said := append([]string{strings.TrimLeft(withoutMailto(line[s.end:]), ":.>)\"' \t")}, following(lines[i+1:], addr, len(indentOf(line)))...)
 			d := joinLines(said, mailMaxDiagnostic/2)
-			if code, _ := findReply(d); code != 0 {
+			if code, _ := smtp.FindReply(d); code != 0 {
 				return d
 			}
 			if alone := isVague(said[0]) && (i+1 == len(lines) || strings.TrimSpace(lines[i+1]) == ""); alone && introduced == "" {
@@ -188,7 +189,7 @@ func replyIn(lines []string, addr string) (reply string, named bool) {
 	best := -1
 	addr = strings.ToLower(addr)
 	for i, line := range lines {
-		if code, _ := findReply(line); code == 0 {
+		if code, _ := smtp.FindReply(line); code == 0 {
 			continue
 		}
 		names := addr != "" && strings.Contains(strings.ToLower(line), addr)
@@ -203,11 +204,11 @@ func replyIn(lines []string, addr string) (reply string, named bool) {
 	for start > 0 && best-start < 8 && isContinued(lines[start-1]) {
 		start--
 	}
-	_, at := findReply(lines[start])
+	_, at := smtp.FindReply(lines[start])
 	said := []string{lines[start][at:]}
 	for _, line := range lines[start+1 : min(len(lines), start+16)] {
 		text := strings.TrimSpace(line)
-		code, at := findReply(text)
+		code, at := smtp.FindReply(text)
 		if text == "" || isRule(text) || isTranscript(text) || code != 0 && at == 0 && !isContinued(said[len(said)-1]) {
 			break
 		}
@@ -219,13 +220,13 @@ func replyIn(lines []string, addr string) (reply string, named bool) {
 // isContinued says whether line is a reply's line with more to come: "550-5.1.1 The account…" (RFC 5321 §4.2.1).
 func isContinued(line string) bool {
 	line = strings.TrimLeft(line, " \t<>")
-	return len(line) > 4 && line[3] == '-' && replyCode(line) != 0
+	return len(line) > 4 && line[3] == '-' && smtp.Code(line) != 0
 }
 
 // theReply cuts what an MTA wrote around the reply it got: "SMTP error from remote mail server after RCPT TO:<jo@…>:
 // host mx.example.org [192.0.2.1]: 550 …", "Remote host said: 550 … Giving up on 192.0.2.1."
 func theReply(diagnostic string) string {
-	code, at := findReply(diagnostic)
+	code, at := smtp.FindReply(diagnostic)
 	if code == 0 {
 		return diagnostic
 	}
@@ -281,4 +282,23 @@ func remoteIn(diagnostic string) string {
 		}
 		rest = after
 	}
+}
+
+// joinLines makes one line of several, as long as it fits in limit.
+func joinLines(lines []string, limit int) string {
+	var b strings.Builder
+	for _, line := range lines {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		if b.Len()+len(line) > limit {
+			break
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
 
@@ -123,7 +124,7 @@ func (d *dsnReport) set(r *dsnRecipient, name, value string) {
 	case "action":
 		r.action, _, _ = strings.Cut(strings.ToLower(value), " ")
 	case "status":
-		r.status = firstStatus(value)
+		r.status = smtp.FindStatus(value, "245")
 		if comment, _, found := strings.Cut(value, "("); found && r.diagnostic == "" && strings.TrimSpace(comment) != "" {
 			r.diagnostic = strings.Trim(value[len(comment):], "() ")
 		}
@@ -286,7 +287,7 @@ func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 			e.Diagnostic = m.wholeText()
 		}
 	}
-	e.Code, _ = findReply(e.Diagnostic)
+	e.Code, _ = smtp.FindReply(e.Diagnostic)
 	// A refusal that soft_bounce=yes put off stays one.
 	e.Expired = strings.HasPrefix(e.Status, "4") && e.Code < 500 || saysExpired(e.Diagnostic)
 	if !e.Expired && (e.Status == "" || e.Status == "5.0.0") { // Exim's status is always 5.0.0

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
 
@@ -31,7 +32,7 @@ func (m *mailMessage) dispositionEvents() []event.Event {
 	if _, reason, found := strings.Cut(e.Diagnostic, "rejected:"); found {
 		e.Diagnostic = strings.TrimSpace(reason)
 	}
-	e.Code, _ = findReply(e.Diagnostic)
-	e.Status = firstStatus(e.Diagnostic)
+	e.Code, _ = smtp.FindReply(e.Diagnostic)
+	e.Status = smtp.FindStatus(e.Diagnostic, "245")
 	return []event.Event{m.failure(e, true)}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
 
@@ -150,7 +151,7 @@ func (m *mailMessage) isTrouble(from mailSender, failing bool, subject string) b
 		return false
 	}
 	machine := from.daemon || from.robot
-	permanent := m.saysPermanent() || strings.HasPrefix(firstStatus(subject), "5")
+	permanent := m.saysPermanent() || strings.HasPrefix(smtp.FindStatus(subject, "245"), "5")
 	heading := failing || undeliveredTexts.in(subject) || from.daemon && mailboxTexts.in(subject)
 	telling := undeliveredTexts.in(m.lower) && (heading || permanent || yourMessage.in(m.lower) || from.robot && strings.Contains(subject, "fail"))
 	if !machine && !permanent {
@@ -190,14 +191,14 @@ func (m *mailMessage) answersMail(telling bool) bool {
 
 // saysPermanent finds a reply or a status of failure, which speaks every language.
 func (m *mailMessage) saysPermanent() bool {
-	code, _ := findReply(m.body)
-	return code >= 500 || strings.HasPrefix(firstStatus(m.body), "5")
+	code, _ := smtp.FindReply(m.body)
+	return code >= 500 || strings.HasPrefix(smtp.FindStatus(m.body, "245"), "5")
 }
 
 // isSuccess knows a report of success whose status part was cut off or never was. One that also shows a reply of failure
 // is none.
 func (m *mailMessage) isSuccess(subject string, failing bool) bool {
-	code, _ := findReply(m.body)
+	code, _ := smtp.FindReply(m.body)
 	if code != 0 || failureWords.in(m.lower) && (failing || !successSubjects.in(subject)) {
 		return false
 	}
@@ -210,7 +211,7 @@ func (m *mailMessage) returnsSomething(class int) bool {
 	if m.returnsMessage() {
 		return true
 	}
-	code, _ := findReply(m.body)
+	code, _ := smtp.FindReply(m.body)
 	return code != 0 || slices.ContainsFunc(m.candidates(), func(c candidate) bool { return c.class >= class && c.named() })
 }
 

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 	"slices"
 	"strings"
@@ -241,7 +242,7 @@ func leadsElsewhere(clause string) bool {
 // namesRecipient says whether a line says itself that its address is the recipient, or what was answered.
 func namesRecipient(line string) bool {
 	line = text.Cut(line, mailMaxWording)
-	code, _ := findReply(line)
+	code, _ := smtp.FindReply(line)
 	at := strings.IndexByte(line, '@')
 	return code != 0 || at > 0 && recipientWords.in(text.Fold(line[:at]))
 }
@@ -301,7 +302,7 @@ func saysDelivered(after string) bool {
 	for _, word := range deliveredWords {
 		rest, found := strings.CutPrefix(after, word)
 		if found && (rest == "" || !isWordByte(rest[0])) {
-			code, _ := findReply(rest)
+			code, _ := smtp.FindReply(rest)
 			return code == 0 && !failureTexts.in(rest) && !undeliveredTexts.in(after) && !mailboxTexts.in(rest) && len(strings.TrimSpace(rest)) < 24
 		}
 	}
@@ -332,14 +333,14 @@ func wording(line string, s addressSpan) int {
 		return notRecipient
 	case before == "" && (after == "" || after == "." || after == "," || after == ";" || after[0] == ':'):
 		return onItsOwn
-	case (before == "" || replyCode(before) != 0 && strings.Trim(before, "0123456789.-# <") == "") && !senderWords.in(after):
+	case (before == "" || smtp.Code(before) != 0 && strings.Trim(before, "0123456789.-# <") == "") && !senderWords.in(after):
 		return beforeReason
 	case strings.HasSuffix(strings.TrimRight(before, " \t<"), ":") && recipientWords.in(before), strings.HasPrefix(before, "to:"):
 		return afterLabel
 	case recipientWords.in(before) || recipientWords.in(after) || failureTexts.in(before) || failureTexts.in(after):
 		return inSentence
 	}
-	if code, _ := findReply(line); code != 0 {
+	if code, _ := smtp.FindReply(line); code != 0 {
 		return inSentence
 	}
 	return mentioned

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
 
@@ -218,8 +219,8 @@ func (m *mailMessage) textEvents() []event.Event {
 		e.Expired = saysExpired(e.Diagnostic) || len(failures) == 1 && saysExpired(m.lower)
 		e.RemoteMTA = remoteIn(e.Diagnostic)
 		e.Diagnostic = theReply(e.Diagnostic)
-		e.Code, _ = findReply(e.Diagnostic)
-		e.Status = firstStatus(e.Diagnostic)
+		e.Code, _ = smtp.FindReply(e.Diagnostic)
+		e.Status = smtp.FindStatus(e.Diagnostic, "245")
 		events = append(events, m.failure(e, len(failures) == 1))
 	}
 	return events

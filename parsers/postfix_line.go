@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
 
@@ -89,7 +90,7 @@ func (d *postfixDelivery) scanFields(b []byte) bool {
 			}
 			d.delays = value
 		case "dsn":
-			if d.dsn != nil || statusLength3(value) != len(value) {
+			if d.dsn != nil || smtp.StatusLength(value) != len(value) {
 				return false
 			}
 			d.dsn = value
@@ -151,33 +152,6 @@ func isNumber(b []byte) bool {
 		}
 	}
 	return len(b) > 0 && dots <= 1 && len(b) < 16
-}
-
-// statusLength3 is the length of an enhanced status code at the head of b (RFC 3463 §2); 0: there is none.
-func statusLength3(b []byte) int {
-	if len(b) < 5 || b[0] != '2' && b[0] != '4' && b[0] != '5' || b[1] != '.' {
-		return 0
-	}
-	i := 2
-	for range 2 {
-		from := i
-		for i < len(b) && i-from < 3 && text.IsDigit(b[i]) {
-			i++
-		}
-		if i == from {
-			return 0
-		}
-		if from == 2 {
-			if i == len(b) || b[i] != '.' {
-				return 0
-			}
-			i++
-		}
-	}
-	if i < len(b) && (text.IsDigit(b[i]) || b[i] == '.' && i+1 < len(b) && text.IsDigit(b[i+1])) {
-		return 0
-	}
-	return i
 }
 
 // scanAngle reads "<address>" and gives what stands behind it. A quoted local part (RFC 5321 §4.1.2) may hold anything,

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 	"bytes"
 	"strings"
@@ -32,10 +33,10 @@ func (d *postfixDelivery) outcome() postfixOutcome {
 		to: string(d.to), origTo: string(d.origTo), remote: string(host), status: string(d.dsn),
 		diagnostic: text.Cut(strings.ToValidUTF8(string(words), "\uFFFD"), postfixMaxDiagnostic),
 	}
-	o.code = replyCode(o.diagnostic)
+	o.code = smtp.Code(o.diagnostic)
 	if strings.HasSuffix(o.status, ".0.0") || o.status == "" {
 		// Postfix writes 5.0.0 for a reply without a status, and also for one that contradicts its reply code.
-		if s := replyStatus(words); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) && (o.status == "" || s[0] == o.status[0]) {
+		if s := smtp.ReplyStatus(string(words)); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) && (o.status == "" || s[0] == o.status[0]) {
 			o.status = s
 		}
 	}
@@ -94,14 +95,6 @@ func beforeBracket(b []byte) []byte {
 		return b[:i]
 	}
 	return bytes.Trim(withoutPort(b), "[]")
-}
-
-// replyStatus is the enhanced status code behind the reply code: "550 5.1.1 …", "550-5.1.1 …".
-func replyStatus(words []byte) string {
-	if len(words) > 4 && text.IsDigit(words[0]) && text.IsDigit(words[1]) && text.IsDigit(words[2]) {
-		words = words[4:]
-	}
-	return string(words[:statusLength3(words)])
 }
 
 // queuedAs finds the queue id that the next hop, perhaps our own content filter's way back, gave the message.

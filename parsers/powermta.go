@@ -9,6 +9,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 )
 
 // powermtaConfig is the section of PowerMTA's accounting files.
@@ -231,7 +232,7 @@ func (r *powermtaRecord) explain(e *event.Event) {
 	o.setReply([]byte(diagnostic))
 	status := []byte(r.get("dsnstatus"))
 	if o.status == "" {
-		o.status = string(status[:statusLength3(status)])
+		o.status = string(status[:smtp.StatusLength(status)])
 	}
 	category := strings.ToLower(r.get("bouncecat"))
 	e.Code, e.Status, e.Diagnostic = o.code, o.status, o.diagnostic

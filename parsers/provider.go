@@ -10,6 +10,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
 
@@ -140,21 +141,21 @@ func (n *notice) complete(provider string, read time.Time) (event.Event, error) 
 
 // readReply takes code and status out of a diagnostic, where the provider does not give them apart.
 func readReply(e *event.Event) {
-	code, at := findReply(e.Diagnostic)
+	code, at := smtp.FindReply(e.Diagnostic)
 	if e.Code == 0 {
 		e.Code = code
 	}
-	if n := statusLength3([]byte(e.Status)); n == 0 || n < len(e.Status) {
+	if n := smtp.StatusLength([]byte(e.Status)); n == 0 || n < len(e.Status) {
 		e.Status = ""
 	}
 	if e.Status == "" && at >= 0 {
-		e.Status = replyStatus([]byte(e.Diagnostic[at:]))
+		e.Status = smtp.ReplyStatus(e.Diagnostic[at:])
 	}
 }
 
 // reply is the SMTP reply code in a loose text, 0 if it is none: providers have codes of their own, as 605 for an address
 // on their list.
-func (l loose) reply() int { return replyCode(string(l)) }
+func (l loose) reply() int { return smtp.Code(string(l)) }
 
 // timeLayouts are how providers write the time, where it is no number. Without a zone they mean UTC.
 var timeLayouts = []string{time.RFC3339, "2006-01-02 15:04:05.999999999Z07:00", time.DateTime, "2006-01-02T15:04:05", time.RFC1123Z, time.RFC1123}

@@ -8,6 +8,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
 
@@ -116,8 +117,8 @@ func checkRecipient(a []byte) error {
 // setReply takes over a server's words, or the MTA's own: a status counts unless it contradicts the reply code.
 func (o *postfixOutcome) setReply(words []byte) {
 	o.diagnostic = text.Cut(strings.ToValidUTF8(unescape(words), "\uFFFD"), postfixMaxDiagnostic)
-	o.code = replyCode(o.diagnostic)
-	if s := replyStatus([]byte(o.diagnostic)); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) {
+	o.code = smtp.Code(o.diagnostic)
+	if s := smtp.ReplyStatus(o.diagnostic); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) {
 		o.status = s
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
 
@@ -321,7 +322,7 @@ func (d *sendmailDelivery) explain(o *postfixOutcome) {
 	words := d.reply
 	if words == nil {
 		words = bytes.TrimPrefix(d.stat, []byte("Deferred: "))
-		o.status = string(d.dsn[:statusLength3(d.dsn)])
+		o.status = string(d.dsn[:smtp.StatusLength(d.dsn)])
 	}
 	o.setReply(words)
 }

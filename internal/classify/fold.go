@@ -5,6 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 
 	"golang.org/x/text/unicode/norm"
@@ -99,7 +100,7 @@ func repeatedHead(s string, code int) int {
 		return 0
 	}
 	n := 4
-	if _, m := statusAt(s[n:]); m > 0 {
+	if _, m := smtp.ParseStatus(s[n:]); m > 0 {
 		n += m
 	}
 	return n

@@ -1,27 +1,18 @@
 package classify
 
 import (
-	"bouncefeed/internal/text"
+	"bouncefeed/internal/smtp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
 // maxText is how many bytes of a diagnostic are looked at.
 const maxText = 4 << 10
 
-// status is an enhanced status code (RFC 3463): class, subject, detail; the zero value is unknown.
-type status [3]int
-
-func (s status) known() bool { return s[0] != 0 }
-
-// vague is a status that tells the class only: a server that has no better word, or an MTA that saw none.
-func (s status) vague() bool { return s[1] == 0 && s[2] == 0 }
-
 // facts are what a Reply says, made ready for the rules.
 type facts struct {
 	code   int
-	status status
+	status smtp.Status
 	text   string // folded
 	remote string
 	buf    []byte
@@ -35,11 +26,11 @@ func (f *facts) read(r Reply) {
 		f.code = headCode
 	}
 	f.status = parseStatus(r.Status)
-	if !f.status.known() || f.status.vague() {
-		if !headStatus.known() {
-			headStatus = statusIn(words)
+	if !f.status.Known() || f.status.Vague() {
+		if !headStatus.Known() {
+			headStatus = firstStatus(words)
 		}
-		if headStatus.known() {
+		if headStatus.Known() {
 			f.status = headStatus
 		}
 	}
@@ -65,7 +56,7 @@ func (f *facts) temporary() bool {
 		return true
 	}
 	if f.code/100 == 4 {
-		return f.status[0] != 5 || f.status.vague()
+		return f.status[0] != 5 || f.status.Vague()
 	}
 	return f.code == 0 && f.status[0] == 4
 }
@@ -122,7 +113,7 @@ func quotesReply(before, s string) bool {
 	if !failure(code) {
 		return false
 	}
-	return st.known() || s[3] == '-' || strings.HasSuffix(strings.TrimRight(before, " \n"), ":") || strings.HasSuffix(before, "<")
+	return st.Known() || s[3] == '-' || strings.HasSuffix(strings.TrimRight(before, " \n"), ":") || strings.HasSuffix(before, "<")
 }
 
 func diagnosticType(s string) bool {
@@ -161,76 +152,24 @@ func cutName(s, marker, next string) (start, end int) {
 }
 
 // head reads "550 5.1.1 …", "550-5.1.1 …", "550 #5.1.1 …" or "5.1.1 …" at the start of a reply.
-func head(words string) (code int, st status) {
+func head(words string) (code int, st smtp.Status) {
 	words = strings.TrimLeft(words, " \t\r\n<>\"'`(")
-	if len(words) >= 3 && words[0] >= '2' && words[0] <= '5' && text.IsDigit(words[1]) && text.IsDigit(words[2]) &&
-		(len(words) == 3 || !text.IsDigit(words[3]) && !text.IsLetter(words[3]) && (words[3] != '.' || len(words) == 4 || !text.IsDigit(words[4]))) {
-		code, _ = strconv.Atoi(words[:3])
+	if code = smtp.Code(words); code != 0 {
 		words = words[3:]
 	}
 	words = strings.TrimLeft(words, " \t\r\n-:#[(<.,")
-	st, _ = statusAt(words)
+	st, _ = smtp.ParseStatus(words)
 	return code, st
 }
 
-// statusIn finds the first enhanced status code anywhere: "… (#5.1.1)", "[5.7.1]", "Error: 5.1.1". Addresses
-// (192.0.2.1) have four parts, and a version ("Postfix 3.7.2", "version 4.9.1") stands behind a name.
-func statusIn(text string) status {
-	for i := 0; i+5 <= len(text); i++ {
-		if text[i+1] != '.' || text[i] != '4' && text[i] != '5' {
-			continue
-		}
-		if i > 0 && !strings.ContainsRune(" \t\r\n#([<:=-\"'", rune(text[i-1])) {
-			continue
-		}
-		st, n := statusAt(text[i:])
-		if n > 0 && !isVersion(text[:i]) {
-			return st
-		}
-	}
-	return status{}
-}
-
-// isVersion says whether a number behind before would be a program's version.
-func isVersion(before string) bool {
-	if !strings.HasSuffix(before, " ") {
-		return false
-	}
-	word := strings.ToLower(before[strings.LastIndexByte(strings.TrimRight(before, " "), ' ')+1:])
-	switch strings.Trim(word, " (,") {
-	case "version", "v", "ver", "release", "exim", "postfix", "opensmtpd", "spamassassin", "mimedefang", "smtpd", "qpsmtpd", "mailscanner":
-		return true
-	}
-	return false
-}
-
-// statusAt reads class.subject.detail at the start of s and gives its length; 0: there is none.
-func statusAt(s string) (st status, n int) {
-	for i := range st {
-		digits := 0
-		for n < len(s) && text.IsDigit(s[n]) && digits < 3 {
-			st[i] = st[i]*10 + int(s[n]-'0')
-			n++
-			digits++
-		}
-		if digits == 0 || i == 0 && (digits > 1 || st[0] != 2 && st[0] != 4 && st[0] != 5) {
-			return status{}, 0
-		}
-		if i < 2 {
-			if n >= len(s) || s[n] != '.' {
-				return status{}, 0
-			}
-			n++
-		}
-	}
-	if n < len(s) && (text.IsDigit(s[n]) || text.IsLetter(s[n]) || s[n] == '.' && n+1 < len(s) && text.IsDigit(s[n+1])) {
-		return status{}, 0
-	}
-	return st, n
+// firstStatus finds the first status of a failure anywhere: "… (#5.1.1)", "[5.7.1]", "Error: 5.1.1".
+func firstStatus(words string) smtp.Status {
+	st, _ := smtp.ParseStatus(smtp.FindStatus(words, "45"))
+	return st
 }
 
 // parseStatus reads a source's status field, which may say more behind the code: "5.1.1 (bad destination)".
-func parseStatus(s string) status {
-	st, _ := statusAt(strings.TrimLeft(s, " \t#("))
+func parseStatus(s string) smtp.Status {
+	st, _ := smtp.ParseStatus(strings.TrimLeft(s, " \t#("))
 	return st
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 
 	"go.yaml.in/yaml/v4"
@@ -168,7 +169,7 @@ func (r *rule) codeHolds(code int) bool {
 	return r.codes == nil
 }
 
-func (r *rule) statusHolds(st status) bool {
+func (r *rule) statusHolds(st smtp.Status) bool {
 	for _, p := range r.statuses {
 		if p.holds(st) {
 			return true
@@ -200,7 +201,7 @@ func parseCode(s string) (codePattern, error) {
 }
 
 // statusPattern is "5.7.1", "5.7.*", "*.2.2" or "5.7.606-649".
-type statusPattern struct{ from, to status }
+type statusPattern struct{ from, to smtp.Status }
 
 func parseStatusPattern(s string) (p statusPattern, err error) {
 	parts := strings.Split(s, ".")
@@ -225,13 +226,13 @@ func parseStatusPattern(s string) (p statusPattern, err error) {
 	return p, nil
 }
 
-func (p statusPattern) holds(st status) bool {
+func (p statusPattern) holds(st smtp.Status) bool {
 	for i := range st {
 		if st[i] < p.from[i] || st[i] > p.to[i] {
 			return false
 		}
 	}
-	return st.known()
+	return st.Known()
 }
 
 func parseList[T any](list string, parse func(string) (T, error)) (out []T, err error) {
