@@ -14,10 +14,13 @@ type kind[T any] struct {
 }
 
 // Register makes a kind known. build gets its section decoded over defaults; it does no I/O, and its mistakes are
-// section.Errorf, so that they carry a place.
+// section.Errorf, so that they carry a place. Two modules of one name are a mistake in the program, and it panics.
 func Register[T, C any](r *Registry[T], name string, defaults C, build func(Env, Section, *C) (T, error)) {
 	if r.kinds == nil {
 		r.kinds = map[string]kind[T]{}
+	}
+	if _, twice := r.kinds[name]; twice {
+		panic(fmt.Sprintf("two modules of type %q", name))
 	}
 	r.kinds[name] = kind[T]{
 		defaults: func() any { c := defaults; return &c },
