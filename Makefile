@@ -44,13 +44,15 @@ soak: deps
 	BOUNCEFEED_E2E_KILLS=200 go test -count=1 -timeout=60m -v -run 'TestKills|TestHub' ./internal/e2e
 
 # Left to itself, the engine makes a find smaller for a minute before it looks for the next one: of a mail, all its time.
-# The volume run streams what it prints only from within the package's directory.
+# The volume run streams what it prints only from within a package's directory.
 fuzz:
 	for package in $(UNIT); do for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$package || exit 1; \
 	done; done
-	cd parsers && BOUNCEFEED_FUZZ_EXECS=$(FUZZEXECS) BOUNCEFEED_FUZZ_CORPUS="$$(go env GOCACHE)/fuzz/bouncefeed/parsers" \
-		go test -count=1 -timeout=0 -run '^Fuzz'
+	for package in $$(grep -rl --include='*_test.go' 'parsertest\.Fuzz' . | xargs -n 1 dirname | sort -u); do ( cd "$$package" && \
+		BOUNCEFEED_FUZZ_EXECS=$(FUZZEXECS) BOUNCEFEED_FUZZ_CORPUS="$$(go env GOCACHE)/fuzz/$$(go list)" \
+		go test -count=1 -timeout=0 -run '^Fuzz' ) || exit 1; \
+	done
 
 figures: deps
 	BOUNCEFEED_E2E_FIGURES=1 go test -count=1 -timeout=30m -v -run TestFigure ./internal/e2e

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/parsertest"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 func copernicaScheme(t *testing.T) scheme {
 	key, other := newRSAKey(t), newRSAKey(t)
 	p := build(t, "copernica", "accounts: [account-123, environment-45]", "hosts: bounces.example.com").(*copernica)
-	p.keys.now = func() time.Time { return goldenTime }
+	p.keys.now = func() time.Time { return parsertest.Time }
 	p.keys.lookup = func(_ context.Context, name string) ([]string, time.Duration, error) {
 		if name != copernicaKeyID {
 			t.Errorf("asks the DNS for %s", name)
@@ -111,7 +112,7 @@ func TestCopernicaChecksWhatIsSigned(t *testing.T) {
 		p.keys.lookup = func(context.Context, string) ([]string, time.Duration, error) {
 			return []string{dkimRecord(t, key)}, time.Hour, nil
 		}
-		err := p.Verify(t.Context(), posted(signCopernica(t, key, c.change)(body, goldenTime), body))
+		err := p.Verify(t.Context(), posted(signCopernica(t, key, c.change)(body, parsertest.Time), body))
 		refused, _ := errors.AsType[*event.RefusedError](err)
 		if c.why == "" && err != nil || c.why != "" && (refused == nil || refused.Why != c.why) {
 			t.Errorf("%s: %v, want %q", what, err, c.why)
@@ -121,7 +122,7 @@ func TestCopernicaChecksWhatIsSigned(t *testing.T) {
 
 func TestCopernicaKeyIsKnownForItsTTL(t *testing.T) {
 	old, next := newRSAKey(t), newRSAKey(t)
-	now, asked, published := goldenTime, 0, old
+	now, asked, published := parsertest.Time, 0, old
 	var trouble error
 	p := build(t, "copernica", "accounts: account-123", "hosts: bounces.example.com").(*copernica)
 	p.keys.now = func() time.Time { return now }
@@ -211,7 +212,7 @@ func TestCopernicaKeyFromTheDNS(t *testing.T) {
 		return records, ttl, err
 	}
 	body := []byte("type=click")
-	if err := p.Verify(t.Context(), posted(signCopernica(t, key, nil)(body, goldenTime), body)); err != nil || ttl != 1234*time.Second {
+	if err := p.Verify(t.Context(), posted(signCopernica(t, key, nil)(body, parsertest.Time), body)); err != nil || ttl != 1234*time.Second {
 		t.Errorf("%v, TTL %s", err, ttl)
 	}
 }
@@ -219,7 +220,7 @@ func TestCopernicaKeyFromTheDNS(t *testing.T) {
 // The header of a request, and the DNS's answer to the question for a key: what they say is not signed yet.
 func FuzzCopernicaSignature(f *testing.F) {
 	seed := []byte(`keyId="one._domainkey.copernica.com",algorithm="rsa-sha256",headers="host date",signature="AAAA"`)
-	fuzz(f, [][]byte{seed}, func(testing.TB) fuzzCheck {
+	parsertest.FuzzSeeds(f, [][]byte{seed}, func(testing.TB) parsertest.Check {
 		return func(t testing.TB, header []byte) {
 			s, err := readCavage(string(header))
 			if err == nil && len(s.signature) == 0 {
@@ -234,7 +235,7 @@ func FuzzCopernicaSignature(f *testing.F) {
 
 func FuzzCopernicaAnswer(f *testing.F) {
 	seed := []byte("\x00\x01\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x00\x00\x10\x00\x01\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x3c\x00\x02\x01x")
-	fuzz(f, [][]byte{seed}, func(testing.TB) fuzzCheck {
+	parsertest.FuzzSeeds(f, [][]byte{seed}, func(testing.TB) parsertest.Check {
 		return func(t testing.TB, answer []byte) {
 			if ttl, ok := answerTTL(answer); ttl < 0 || !ok && ttl != 0 {
 				t.Errorf("TTL %s", ttl)

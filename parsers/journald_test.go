@@ -13,6 +13,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/parsertest"
 )
 
 func newTestJournald(t testing.TB, text string) *journald {
@@ -35,7 +36,7 @@ func newTestJournald(t testing.TB, text string) *journald {
 // why is what became of one entry: the recipient of what it reports, the reason of its refusal, or "".
 func (j *journald) why(t testing.TB, line string) (what string) {
 	t.Helper()
-	err := j.Parse(event.Record{Time: goldenTime, Body: []byte(line)}, func(e event.Event) { what = e.Recipient })
+	err := j.Parse(event.Record{Time: parsertest.Time, Body: []byte(line)}, func(e event.Event) { what = e.Recipient })
 	if refused, ok := errors.AsType[*event.RefusedError](err); ok {
 		return refused.Why
 	}
@@ -204,7 +205,7 @@ func BenchmarkJournald(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		line := lines[n%len(lines)]
-		if err := p.Parse(event.Record{Time: goldenTime, Body: line}, emit); err != nil {
+		if err := p.Parse(event.Record{Time: parsertest.Time, Body: line}, emit); err != nil {
 			b.Fatal(err)
 		}
 		if block += len(line); block > 256<<10 {

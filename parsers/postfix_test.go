@@ -2,7 +2,6 @@ package parsers
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/parsertest"
 )
 
 // postfixSaid is what a parser said of one line.
@@ -23,18 +23,13 @@ type postfixSaid struct {
 
 func tellPostfix(t testing.TB, p *postfix, line string) postfixSaid {
 	t.Helper()
-	return tellPostfixRecord(t, p, event.Record{Time: goldenTime, Body: []byte(line)})
+	return tellRecord(t, p, event.Record{Time: parsertest.Time, Body: []byte(line)})
 }
 
-func tellPostfixRecord(t testing.TB, p *postfix, rec event.Record) (said postfixSaid) {
+func tellRecord(t testing.TB, p Parser, rec event.Record) postfixSaid {
 	t.Helper()
-	err := p.Parse(rec, func(e event.Event) { said.events = append(said.events, e) })
-	if refused, ok := errors.AsType[*event.RefusedError](err); ok {
-		said.why = refused.Why
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	return said
+	events, refused := parsertest.Read(t, p, rec)
+	return postfixSaid{events, strings.Join(refused, " ")}
 }
 
 // applyChanges stores changes as the queue does.
@@ -184,7 +179,7 @@ func TestPostfixJournal(t *testing.T) {
 	p := newTestPostfix(t, nil)
 	when := time.Date(2026, 11, 20, 8, 0, 0, 123_000_000, time.UTC)
 	entry := func(identifier, message string) postfixSaid {
-		return tellPostfixRecord(t, p, event.Record{Time: when, Body: []byte(message), Syslog: &event.Syslog{Tag: identifier, Host: "mx1"}})
+		return tellRecord(t, p, event.Record{Time: when, Body: []byte(message), Syslog: &event.Syslog{Tag: identifier, Host: "mx1"}})
 	}
 	entry("postfix/qmgr", "4A1B2C3D01: from=<list@news.example>, size=1, nrcpt=1 (queue active)")
 	said := entry("postfix/smtp", "4A1B2C3D01: to=<ann@example.net>, relay=none, delay=1, delays=1/0/0/0, dsn=5.4.4, status=bounced (no)\n")
@@ -245,11 +240,11 @@ func TestPostfixLongQueueID(t *testing.T) {
 	}
 }
 
-func FuzzPostfix(f *testing.F) { fuzzFormat(f, "postfix", postfixPieces, checkPostfix) }
+func FuzzPostfix(f *testing.F) { parsertest.Fuzz(f, "postfix", postfixPieces, checkPostfix) }
 
 func postfixPieces(seed []byte) [][]byte {
 	const end = ", relay=mx.example.net[192.0.2.1]:25, delay=0.2, delays=0.1/0/0/0.1, dsn=5.1.1, status=bounced (said: 550 5.1.1 no)"
-	pieces := append(fuzzWindows(seed), []byte("to=<>, orig_to=<al@news.example>"+end), []byte("to=<Al@news.example>, orig_to=<al@news.example>"+end))
+	pieces := append(parsertest.Windows(seed), []byte("to=<>, orig_to=<al@news.example>"+end), []byte("to=<Al@news.example>, orig_to=<al@news.example>"+end))
 	for line := range bytes.SplitSeq(seed, []byte("\n")) {
 		if _, text, ok := bytes.Cut(line, []byte(": to=<")); ok {
 			pieces = append(pieces, append([]byte("to=<"), text...))
@@ -258,13 +253,12 @@ func postfixPieces(seed []byte) [][]byte {
 	return pieces
 }
 
-func checkPostfix(t testing.TB, _ string) fuzzCheck {
+func checkPostfix(t testing.TB, _ string) parsertest.Check {
 	loaded := newTestPostfix(t, nil)
 	return func(t testing.TB, data []byte) {
 		p, store := newTestPostfix(t, nil), map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			for _, e := range tellPostfix(t, p, string(line)).events {
-				checkStorable(t, &e)
 				if !bytes.Contains(data, []byte("to=<"+e.Recipient+">")) {
 					t.Errorf("recipient %q stands in no to= or orig_to=", e.Recipient)
 				}

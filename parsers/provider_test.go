@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/parsertest"
 )
 
 func TestCarried(t *testing.T) {
@@ -37,12 +38,12 @@ func TestTimeOf(t *testing.T) {
 		"1795330862", "1795330862000", "2026-11-22T07:01:02Z", "2026-11-22T08:01:02.000000+01:00", "2026-11-22 07:01:02",
 		"2026-11-22T07:01:02", "2026-11-22 07:01:02.000+00:00", "Sun, 22 Nov 2026 07:01:02 +0000", "Sun, 22 Nov 2026 07:01:02 GMT",
 	} {
-		if got := timeOf(s, goldenTime); !got.Equal(want) {
+		if got := timeOf(s, parsertest.Time); !got.Equal(want) {
 			t.Errorf("%s: %s", s, got)
 		}
 	}
 	for _, s := range []string{"", "x", "0", "-1", "NaN", "1e300", "2027-11-22T07:01:02Z", "1970-01-02T00:00:00Z"} {
-		if got := timeOf(s, goldenTime); !got.Equal(goldenTime) {
+		if got := timeOf(s, parsertest.Time); !got.Equal(parsertest.Time) {
 			t.Errorf("%q is believed: %s", s, got)
 		}
 	}
@@ -72,21 +73,23 @@ func TestWhatTheProvidersWordsMean(t *testing.T) {
 	}
 }
 
-func FuzzAzure(f *testing.F)        { fuzzFormat(f, "azure", fuzzItems, checkProvider) }
-func FuzzBrevo(f *testing.F)        { fuzzFormat(f, "brevo", fuzzItems, checkProvider) }
-func FuzzForwardEmail(f *testing.F) { fuzzFormat(f, "forwardemail", fuzzItems, checkProvider) }
-func FuzzLettermint(f *testing.F)   { fuzzFormat(f, "lettermint", fuzzItems, checkProvider) }
-func FuzzMailerSend(f *testing.F)   { fuzzFormat(f, "mailersend", fuzzItems, checkProvider) }
-func FuzzMailgun(f *testing.F)      { fuzzFormat(f, "mailgun", fuzzItems, checkProvider) }
-func FuzzMailjet(f *testing.F)      { fuzzFormat(f, "mailjet", fuzzItems, checkProvider) }
-func FuzzPostal(f *testing.F)       { fuzzFormat(f, "postal", fuzzItems, checkProvider) }
-func FuzzPostmark(f *testing.F)     { fuzzFormat(f, "postmark", fuzzItems, checkProvider) }
-func FuzzResend(f *testing.F)       { fuzzFormat(f, "resend", fuzzItems, checkProvider) }
-func FuzzSendGrid(f *testing.F)     { fuzzFormat(f, "sendgrid", fuzzItems, checkProvider) }
-func FuzzSparkPost(f *testing.F)    { fuzzFormat(f, "sparkpost", fuzzItems, checkProvider) }
+func FuzzAzure(f *testing.F) { parsertest.Fuzz(f, "azure", parsertest.Items, checkProvider) }
+func FuzzBrevo(f *testing.F) { parsertest.Fuzz(f, "brevo", parsertest.Items, checkProvider) }
+func FuzzForwardEmail(f *testing.F) {
+	parsertest.Fuzz(f, "forwardemail", parsertest.Items, checkProvider)
+}
+func FuzzLettermint(f *testing.F) { parsertest.Fuzz(f, "lettermint", parsertest.Items, checkProvider) }
+func FuzzMailerSend(f *testing.F) { parsertest.Fuzz(f, "mailersend", parsertest.Items, checkProvider) }
+func FuzzMailgun(f *testing.F)    { parsertest.Fuzz(f, "mailgun", parsertest.Items, checkProvider) }
+func FuzzMailjet(f *testing.F)    { parsertest.Fuzz(f, "mailjet", parsertest.Items, checkProvider) }
+func FuzzPostal(f *testing.F)     { parsertest.Fuzz(f, "postal", parsertest.Items, checkProvider) }
+func FuzzPostmark(f *testing.F)   { parsertest.Fuzz(f, "postmark", parsertest.Items, checkProvider) }
+func FuzzResend(f *testing.F)     { parsertest.Fuzz(f, "resend", parsertest.Items, checkProvider) }
+func FuzzSendGrid(f *testing.F)   { parsertest.Fuzz(f, "sendgrid", parsertest.Items, checkProvider) }
+func FuzzSparkPost(f *testing.F)  { parsertest.Fuzz(f, "sparkpost", parsertest.Items, checkProvider) }
 
 // checkProvider is checkBody, and holds that events of the providers are whole.
-func checkProvider(t testing.TB, kind string) fuzzCheck {
+func checkProvider(t testing.TB, kind string) parsertest.Check {
 	p := build(t, kind)
 	return func(t testing.TB, body []byte) {
 		for _, e := range readBody(t, p, kind, body) {

@@ -27,6 +27,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/parsertest"
 )
 
 // providers are the formats whose requests are JSON of the provider's own; the first of their testdata is a failure.
@@ -66,26 +67,9 @@ func build(t testing.TB, kind string, lines ...string) Parser {
 	return p
 }
 
-func parseBody(p Parser, body []byte) (events []event.Event, err error) {
-	err = p.Parse(event.Record{Time: goldenTime, Body: body}, func(e event.Event) { events = append(events, e) })
-	return events, err
-}
-
-// refusals are the counter words in what a parser returned.
-func refusals(t testing.TB, err error) (words []string) {
+func parseBody(t testing.TB, p Parser, body []byte) (events []event.Event, refused []string) {
 	t.Helper()
-	all := []error{err}
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		all = several.Unwrap()
-	}
-	for _, one := range all {
-		if refused, ok := errors.AsType[*event.RefusedError](one); ok {
-			words = append(words, refused.Why)
-		} else if one != nil {
-			t.Errorf("not refused, but %v", one)
-		}
-	}
-	return words
+	return parsertest.Read(t, p, event.Record{Time: parsertest.Time, Body: body})
 }
 
 func eachProvider(t *testing.T, f func(t *testing.T, p Parser, body []byte)) {
@@ -109,9 +93,9 @@ func batch(items ...[]byte) []byte {
 
 func TestProvidersTakeTheGoodOfABatch(t *testing.T) {
 	eachProvider(t, func(t *testing.T, p Parser, body []byte) {
-		alone, err := parseBody(p, body)
-		if err != nil || len(alone) == 0 {
-			t.Fatalf("%d events, %v", len(alone), err)
+		alone, refused := parseBody(t, p, body)
+		if len(refused) > 0 || len(alone) == 0 {
+			t.Fatalf("%d events, %q", len(alone), refused)
 		}
 		for name, c := range map[string]struct{ broken, why string }{
 			"no object":      {`"text"`, WhyMalformed},
@@ -119,9 +103,9 @@ func TestProvidersTakeTheGoodOfABatch(t *testing.T) {
 			"duplicate keys": {`{"event":"a","EVENT":"b"}`, WhyTwoReadings},
 			"too deep":       {`{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, WhyTooDeep},
 		} {
-			events, err := parseBody(p, batch([]byte(c.broken), body))
-			if words := refusals(t, err); len(words) != 1 || words[0] != c.why {
-				t.Errorf("%s: refused %v, want %s", name, words, c.why)
+			events, refused := parseBody(t, p, batch([]byte(c.broken), body))
+			if len(refused) != 1 || refused[0] != c.why {
+				t.Errorf("%s: refused %v, want %s", name, refused, c.why)
 			}
 			if !reflect.DeepEqual(events, alone) {
 				t.Errorf("%s took the good item with it: %v", name, events)
@@ -133,11 +117,11 @@ func TestProvidersTakeTheGoodOfABatch(t *testing.T) {
 func TestProvidersRefuseWhatIsCutOff(t *testing.T) {
 	eachProvider(t, func(t *testing.T, p Parser, body []byte) {
 		body = bytes.TrimSpace(body)
-		whole, _ := parseBody(p, body)
+		whole, _ := parseBody(t, p, body)
 		for n := range body {
-			events, err := parseBody(p, body[:n])
-			if len(refusals(t, err)) == 0 || len(events) > 0 && (body[0] != '[' || !reflect.DeepEqual(events, whole[:len(events)])) {
-				t.Fatalf("%d of %d bytes: %d events, %v", n, len(body), len(events), err)
+			events, refused := parseBody(t, p, body[:n])
+			if len(refused) == 0 || len(events) > 0 && (body[0] != '[' || !reflect.DeepEqual(events, whole[:len(events)])) {
+				t.Fatalf("%d of %d bytes: %d events, %q", n, len(body), len(events), refused)
 			}
 		}
 	})
@@ -148,8 +132,7 @@ func TestProvidersTakeNoOtherTypes(t *testing.T) {
 	eachProvider(t, func(t *testing.T, p Parser, body []byte) {
 		for _, other := range []any{nil, true, 3.0, -1e300, "x", []any{}, []any{map[string]any{}}, map[string]any{"a": "b"}} {
 			eachLeaf(t, body, other, func(changed []byte) {
-				events, err := parseBody(p, changed)
-				refusals(t, err)
+				events, _ := parseBody(t, p, changed)
 				for _, e := range events {
 					if e.Recipient == "" && e.SubscriberUUID == "" || e.Recipient != "" && !isAddress(e.Recipient) || e.Time.IsZero() {
 						t.Errorf("%v made of\n%s", e, changed)
@@ -197,8 +180,8 @@ func eachLeaf(t *testing.T, body []byte, other any, f func([]byte)) {
 
 func TestProvidersKnowARepeat(t *testing.T) {
 	eachProvider(t, func(t *testing.T, p Parser, body []byte) {
-		first, _ := parseBody(p, body)
-		again, _ := parseBody(p, body)
+		first, _ := parseBody(t, p, body)
+		again, _ := parseBody(t, p, body)
 		for i := range first {
 			if first[i].ID = first[i].MakeID(); first[i].ID != again[i].MakeID() || !reflect.DeepEqual(first[i].Keys(), again[i].Keys()) {
 				t.Errorf("the same request twice is two events: %v", first[i])
@@ -278,28 +261,28 @@ func TestProvidersVerify(t *testing.T) {
 				}
 			}
 			body := genuine(t, kind)
-			if err := v.Verify(context.Background(), signed(kind, keyNew, body, goldenTime)); err == nil || errors.Is(err, event.ErrRefused) {
+			if err := v.Verify(context.Background(), signed(kind, keyNew, body, parsertest.Time)); err == nil || errors.Is(err, event.ErrRefused) {
 				t.Errorf("without its secret's file: %v, want an error that asks to try again", err)
 			}
 			if err := os.WriteFile(secret, []byte(secretLine(kind, keyOld)+"\n"+secretLine(kind, keyNew)+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			check("genuine", "", signed(kind, keyNew, body, goldenTime))
-			check("genuine, by the other key", "", signed(kind, keyOld, body, goldenTime))
-			check("forged", WhyBadSignature, signed(kind, "guessed-signing-key", body, goldenTime))
-			check("unsigned", WhyNoSignature, event.Record{Time: goldenTime, Body: []byte(`{}`)})
-			tampered := signed(kind, keyNew, body, goldenTime)
+			check("genuine", "", signed(kind, keyNew, body, parsertest.Time))
+			check("genuine, by the other key", "", signed(kind, keyOld, body, parsertest.Time))
+			check("forged", WhyBadSignature, signed(kind, "guessed-signing-key", body, parsertest.Time))
+			check("unsigned", WhyNoSignature, event.Record{Time: parsertest.Time, Body: []byte(`{}`)})
+			tampered := signed(kind, keyNew, body, parsertest.Time)
 			tampered.Body = bytes.Replace(tampered.Body, []byte("0"), []byte("1"), 1)
 			if kind == "mailgun" { // only its token is signed
 				tampered.Body = bytes.Replace(tampered.Body, []byte(`"0a1b`), []byte(`"0a1c`), 1)
 			}
 			check("tampered", WhyBadSignature, tampered)
 			if dated {
-				check("4 minutes old", "", signed(kind, keyNew, body, goldenTime.Add(-4*time.Minute)))
-				check("stale", WhyStale, signed(kind, keyNew, body, goldenTime.Add(-6*time.Minute)))
-				check("ahead", WhyStale, signed(kind, keyNew, body, goldenTime.Add(6*time.Minute)))
+				check("4 minutes old", "", signed(kind, keyNew, body, parsertest.Time.Add(-4*time.Minute)))
+				check("stale", WhyStale, signed(kind, keyNew, body, parsertest.Time.Add(-6*time.Minute)))
+				check("ahead", WhyStale, signed(kind, keyNew, body, parsertest.Time.Add(6*time.Minute)))
 			}
-			cut := signed(kind, keyNew, body, goldenTime)
+			cut := signed(kind, keyNew, body, parsertest.Time)
 			cut.Body = cut.Body[:len(cut.Body)/2]
 			if err := v.Verify(context.Background(), cut); !errors.Is(err, event.ErrRefused) {
 				t.Errorf("truncated: %v", err)
@@ -316,8 +299,8 @@ func TestMailgunTokenIsUsedOnce(t *testing.T) {
 	body := genuine(t, "mailgun")
 	other := bytes.ReplaceAll(bytes.ReplaceAll(body, []byte("jo@example.org"), []byte("mia@example.org")), []byte("G9Bn5sl1"), []byte("XXXXXXXX"))
 	p := build(t, "mailgun")
-	first, _ := parseBody(p, body)
-	second, _ := parseBody(p, other)
+	first, _ := parseBody(t, p, body)
+	second, _ := parseBody(t, p, other)
 	if first[0].Recipient == second[0].Recipient || first[0].ProviderID != second[0].ProviderID {
 		t.Errorf("%v and %v", first[0], second[0])
 	}
@@ -389,9 +372,8 @@ func TestAzureAnswersTheHandshake(t *testing.T) {
 		if err != nil || answer != c.answer {
 			t.Errorf("%v %s: %q, %v", c.header, c.body, answer, err)
 		}
-		err = p.Parse(rec, func(e event.Event) { t.Errorf("emitted %v", e) })
-		if words := refusals(t, err); !slices.Equal(words, c.words) {
-			t.Errorf("%v %s: refused %v", c.header, c.body, words)
+		if events, refused := parsertest.Read(t, p, rec); len(events) > 0 || !slices.Equal(refused, c.words) {
+			t.Errorf("%v %s: refused %v, emitted %v", c.header, c.body, refused, events)
 		}
 	}
 }
@@ -410,17 +392,15 @@ func TestKumomtaByHTTP(t *testing.T) {
 	var records [][]byte
 	for line := range bytes.Lines(data) {
 		if line = bytes.TrimSpace(line); json.Valid(line) && line[0] == '{' {
-			events, _ := parseBody(p, line)
+			events, _ := parseBody(t, p, line)
 			want = append(want, events...)
 			records = append(records, line)
 		}
 	}
 	records = append(records, []byte(`{"type":"Bounce","TYPE":"Delivery"}`))
-	var got []event.Event
-	rec := posted(nil, batch(records...))
-	err = p.Parse(rec, func(e event.Event) { got = append(got, e) })
-	if words := refusals(t, err); len(words) == 0 || words[len(words)-1] != WhyTwoReadings {
-		t.Errorf("refused %v", words)
+	got, refused := parsertest.Read(t, p, posted(nil, batch(records...)))
+	if len(refused) == 0 || refused[len(refused)-1] != WhyTwoReadings {
+		t.Errorf("refused %v", refused)
 	}
 	if len(want) == 0 || !reflect.DeepEqual(got, want) {
 		t.Errorf("%d events, by line %d", len(got), len(want))

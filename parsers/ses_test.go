@@ -15,11 +15,12 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/parsertest"
 )
 
 func certificate(t *testing.T, key *rsa.PrivateKey) []byte {
 	t.Helper()
-	template := x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: goldenTime.Add(-time.Hour), NotAfter: goldenTime.Add(240 * time.Hour)}
+	template := x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: parsertest.Time.Add(-time.Hour), NotAfter: parsertest.Time.Add(240 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +37,7 @@ func snsTest(t *testing.T) (p *ses, sign func(fields map[string]string) event.Re
 	cert := certificate(t, key)
 	p = build(t, "ses", "topics: '"+sesTopic+"'").(*ses)
 	fetched = &[]string{}
-	p.sns.now = func() time.Time { return goldenTime }
+	p.sns.now = func() time.Time { return parsertest.Time }
 	p.sns.fetch = func(_ context.Context, url string) ([]byte, error) {
 		*fetched = append(*fetched, url)
 		if strings.Contains(url, "Token=lost") {
@@ -53,7 +54,7 @@ func snsTest(t *testing.T) (p *ses, sign func(fields map[string]string) event.Re
 			fields[k] = v
 		}
 		body, _ := json.Marshal(fields)
-		return event.Record{Time: goldenTime, Body: []byte(signSNS(t, "2", key)(body, goldenTime)[""])}
+		return event.Record{Time: parsertest.Time, Body: []byte(signSNS(t, "2", key)(body, parsertest.Time)[""])}
 	}
 	return p, sign, fetched
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/parsertest"
 )
 
 func TestSyslogTime(t *testing.T) {
@@ -54,16 +55,16 @@ func TestSyslogClockGoesOn(t *testing.T) {
 	for _, stamp := range []string{
 		"2026-03-01T10:00:59.9Z", "2026-03-01T10:00:59.9+01:00", "2026-03-01T11:00:59.9+01:00", "2026-03-01T10:01:00.0Z",
 	} {
-		rec := event.Record{Time: goldenTime, Body: []byte(stamp + " mx1 postfix/smtp[1]: x")}
+		rec := event.Record{Time: parsertest.Time, Body: []byte(stamp + " mx1 postfix/smtp[1]: x")}
 		var l syslogLine
 		want, err := time.Parse(time.RFC3339Nano, stamp)
-		if got, ok := clock.time(&l, goldenTime); ok {
+		if got, ok := clock.time(&l, parsertest.Time); ok {
 			t.Errorf("no stamp gives %v", got)
 		}
 		if got, ok := true, splitSyslog(&rec, &l); got != ok || err != nil {
 			t.Fatal(stamp, err)
 		}
-		if got, ok := clock.time(&l, goldenTime); !ok || !got.Equal(want) {
+		if got, ok := clock.time(&l, parsertest.Time); !ok || !got.Equal(want) {
 			t.Errorf("%s is %v", stamp, got)
 		}
 	}
@@ -87,7 +88,7 @@ func TestSyslogHeader(t *testing.T) {
 		{"", "", "", ""},
 	} {
 		var l syslogLine
-		rec := event.Record{Time: goldenTime, Body: []byte(c.line + "\r\n")}
+		rec := event.Record{Time: parsertest.Time, Body: []byte(c.line + "\r\n")}
 		ok := splitSyslog(&rec, &l)
 		if ok != (c.tag != "") {
 			t.Errorf("%q: header %v", c.line, ok)

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/parsertest"
 )
 
 // A scheme signs requests as a provider would; other signs with another key.
@@ -52,9 +53,9 @@ func (s scheme) request(header map[string]string, body []byte) event.Record {
 	return posted(maps.Clone(header), body)
 }
 
-// posted is a request that came at goldenTime.
+// posted is a request that came at parsertest.Time.
 func posted(header map[string]string, body []byte) event.Record {
-	return event.Record{Time: goldenTime, Body: body, Request: &event.Request{Method: "POST", Target: "/webhooks/service/copernica?x=1", Header: header}}
+	return event.Record{Time: parsertest.Time, Body: body, Request: &event.Request{Method: "POST", Target: "/webhooks/service/copernica?x=1", Header: header}}
 }
 
 func TestSignatures(t *testing.T) {
@@ -64,7 +65,7 @@ func TestSignatures(t *testing.T) {
 			if !s.parser.Keyed() {
 				t.Fatal("has no key")
 			}
-			genuine := s.request(s.sign(s.body, goldenTime), s.body)
+			genuine := s.request(s.sign(s.body, parsertest.Time), s.body)
 			check := func(what string, rec event.Record, why ...string) {
 				t.Helper()
 				err := s.parser.Verify(t.Context(), rec)
@@ -80,10 +81,10 @@ func TestSignatures(t *testing.T) {
 				}
 			}
 			check("genuine", genuine)
-			check("genuine, a little late", s.request(s.sign(s.body, goldenTime.Add(-4*time.Minute)), s.body))
-			check("forged", s.request(s.other(s.body, goldenTime), s.body), WhyBadSignature)
-			check("old", s.request(s.sign(s.body, goldenTime.Add(-s.stale)), s.body), WhyStale)
-			check("ahead", s.request(s.sign(s.body, goldenTime.Add(s.stale)), s.body), WhyStale)
+			check("genuine, a little late", s.request(s.sign(s.body, parsertest.Time.Add(-4*time.Minute)), s.body))
+			check("forged", s.request(s.other(s.body, parsertest.Time), s.body), WhyBadSignature)
+			check("old", s.request(s.sign(s.body, parsertest.Time.Add(-s.stale)), s.body), WhyStale)
+			check("ahead", s.request(s.sign(s.body, parsertest.Time.Add(s.stale)), s.body), WhyStale)
 			check("captured and explained", event.Record{Request: genuine.Request, Body: genuine.Body})
 			unsigned := posted(nil, s.body)
 			check("unsigned", unsigned, WhyNoSignature, WhyBadSignature)
@@ -176,7 +177,7 @@ func TestStandardTakesBothOfTwoSecrets(t *testing.T) {
 	two, keyTwo := newSecret()
 	p := build(t, "standard", secretFile(t, one, two)).(Verifier)
 	for _, key := range [][]byte{keyOne, keyTwo} {
-		if err := p.Verify(t.Context(), posted(signStandard(key)([]byte("{}"), goldenTime), []byte("{}"))); err != nil {
+		if err := p.Verify(t.Context(), posted(signStandard(key)([]byte("{}"), parsertest.Time), []byte("{}"))); err != nil {
 			t.Error(err)
 		}
 	}
@@ -185,7 +186,7 @@ func TestStandardTakesBothOfTwoSecrets(t *testing.T) {
 func TestStandardDoesNotRefuseWhatItCanNotTell(t *testing.T) {
 	p := build(t, "standard", "secret_file: "+filepath.Join(t.TempDir(), "lost")).(Verifier)
 	_, key := newSecret()
-	err := p.Verify(t.Context(), posted(signStandard(key)([]byte("{}"), goldenTime), []byte("{}")))
+	err := p.Verify(t.Context(), posted(signStandard(key)([]byte("{}"), parsertest.Time), []byte("{}")))
 	if err == nil || errors.Is(err, event.ErrRefused) {
 		t.Errorf("%v: the sender would not come again", err)
 	}
@@ -237,7 +238,7 @@ func sesScheme(t *testing.T, version string) scheme {
 	key, other := newRSAKey(t), newRSAKey(t)
 	p := build(t, "ses", "topics: ['arn:aws:sns:eu-west-1:123456789012:bounces']").(*ses)
 	text := certificate(t, key)
-	p.sns.now = func() time.Time { return goldenTime }
+	p.sns.now = func() time.Time { return parsertest.Time }
 	p.sns.fetch = func(context.Context, string) ([]byte, error) { return text, nil }
 	return scheme{
 		parser: p, body: genuine(t, "ses"), sign: signSNS(t, version, key), other: signSNS(t, version, other), stale: 2 * time.Hour, inBody: true,
@@ -280,7 +281,7 @@ func TestNoWrongSignatureIsEverBelieved(t *testing.T) {
 	}
 	for _, name := range []string{"standard", "sendgrid", "copernica", "ses/2"} {
 		s := schemes[name](t)
-		genuine := s.request(s.sign(s.body, goldenTime), s.body)
+		genuine := s.request(s.sign(s.body, parsertest.Time), s.body)
 		for range n / 4 {
 			var random [256]byte
 			rand.Read(random[:])

@@ -65,6 +65,9 @@ func TestImportRules(t *testing.T) {
 			if own, ok := strings.CutPrefix(imp, "bouncefeed/"); ok && !slices.Contains(strings.Fields(rule), own) {
 				t.Errorf("%s must not import %s", pkg, own)
 			}
+			if imp == "testing" && !strings.HasSuffix(pkg, "test") {
+				t.Errorf("%s is no test, and links %s into the program", pkg, imp)
+			}
 			if first, _, _ := strings.Cut(imp, "/"); pkg == "internal/event" && strings.Contains(first, ".") {
 				t.Errorf("internal/event imports %s: the standard library only", imp)
 			}

@@ -1,4 +1,4 @@
-package parsers
+package parsertest
 
 import (
 	"cmp"
@@ -40,7 +40,7 @@ type volume struct {
 // A volumeWorker is one goroutine with parsers of its own.
 type volumeWorker struct {
 	*volume
-	check   fuzzCheck
+	check   Check
 	mutator *mutator
 	current atomic.Int64 // the execution under way
 	since   atomic.Int64 // when it started; 0: none does
@@ -75,7 +75,7 @@ func (t *fuzzFailure) fail(sort, text string) {
 }
 
 // runCheck says what is wrong with an input, no text if nothing is.
-func runCheck(tb testing.TB, check fuzzCheck, input []byte) (failure fuzzFailure) {
+func runCheck(tb testing.TB, check Check, input []byte) (failure fuzzFailure) {
 	t := &fuzzFailure{TB: tb}
 	defer func() {
 		if r := recover(); r != nil {
@@ -93,7 +93,7 @@ func runCheck(tb testing.TB, check fuzzCheck, input []byte) (failure fuzzFailure
 // panicPlace finds in a stack where a parser panicked, and the calls that led there.
 func panicPlace(stack string) (place, way string) {
 	_, stack, _ = strings.Cut(stack, "\npanic(")
-	_, stack, _ = strings.Cut(stack, "bouncefeed/parsers.")
+	_, stack, _ = strings.Cut(stack, "\nbouncefeed/")
 	frames := strings.Split(stack, "\n")
 	return frames[min(1, len(frames)-1)], strings.Join(frames[:min(8, len(frames))], "\n")
 }
@@ -101,7 +101,7 @@ func panicPlace(stack string) (place, way string) {
 // fuzzVolume holds mutations of the seeds to the check, on all processors. BOUNCEFEED_FUZZ_SEED repeats a run: the nth
 // input is the same whatever the number of processors. A fatal error of the runtime (stack, memory) is no panic: it ends
 // the process, and the input is to be found by running up to the number that was last printed.
-func fuzzVolume(f *testing.F, executions int64, pool *fuzzPool, newCheck func(testing.TB) fuzzCheck) {
+func fuzzVolume(f *testing.F, executions int64, pool *fuzzPool, newCheck func(testing.TB) Check) {
 	v := &volume{
 		f: f, name: f.Name(), executions: executions, seed: uint64(time.Now().UnixNano()), pool: pool,
 		failures: map[string]int{},
@@ -220,25 +220,4 @@ func (v *volume) report(took time.Duration) {
 	fmt.Printf("%s: %d executions in %s, %.0f a second; slowest %s with %d bytes (execution %d); %d failures of %d sorts\n", v.name, v.done.Load(),
 		took.Round(time.Second), float64(v.done.Load())/took.Seconds(), slowest.slowest.Round(time.Microsecond),
 		len(newMutator(v.pool, v.seed).input(slowest.slow)), slowest.slow, failures, len(v.failures))
-}
-
-// A check that fails, panics or gives up is seen, its input kept whole; one that is content is not.
-func TestRunCheck(t *testing.T) {
-	for what, c := range map[string]struct {
-		check fuzzCheck
-		fails bool
-	}{
-		"content": {func(testing.TB, []byte) {}, false},
-		"error":   {func(t testing.TB, _ []byte) { t.Error("no") }, true},
-		"fatal":   {func(t testing.TB, _ []byte) { t.Fatalf("%d", 1) }, true},
-		"panic":   {func(_ testing.TB, input []byte) { _ = input[len(input)] }, true},
-	} {
-		if got := runCheck(t, c.check, []byte("x")); (got.text != "") != c.fails || (got.sort != "") != c.fails {
-			t.Errorf("%s: %q", what, got.text)
-		}
-	}
-	input := []byte("a\x00\"`\n\xff\u2028 ä")
-	if got, ok := readCorpusFile(writeCorpusFile(input)); !ok || string(got) != string(input) {
-		t.Errorf("%q", got)
-	}
 }

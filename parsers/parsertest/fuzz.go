@@ -1,4 +1,4 @@
-package parsers
+package parsertest
 
 import (
 	"bytes"
@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"bouncefeed/internal/event"
 )
 
 // Every format has a fuzz target of its name, FuzzPostfix for "postfix", in two modes. go test -fuzz is guided by
@@ -19,21 +17,17 @@ import (
 // environment a target runs its check on N mutations besides: of its seeds, and of what the guided runs found
 // (BOUNCEFEED_FUZZ_CORPUS, a directory of directories named like the targets). make fuzz does the one, then the other.
 
-// A fuzzCheck holds one input to what its format promises of all. Each goroutine has its own.
-type fuzzCheck func(t testing.TB, data []byte)
+// A Check holds one input to what its format promises of all. Each goroutine has its own.
+type Check func(t testing.TB, data []byte)
 
-// fuzzFormat is the target of a registered format. Its seeds are the format's testdata, and the parts of these that split
+// Fuzz is the target of a registered format. Its seeds are the format's testdata, and the parts of these that split
 // gives, if any.
-func fuzzFormat(f *testing.F, kind string, split func(seed []byte) [][]byte, newCheck func(t testing.TB, kind string) fuzzCheck) {
+func Fuzz(f *testing.F, kind string, split func(seed []byte) [][]byte, newCheck func(t testing.TB, kind string) Check) {
 	if !strings.EqualFold(f.Name(), "Fuzz"+kind) {
 		f.Fatalf("the target of %s is called %s", kind, f.Name())
 	}
-	files, err := filepath.Glob("testdata/" + kind + "/*.in")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no seeds: %v", err)
-	}
 	var seeds [][]byte
-	for _, file := range files {
+	for _, file := range Inputs(f, kind) {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
@@ -43,11 +37,11 @@ func fuzzFormat(f *testing.F, kind string, split func(seed []byte) [][]byte, new
 			seeds = append(seeds, split(data)...)
 		}
 	}
-	fuzz(f, seeds, func(t testing.TB) fuzzCheck { return newCheck(t, kind) })
+	FuzzSeeds(f, seeds, func(t testing.TB) Check { return newCheck(t, kind) })
 }
 
-// fuzz is a target with the seeds given.
-func fuzz(f *testing.F, seeds [][]byte, newCheck func(testing.TB) fuzzCheck) {
+// FuzzSeeds is a target with the seeds given.
+func FuzzSeeds(f *testing.F, seeds [][]byte, newCheck func(testing.TB) Check) {
 	for _, seed := range seeds {
 		f.Add(seed)
 	}
@@ -105,19 +99,13 @@ func writeCorpusFile(input []byte) []byte {
 	return []byte("go test fuzz v1\n[]byte(" + strconv.Quote(string(input)) + ")\n")
 }
 
-// checkStorable holds that JSON can carry an event: the queue can't store another, and its source would never get past it.
-func checkStorable(t testing.TB, e *event.Event) {
-	if _, err := json.Marshal(e); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestEveryFormatIsFuzzed(t *testing.T) {
+// EveryKindIsFuzzed holds that the tests of this directory have a target for each of the formats.
+func EveryKindIsFuzzed(t *testing.T, kinds []string) {
 	files, err := filepath.Glob("*_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := regexp.MustCompile(`(?m)^func Fuzz(\w+)\(f \*testing\.F\) +\{ fuzz\w+\(f, "(\w+)"`)
+	target := regexp.MustCompile(`(?m)^func Fuzz(\w+)\(f \*testing\.F\)\s+\{\s+parsertest\.Fuzz\(f, "(\w+)"`)
 	fuzzed := map[string]bool{}
 	for _, file := range files {
 		source, err := os.ReadFile(file)
@@ -128,18 +116,18 @@ func TestEveryFormatIsFuzzed(t *testing.T) {
 			fuzzed[string(m[2])] = strings.EqualFold(string(m[1]), string(m[2]))
 		}
 	}
-	for _, kind := range Modules.Kinds() {
+	for _, kind := range kinds {
 		if !fuzzed[kind] {
 			t.Errorf("%s has no fuzz target of its name", kind)
 		}
 	}
 }
 
-// fuzzLines splits a seed of a format read by lines.
-func fuzzLines(seed []byte) [][]byte { return bytes.Split(seed, []byte("\n")) }
+// Lines splits a seed of a format read by lines.
+func Lines(seed []byte) [][]byte { return bytes.Split(seed, []byte("\n")) }
 
-// fuzzItems gives the items of a request, and each without white space: half the bytes, and a change hits more often.
-func fuzzItems(seed []byte) (items [][]byte) {
+// Items gives the items of a request, and each without white space: half the bytes, and a change hits more often.
+func Items(seed []byte) (items [][]byte) {
 	var all []json.RawMessage
 	if json.Unmarshal(seed, &all) != nil || len(all) == 0 {
 		all = []json.RawMessage{seed}
@@ -153,8 +141,8 @@ func fuzzItems(seed []byte) (items [][]byte) {
 	return items
 }
 
-// fuzzWindows gives some lines of a log at a time: enough for a message, few enough to be quick.
-func fuzzWindows(seed []byte) (windows [][]byte) {
+// Windows gives some lines of a log at a time: enough for a message, few enough to be quick.
+func Windows(seed []byte) (windows [][]byte) {
 	const size, step = 5, 3
 	lines := bytes.SplitAfter(seed, []byte("\n"))
 	for at := 0; at < len(lines) && len(lines) > size; at += step {

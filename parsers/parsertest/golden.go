@@ -1,0 +1,103 @@
+package parsertest
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncefeed/internal/event"
+)
+
+var update = flag.Bool("update", false, "write the wanted results of testdata anew")
+
+// A goldenEvent shows also what an event's public form leaves out.
+type goldenEvent struct {
+	Line int `json:"line,omitempty"` // of a format read by lines
+	event.Event
+	Host          string       `json:"host,omitempty"`
+	OtherQueueIDs []string     `json:"other_queue_ids,omitempty"`
+	ProviderID    string       `json:"provider_id,omitempty"`
+	Expired       bool         `json:"expired,omitempty"`
+	Hint          event.Reason `json:"hint,omitempty"`
+	Evidence      string       `json:"evidence,omitempty"`
+}
+
+type goldenRefusal struct {
+	Line int    `json:"line,omitempty"`
+	Why  string `json:"why"`
+}
+
+type goldenResult struct {
+	Events  []goldenEvent   `json:"events"`
+	Refused []goldenRefusal `json:"refused,omitempty"`
+}
+
+// Golden reads testdata/KIND/NN-what.in of every kind with the parser that build makes, as a whole or by lines, and
+// compares with NN-what.want.json. With -update it writes these.
+func Golden(t *testing.T, kinds []string, build func(t testing.TB, kind string) (p Parser, whole bool)) {
+	local := time.Local
+	time.Local = time.UTC
+	t.Cleanup(func() { time.Local = local })
+	for _, kind := range kinds {
+		for _, in := range Inputs(t, kind) {
+			t.Run(kind+"/"+strings.TrimSuffix(filepath.Base(in), ".in"), func(t *testing.T) {
+				data, err := os.ReadFile(in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, whole := build(t, kind)
+				got, err := json.MarshalIndent(readGolden(t, p, whole, data), "", "  ")
+				if err != nil {
+					t.Fatal(err)
+				}
+				compareGolden(t, strings.TrimSuffix(in, ".in")+".want.json", append(got, '\n'))
+			})
+		}
+	}
+}
+
+func compareGolden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v (go test -run TestGolden -update writes it)", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s:\n--- want\n%s\n--- got\n%s", file, want, got)
+	}
+}
+
+func readGolden(t *testing.T, p Parser, whole bool, data []byte) goldenResult {
+	t.Helper()
+	result := goldenResult{Events: []goldenEvent{}}
+	read := func(line int, body []byte) {
+		events, refused := Read(t, p, event.Record{Time: Time, Body: body})
+		for _, e := range events {
+			result.Events = append(result.Events, goldenEvent{
+				line, e, e.Host, e.OtherQueueIDs, e.ProviderID, e.Expired, e.Hint, e.Evidence,
+			})
+		}
+		if len(refused) > 0 { // of a request with several, the first
+			result.Refused = append(result.Refused, goldenRefusal{line, refused[0]})
+		}
+	}
+	if whole {
+		read(0, data)
+		return result
+	}
+	for i, line := range bytes.SplitAfter(bytes.TrimSuffix(data, []byte("\n")), []byte("\n")) {
+		read(i+1, line)
+	}
+	return result
+}
