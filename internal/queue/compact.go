@@ -115,7 +115,7 @@ func (q *Queue) replace() error {
 	}
 	old := q.db
 	q.db, q.file = db, file
-	return errors.Join(syncDir(q.path), old.Close())
+	return errors.Join(q.syncDir(), old.Close())
 }
 
 // copyFile copies all of a sound file to which nothing is written meanwhile; db's transactions are on disk then.

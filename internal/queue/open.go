@@ -36,6 +36,9 @@ func Open(path string, o Options) (*Queue, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.syncFolder == nil {
+		o.syncFolder = (*os.File).Sync
+	}
 	q := &Queue{path: path, o: o, log: o.Log, lock: make(chan struct{}, 1), changed: make(chan struct{})}
 	if err := q.open(); err != nil {
 		return nil, fmt.Errorf("open queue %s: %w", path, err)
@@ -176,7 +179,7 @@ func (q *Queue) begin() error {
 			return err
 		}
 	}
-	return syncDir(q.path)
+	return q.syncDir()
 }
 
 // openTemp makes a new bbolt file.
@@ -199,13 +202,13 @@ func boltOptions() *bbolt.Options {
 	return &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, PageSize: pageSize}
 }
 
-// syncDir makes a rename in path's folder last.
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
+// syncDir makes a rename in the queue's folder last.
+func (q *Queue) syncDir() error {
+	d, err := os.Open(filepath.Dir(q.path))
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(q.o.syncFolder(d), d.Close())
 }
 
 // use hands f, locked and found sound, to bbolt.

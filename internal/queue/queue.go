@@ -42,6 +42,8 @@ type Options struct {
 	Outputs []string         // configured outputs by name; none: those the file knows
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
+
+	syncFolder func(*os.File) error // nil: (*os.File).Sync
 }
 
 // Queue is an open queue file. All methods may be called concurrently.

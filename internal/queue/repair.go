@@ -98,7 +98,7 @@ func (q *Queue) repair(f *os.File, cause error) error {
 	}
 	q.log.Error("the damaged queue file was moved aside and a new one begun from what could be read of it",
 		"aside", aside, "kept", s.entries, "damage", s.damaged, "sources_start_over", s.startOver())
-	return syncDir(q.path)
+	return q.syncDir()
 }
 
 // salvage copies what can be read of a damaged file.
