@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"bouncefeed/internal/event"
@@ -204,5 +205,40 @@ func TestBackoffIsCappedAndJittered(t *testing.T) {
 	}
 	if len(seen) < 50 {
 		t.Error("no jitter")
+	}
+}
+
+// slow is an output that takes its time, and says why it was cut off.
+type slow struct{ takes time.Duration }
+
+func (s slow) Send(ctx context.Context, _ []event.Event) error {
+	select {
+	case <-time.After(s.takes):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// At shutdown a POST under way may end, within the grace: cut off, it would be made twice. One that hangs is cut off.
+func TestPostUnderWayMayEndAtShutdown(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes, ends time.Duration // after the shutdown
+		err         error
+	}{
+		"ends in time": {grace - time.Millisecond, grace - time.Millisecond, nil},
+		"hangs":        {time.Hour, grace, context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &delivery{out: slow{c.takes}}
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				start := time.Now()
+				if err := d.attempt(ctx, nil); !errors.Is(err, c.err) || time.Since(start) != c.ends {
+					t.Errorf("ended after %v with %v, want %v, %v", time.Since(start), err, c.ends, c.err)
+				}
+			})
+		})
 	}
 }
