@@ -55,25 +55,32 @@ func tidy(e *event.Event) {
 	e.Diagnostic = text.Tidy(e.Diagnostic, mailMaxDiagnostic)
 }
 
-// mailMessage is a message taken apart. Its own structure is kept apart from what it returns: a delivery-status part
-// inside an enclosed message is what somebody forwarded, not what this message reports.
+// mailMessage is a message taken apart, and then only read: whatever is judged of it doesn't depend on what was asked
+// before. Its own structure is kept apart from what it returns: a delivery-status part inside an enclosed message is what
+// somebody forwarded, not what this message reports.
 type mailMessage struct {
-	rec    event.Record
+	read   time.Time // when the input read it
 	header mailHeader
-	root   *mimeEntity
+	typ    string // lower-case media type
+	params map[string]string
+	mailParts
+	from     mailSender
+	body     string // the text for humans, without the returned copy
+	returned returnedMail
+}
 
+// mailParts are a message's own parts by what they are for.
+type mailParts struct {
 	status, feedback, disposition *mimeEntity
 	texts, pages, enclosed        []*mimeEntity // text/plain, text/html, returned messages or their headers
 	archives                      int           // compressed attachments, as in DMARC aggregate reports
+}
 
-	body     string // the text for humans, without the returned copy
-	lower    string // body folded and collapsed
-	found    []candidate
-	searched bool       // body for candidates
-	from     mailSender // once it was asked for
-	original mailHeader
-	wrapped  []byte // a report that this one returns in its text
-	proof    mailProof
+// returnedMail is what a message says of the one that it returns, in parts of its own or in its text.
+type returnedMail struct {
+	header mailHeader // nil: nothing is returned
+	report []byte     // a report that this one returns, a whole message
+	proof  mailProof
 }
 
 func openMail(rec event.Record) (*mailMessage, error) {
@@ -82,45 +89,61 @@ func openMail(rec event.Record) (*mailMessage, error) {
 	if rec.Truncated {
 		body = wholeWords(body)
 	}
-	m := &mailMessage{rec: rec, root: r.open(body, 0)}
-	m.header = m.root.header
-	if len(m.header) == 0 {
+	root := r.open(body, 0)
+	if len(root.header) == 0 {
 		return nil, event.Refuse(WhyNoHeader, "%d bytes that do not begin with a header field", len(rec.Body))
 	}
-	m.sortParts(m.root)
-	m.readOriginal(&r)
-	m.readText()
-	return m, nil
+	return takeApart(root, &r, rec.Time), nil
 }
 
-// sortParts puts the message's own parts in their places.
-func (m *mailMessage) sortParts(e *mimeEntity) {
+func takeApart(root *mimeEntity, r *mimeReader, read time.Time) *mailMessage {
+	m := &mailMessage{read: read, header: root.header, typ: root.typ, params: root.params}
+	m.sort(root, root.typ == "multipart/report")
+	m.from = readSender(m.header)
+	m.returned.readParts(m.header, m.enclosed, r)
+	whole := m.returned.firstText(m.texts)
+	if whole == "" {
+		whole = m.returned.firstText(m.pages)
+	}
+	m.body = m.returned.readText(whole)
+	return m
+}
+
+// page is the same message with its HTML page taken for the text.
+func (m *mailMessage) page() *mailMessage {
+	p := *m
+	p.body = p.returned.readText(p.returned.firstText(p.pages))
+	return &p
+}
+
+// sort puts e, or the parts of it, in their places. inReport says that the message is a multipart/report.
+func (p *mailParts) sort(e *mimeEntity, inReport bool) {
 	for _, part := range e.parts {
-		m.sortParts(part)
+		p.sort(part, inReport)
 	}
 	if len(e.parts) > 0 {
 		return
 	}
-	if m.status == nil && m.root.typ == "multipart/report" && e.hidesStatus() {
-		m.status = e
+	if p.status == nil && inReport && e.hidesStatus() {
+		p.status = e
 		return
 	}
 	switch e.typ {
 	case "message/delivery-status", "message/global-delivery-status", "text/delivery-status":
-		keepFirst(&m.status, e)
+		keepFirst(&p.status, e)
 	case "message/feedback-report":
-		keepFirst(&m.feedback, e)
+		keepFirst(&p.feedback, e)
 	case "message/disposition-notification", "message/global-disposition-notification":
-		keepFirst(&m.disposition, e)
+		keepFirst(&p.disposition, e)
 	case "text/html":
-		m.pages = append(m.pages, e)
+		p.pages = append(p.pages, e)
 	case "application/zip", "application/gzip", "application/x-gzip", "application/x-zip-compressed", "application/tlsrpt+gzip":
-		m.archives++
+		p.archives++
 	default:
 		if e.isEnclosed() {
-			m.enclosed = append(m.enclosed, e)
+			p.enclosed = append(p.enclosed, e)
 		} else if e.isText() {
-			m.texts = append(m.texts, e)
+			p.texts = append(p.texts, e)
 		}
 	}
 }
@@ -131,40 +154,40 @@ func keepFirst(place **mimeEntity, e *mimeEntity) {
 	}
 }
 
-// readOriginal finds the returned message, or its header, and in it whose message it was.
-func (m *mailMessage) readOriginal(r *mimeReader) {
+// readParts finds the returned message, or its header, in the parts and in it whose message it was; header is the report's.
+func (t *returnedMail) readParts(header mailHeader, enclosed []*mimeEntity, r *mimeReader) {
 	for _, name := range []string{"To", "Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Rcpt-To", "Return-Path"} {
-		m.header.each(name, func(v string) { m.proof.addVERP(cleanAddress(v)) })
+		header.each(name, func(v string) { t.proof.addVERP(cleanAddress(v)) })
 	}
-	for _, e := range m.enclosed {
+	for _, e := range enclosed {
 		raw := e.decoded(mailMaxText)
 		h, body := cutHeader(raw)
-		if m.original == nil {
-			m.original = h
+		if t.header == nil {
+			t.header = h
 		}
-		m.proof.addReturned(h)
-		if typ, _ := mediaType(h.get("Content-Type")); typ == "multipart/report" && m.wrapped == nil {
-			m.wrapped = raw
+		t.proof.addReturned(h)
+		if typ, _ := mediaType(h.get("Content-Type")); typ == "multipart/report" && t.report == nil {
+			t.report = raw
 		}
-		if m.proof.subscriber == "" && r.left > 0 {
-			m.searchDeeper(r, r.entity(h, body, e.depth+1))
+		if t.proof.subscriber == "" && r.left > 0 {
+			t.proof.searchDeeper(r, r.entity(h, body, e.depth+1))
 		}
 	}
 }
 
 // searchDeeper looks for our UUIDs inside the returned message: it may be a bounce of a forwarded bounce.
-func (m *mailMessage) searchDeeper(r *mimeReader, e *mimeEntity) {
+func (p *mailProof) searchDeeper(r *mimeReader, e *mimeEntity) {
 	for _, part := range e.parts {
-		m.searchDeeper(r, part)
+		p.searchDeeper(r, part)
 	}
 	switch {
 	case len(e.parts) > 0:
 	case e.isEnclosed() && r.left > 0 && e.depth < mailMaxDepth:
 		h, body := cutHeader(e.decoded(mailMaxText))
-		m.proof.addReturned(h)
-		m.searchDeeper(r, r.entity(h, body, e.depth+1))
+		p.addReturned(h)
+		p.searchDeeper(r, r.entity(h, body, e.depth+1))
 	case e.isText() && bytes.Contains(bytes.ToLower(e.body[:min(len(e.body), mailMaxWords)]), []byte("x-listmonk-")):
-		m.proof.addRaw(e.text())
+		p.addRaw(e.text())
 	}
 }
 
@@ -191,11 +214,11 @@ func (m *mailMessage) events() []event.Event {
 	if events := m.snsEvents(); len(events) > 0 {
 		return events
 	}
-	m.readText()
-	if kind := m.notBounce(); kind != "" {
+	p := newProse(m)
+	if kind := p.kind(); kind != "" {
 		return m.only(kind)
 	}
-	return m.textEvents()
+	return p.events()
 }
 
 // only is the answer for a message that is counted under kind and says nothing else.
@@ -218,13 +241,13 @@ func unledgered(e event.Event) event.Event {
 func (m *mailMessage) event() event.Event {
 	e := event.Event{
 		Time:           m.time(m.header.get("Date")),
-		SubscriberUUID: m.proof.subscriber,
-		CampaignUUID:   m.proof.campaign,
-		Evidence:       m.proof.evidence,
+		SubscriberUUID: m.returned.proof.subscriber,
+		CampaignUUID:   m.returned.proof.campaign,
+		Evidence:       m.returned.proof.evidence,
 		MessageID:      m.originalID(),
 	}
-	e.QueueID, e.Host = eximQueueID(m.original)
-	if sender := cleanAddress(m.original.get("Return-Path")); isAddress(sender) {
+	e.QueueID, e.Host = eximQueueID(m.returned.header)
+	if sender := cleanAddress(m.returned.header.get("Return-Path")); isAddress(sender) {
 		e.Sender = sender
 	} else if to := m.header.addresses("To"); len(to) > 0 {
 		e.Sender = peelAddress(to[0])
@@ -234,7 +257,7 @@ func (m *mailMessage) event() event.Event {
 
 // originalID is the returned message's Message-ID; Exchange and Gmail also answer to it.
 func (m *mailMessage) originalID() string {
-	if id := cleanMessageID(m.original.get("Message-ID")); id != "" {
+	if id := cleanMessageID(m.returned.header.get("Message-ID")); id != "" {
 		return id
 	}
 	return cleanMessageID(m.header.get("In-Reply-To"))
@@ -248,8 +271,8 @@ func (m *mailMessage) time(date string) time.Time {
 	if err != nil {
 		t, err = mail.ParseDate(date)
 	}
-	if err != nil || t.Year() < 1990 || !m.rec.Time.IsZero() && t.After(m.rec.Time.Add(24*time.Hour)) {
-		return m.rec.Time
+	if err != nil || t.Year() < 1990 || !m.read.IsZero() && t.After(m.read.Add(24*time.Hour)) {
+		return m.read
 	}
 	return t.UTC()
 }
@@ -268,11 +291,11 @@ func (m *mailMessage) failure(e event.Event, single bool) event.Event {
 // envelopeRecipient is to whom we sent the message, where that is known better than the report knows it: the one address
 // in To of a message that carries our subscriber's UUID, or what a classic VERP address says if To agrees.
 func (m *mailMessage) envelopeRecipient() string {
-	to := m.original.addresses("To")
+	to := m.returned.header.addresses("To")
 	if len(to) != 1 || !isAddress(to[0]) {
 		return ""
 	}
-	if m.proof.evidence == evidenceUUID || sameAddress(to[0], m.proof.recipient) {
+	if m.returned.proof.evidence == evidenceUUID || sameAddress(to[0], m.returned.proof.recipient) {
 		return to[0]
 	}
 	return ""
@@ -280,7 +303,7 @@ func (m *mailMessage) envelopeRecipient() string {
 
 // sentTo says whether the returned message was addressed to e's recipient.
 func (m *mailMessage) sentTo(e event.Event) bool {
-	for _, to := range m.original.addresses("To") {
+	for _, to := range m.returned.header.addresses("To") {
 		if sameAddress(to, e.Recipient) || e.OriginalRecipient != "" && sameAddress(to, e.OriginalRecipient) {
 			return true
 		}

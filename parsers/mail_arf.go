@@ -23,8 +23,8 @@ func (m *mailMessage) arfEvents() []event.Event {
 	e.Host = mtaName(fields.get("Reporting-MTA"))
 	if sender := cleanAddress(fields.get("Original-Mail-From")); isAddress(sender) {
 		e.Sender = sender
-		m.proof.addVERP(sender)
-		e.SubscriberUUID, e.CampaignUUID, e.Evidence = m.proof.subscriber, m.proof.campaign, m.proof.evidence
+		m = m.sentBy(sender)
+		e.SubscriberUUID, e.CampaignUUID, e.Evidence = m.returned.proof.subscriber, m.returned.proof.campaign, m.returned.proof.evidence
 	}
 	if date := fields.get("Arrival-Date"); date != "" && !m.header.has("Date") {
 		e.Time = m.time(date)
@@ -35,6 +35,13 @@ func (m *mailMessage) arfEvents() []event.Event {
 		recipients = m.originalRecipients()
 	}
 	return m.complaints(e, recipients)
+}
+
+// sentBy is the same message, with what the envelope sender of the returned one proves.
+func (m *mailMessage) sentBy(sender string) *mailMessage {
+	s := *m
+	s.returned.proof.addVERP(sender)
+	return &s
 }
 
 func (m *mailMessage) complaints(e event.Event, recipients []string) []event.Event {
@@ -54,7 +61,7 @@ func (m *mailMessage) complaints(e event.Event, recipients []string) []event.Eve
 func (m *mailMessage) originalRecipients() []string {
 	for _, name := range []string{"X-HmXmrOriginalRecipient", "X-Original-To", "Delivered-To", "X-Rcpt-To", "Envelope-To", "To"} {
 		var found []string
-		for _, a := range m.original.addresses(name) {
+		for _, a := range m.returned.header.addresses(name) {
 			found = addAddress(found, a)
 		}
 		if len(found) > 0 {
@@ -90,8 +97,7 @@ func (m *mailMessage) isOptOut() bool {
 	if !text.HasPrefixFold(m.header.get("Subject"), "unsubscribe") {
 		return false
 	}
-	m.readText()
-	return strings.Contains(m.lower, "apple mail sent this email to unsubscribe")
+	return strings.Contains(m.foldedText(), "apple mail sent this email to unsubscribe")
 }
 
 // optOut reads the request that Apple Mail sends for its user's press on "Unsubscribe": the same as an opt-out report.

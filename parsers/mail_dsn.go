@@ -268,7 +268,7 @@ func (m *mailMessage) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
 
 // inOriginalTo completes a local part without a domain to the address in the returned message's To that has it.
 func (m *mailMessage) inOriginalTo(local string) string {
-	for _, to := range m.original.addresses("To") {
+	for _, to := range m.returned.header.addresses("To") {
 		if len(to) > len(local) && to[len(local)] == '@' && text.HasPrefixFold(to, local) {
 			return to
 		}
@@ -280,7 +280,6 @@ func (m *mailMessage) inOriginalTo(local string) string {
 func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 	e.Diagnostic = r.diagnostic
 	if isVague(r.diagnostic) || r.diagnosticType == "x-unix" {
-		m.readText()
 		if text := m.saidOf(e.Recipient, r.final); text != "" {
 			e.Diagnostic = theReply(text)
 		} else if isVague(e.Diagnostic) && (e.Status == "" || strings.HasSuffix(e.Status, ".0.0")) {
@@ -291,8 +290,7 @@ func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 	// A refusal that soft_bounce=yes put off stays one.
 	e.Expired = strings.HasPrefix(e.Status, "4") && e.Code < 500 || saysExpired(e.Diagnostic)
 	if !e.Expired && (e.Status == "" || e.Status == "5.0.0") { // Exim's status is always 5.0.0
-		m.readText()
-		said := m.lower
+		said := m.foldedText()
 		if !single {
 			said = m.saidOf(e.Recipient, r.final)
 		}

@@ -19,7 +19,6 @@ func (m *mailMessage) dispositionEvents() []event.Event {
 	if text.IndexFold(m.header.get("Auto-Submitted"), "reject") < 0 || !isAddress(recipient) {
 		return m.only(event.MDN)
 	}
-	m.readText()
 	e := m.event()
 	e.Recipient = recipient
 	if original := typedAddress(fields.get("Original-Recipient")); isAddress(original) && !sameAddress(original, recipient) {

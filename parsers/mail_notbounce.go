@@ -16,24 +16,15 @@ type mailSender struct {
 	mailer bool // MAILER-DAEMON, which no postmaster signs with
 	null   bool // no return path (RFC 5321 §4.5.5)
 	path   bool // a return path
-	known  bool // this was looked up
-}
-
-func (m *mailMessage) sender() mailSender {
-	if !m.from.known {
-		m.from = m.readSender()
-		m.from.known = true
-	}
-	return m.from
 }
 
 // undecorated takes out what a name may be written with or without.
 var undecorated = strings.NewReplacer(" ", "", "-", "", ".", "", "_", "", `"`, "", "'", "", "\t", "")
 
-func (m *mailMessage) readSender() mailSender {
-	from := m.header.text("From")
+func readSender(header mailHeader) mailSender {
+	from := header.text("From")
 	if from == "" {
-		from = m.header.text("Sender")
+		from = header.text("Sender")
 	}
 	name := undecorated.Replace(text.Fold(from))
 	s := mailSender{daemon: daemonNames.in(name) || name == "<>", mailer: strings.Contains(name, "mailerdaemon")}
@@ -41,7 +32,7 @@ func (m *mailMessage) readSender() mailSender {
 		local, _, _ := strings.Cut(undecorated.Replace(text.Fold(addrs[0])), "@")
 		s.robot = beginsWith(local, robotNames)
 	}
-	if path := strings.TrimSpace(m.header.get("Return-Path")); path != "" {
+	if path := strings.TrimSpace(header.get("Return-Path")); path != "" {
 		path = strings.ToLower(strings.Trim(path, "<> "))
 		s.path = path != ""
 		s.null = path == "" || strings.HasPrefix(path, "mailer-daemon") || strings.HasPrefix(path, "postmaster@")
@@ -51,10 +42,10 @@ func (m *mailMessage) readSender() mailSender {
 
 // isHuman knows a reply to a bounce, or a bounce that somebody forwarded: it has the words of one and is none.
 func (m *mailMessage) isHuman() bool {
-	if m.root.typ == "multipart/report" {
+	if m.typ == "multipart/report" {
 		return false
 	}
-	if s := m.sender(); s.daemon || s.null {
+	if s := m.from; s.daemon || s.null {
 		return false
 	}
 	subject := text.Fold(m.header.text("Subject"))
@@ -64,7 +55,6 @@ func (m *mailMessage) isHuman() bool {
 	if !failureSubjects.in(subject) || m.header.has("In-Reply-To") || m.header.has("References") || forwardPrefix(subject) {
 		return true
 	}
-	m.readText()
 	return strings.Contains(m.body, "\n>")
 }
 
@@ -81,32 +71,32 @@ func replyPrefix(subject string) bool {
 	return false
 }
 
-// notBounce gives the kind of a message without a delivery status, or "" for a bounce to be read as text.
-func (m *mailMessage) notBounce() event.Type {
-	subject := text.FoldCollapse(m.header.text("Subject"))
-	from := m.sender()
+// kind gives the kind of a message without a delivery status, or "" for a bounce to be read as text.
+func (p *prose) kind() event.Type {
+	subject := p.subject
+	from := p.from
 	failing := failureSubjects.in(subject)
-	subject = ownSubject(subject)
+	subject = p.ownSubject
 	// A report whose status part was cut off or lost is still one.
-	report := m.root.typ == "multipart/report" && strings.EqualFold(m.root.params["report-type"], "delivery-status")
+	report := p.typ == "multipart/report" && strings.EqualFold(p.params["report-type"], "delivery-status")
 	switch {
-	case m.isComplaint():
+	case p.isComplaint():
 		return ""
-	case !failing && !from.daemon && challengeTexts.in(m.lower) && (report || m.autoSubmitted() || replyPrefix(subject)):
+	case !failing && !from.daemon && challengeTexts.in(p.words) && (report || p.autoSubmitted() || replyPrefix(subject)):
 		return event.Challenge
-	case m.isReport(subject), m.isHuman(), !failing && listSubjects.in(subject), postmasterTexts.in(m.lower):
+	case p.isReport(subject), p.isHuman(), !failing && listSubjects.in(subject), postmasterTexts.in(p.words):
 		return event.Ordinary
-	case !report && !from.daemon && !from.null && m.header.has("List-Unsubscribe"):
+	case !report && !from.daemon && !from.null && p.header.has("List-Unsubscribe"):
 		return event.Ordinary // a newsletter about bounces
-	case m.isAutoreply(subject, from.daemon && failing):
+	case p.isAutoreply(subject, from.daemon && failing):
 		return event.Autoreply
-	case (from.daemon || from.null || failing || report) && m.isDelay(subject, failing):
+	case (from.daemon || from.null || failing || report) && p.isDelay(subject, failing):
 		return event.Delayed
-	case (from.daemon || from.null || report) && m.isSuccess(subject, failing):
+	case (from.daemon || from.null || report) && p.isSuccess(subject, failing):
 		return event.Delivered
-	case report, m.isBounce(from, failing, subject), (from.daemon || from.null) && m.isTrouble(from, failing, subject):
+	case report, p.isBounce(from, failing, subject), (from.daemon || from.null) && p.isTrouble(from, failing, subject):
 		return ""
-	case challengeTexts.in(m.lower) && challengeTexts.in(subject):
+	case challengeTexts.in(p.words) && challengeTexts.in(subject):
 		return event.Challenge
 	}
 	return event.Ordinary
@@ -123,42 +113,42 @@ func ownSubject(subject string) string {
 }
 
 // isBounce asks for two signs of three: a mail system sent it, the subject names a failure, the text tells of one.
-func (m *mailMessage) isBounce(from mailSender, failing bool, subject string) bool {
-	telling := m.header.has("X-Failed-Recipients") || failureTexts.in(m.lower)
-	if m.isForReader(from, subject) || m.isSigned(from, failing) {
+func (p *prose) isBounce(from mailSender, failing bool, subject string) bool {
+	telling := p.header.has("X-Failed-Recipients") || failureTexts.in(p.words)
+	if p.isForReader(from, subject) || p.isSigned(from, failing) {
 		return false
 	}
 	if from.daemon || from.null {
-		return m.header.has("X-Failed-Recipients") || telling && m.returnsSomething(afterLabel) || from.daemon && m.answersMail(telling) ||
-			failing && (from.daemon || yourMessage.in(m.lower) || m.returnsSomething(mentioned))
+		return p.header.has("X-Failed-Recipients") || telling && p.returnsSomething(afterLabel) || from.daemon && p.answersMail(telling) ||
+			failing && (from.daemon || yourMessage.in(p.words) || p.returnsSomething(mentioned))
 	}
-	if from.path && !m.returnsMessage() && (!yourMessage.in(m.lower) || !from.robot && len(m.texts) == 0) {
+	if from.path && !p.returnsMessage() && (!yourMessage.in(p.words) || !from.robot && len(p.texts) == 0) {
 		return false // an article about bounces has an envelope sender, a bounce should have none
 	}
-	if !from.path && yourMessage.in(m.lower) {
-		return failing && telling && m.returnsSomething(inSentence)
+	if !from.path && yourMessage.in(p.words) {
+		return failing && telling && p.returnsSomething(inSentence)
 	}
-	if from.robot && yourMessage.in(m.lower) {
-		return failing && (telling || undeliveredTexts.in(m.lower)) && m.returnsSomething(afterLabel)
+	if from.robot && yourMessage.in(p.words) {
+		return failing && (telling || undeliveredTexts.in(p.words)) && p.returnsSomething(afterLabel)
 	}
-	return failing && telling && m.returnsSomething(beforeReason)
+	return failing && telling && p.returnsSomething(beforeReason)
 }
 
 // isTrouble asks less of the words of a mail system, the least of one that says so. A message without a return path may
 // also be anybody's autoreply.
-func (m *mailMessage) isTrouble(from mailSender, failing bool, subject string) bool {
-	if m.isSigned(from, failing) || !from.daemon && m.autoReplied() || autoreplyTexts.in(m.lower) || incomingTexts.in(m.lower) || listTexts.in(m.lower) {
+func (p *prose) isTrouble(from mailSender, failing bool, subject string) bool {
+	if p.isSigned(from, failing) || !from.daemon && p.autoReplied() || autoreplyTexts.in(p.words) || incomingTexts.in(p.words) || listTexts.in(p.words) {
 		return false
 	}
 	machine := from.daemon || from.robot
-	permanent := m.saysPermanent() || strings.HasPrefix(smtp.FindStatus(subject, "245"), "5")
+	permanent := p.saysPermanent() || strings.HasPrefix(smtp.FindStatus(subject, "245"), "5")
 	heading := failing || undeliveredTexts.in(subject) || from.daemon && mailboxTexts.in(subject)
-	telling := undeliveredTexts.in(m.lower) && (heading || permanent || yourMessage.in(m.lower) || from.robot && strings.Contains(subject, "fail"))
+	telling := undeliveredTexts.in(p.words) && (heading || permanent || yourMessage.in(p.words) || from.robot && strings.Contains(subject, "fail"))
 	if !machine && !permanent {
-		return telling && m.returnsSomething(inSentence)
+		return telling && p.returnsSomething(inSentence)
 	}
-	somebody := m.returnsSomething(mentioned) || len(m.subjectRecipient()) > 0 || m.proof.recipient != ""
-	return (heading || telling || permanent && mailboxTexts.in(m.lower)) && somebody || heading && telling && from.daemon
+	somebody := p.returnsSomething(mentioned) || len(p.subjectRecipient()) > 0 || p.returned.proof.recipient != ""
+	return (heading || telling || permanent && mailboxTexts.in(p.words)) && somebody || heading && telling && from.daemon
 }
 
 // isSigned says whether somebody may have written a message himself: it has a return path, and nothing but words.
@@ -166,27 +156,27 @@ func (m *mailMessage) isSigned(from mailSender, failing bool) bool {
 	return from.path && !from.null && !from.mailer && !failing && !m.saysPermanent() && !m.returnsMessage()
 }
 
-func (m *mailMessage) returnsMessage() bool { return len(m.enclosed) > 0 || m.original != nil }
+func (m *mailMessage) returnsMessage() bool { return len(m.enclosed) > 0 || m.returned.header != nil }
 
 // isForReader knows what a mail system tells its own user, or pretends to: of mail that waits for him, of his full mailbox,
 // of his place on a list. It names nobody else, or it comes from somewhere.
-func (m *mailMessage) isForReader(from mailSender, subject string) bool {
-	if m.returnsMessage() || m.header.has("X-Failed-Recipients") {
+func (p *prose) isForReader(from mailSender, subject string) bool {
+	if p.returnsMessage() || p.header.has("X-Failed-Recipients") {
 		return false
 	}
-	if !incomingTexts.in(m.lower) && !incomingTexts.in(subject) && !listTexts.in(m.lower) {
+	if !incomingTexts.in(p.words) && !incomingTexts.in(subject) && !listTexts.in(p.words) {
 		return false
 	}
-	return from.path || !slices.ContainsFunc(m.candidates(), candidate.named)
+	return from.path || !slices.ContainsFunc(p.candidates(), candidate.named)
 }
 
 // answersMail says whether a mail system speaks to the sender of a message about somebody: in words of failure, or in
 // any language with the reply that it got.
-func (m *mailMessage) answersMail(telling bool) bool {
-	if m.saysPermanent() && m.names(m.original.addresses("To")) {
+func (p *prose) answersMail(telling bool) bool {
+	if p.saysPermanent() && p.names(p.returned.header.addresses("To")) {
 		return true
 	}
-	return (telling || m.saysPermanent()) && yourMessage.in(m.lower) && m.returnsSomething(inSentence)
+	return (telling || p.saysPermanent()) && yourMessage.in(p.words) && p.returnsSomething(inSentence)
 }
 
 // saysPermanent finds a reply or a status of failure, which speaks every language.
@@ -197,34 +187,34 @@ func (m *mailMessage) saysPermanent() bool {
 
 // isSuccess knows a report of success whose status part was cut off or never was. One that also shows a reply of failure
 // is none.
-func (m *mailMessage) isSuccess(subject string, failing bool) bool {
-	code, _ := smtp.FindReply(m.body)
-	if code != 0 || failureWords.in(m.lower) && (failing || !successSubjects.in(subject)) {
+func (p *prose) isSuccess(subject string, failing bool) bool {
+	code, _ := smtp.FindReply(p.body)
+	if code != 0 || failureWords.in(p.words) && (failing || !successSubjects.in(subject)) {
 		return false
 	}
-	return successSubjects.in(subject) || successTexts.in(m.lower)
+	return successSubjects.in(subject) || successTexts.in(p.words)
 }
 
 // returnsSomething says whether a message has more of a bounce than its words: the returned message, an SMTP reply, a
 // recipient, none of our own addresses, in wording of at least that class. "Your parcel could not be delivered" and "Your mailbox is full" have not.
-func (m *mailMessage) returnsSomething(class int) bool {
-	if m.returnsMessage() {
+func (p *prose) returnsSomething(class int) bool {
+	if p.returnsMessage() {
 		return true
 	}
-	code, _ := smtp.FindReply(m.body)
-	return code != 0 || slices.ContainsFunc(m.candidates(), func(c candidate) bool { return c.class >= class && c.named() })
+	code, _ := smtp.FindReply(p.body)
+	return code != 0 || slices.ContainsFunc(p.candidates(), func(c candidate) bool { return c.class >= class && c.named() })
 }
 
 // isDelay knows notices that the server still tries. A subject that warns of a delay is worth more than any word in the
 // text, which often says both what is and what will be; so is the one that Postfix gives to final failures only.
-func (m *mailMessage) isDelay(subject string, failing bool) bool {
+func (p *prose) isDelay(subject string, failing bool) bool {
 	switch {
 	case delaySubjects.in(subject), strings.Contains(subject, "warning") && (!failing || delaySpans.in(subject)):
 		return !saysFinal(subject)
 	case strings.Contains(subject, "undelivered mail returned to sender"):
 		return false
 	}
-	return (delayTexts.in(m.lower) || delayPairs.in(m.lower)) && !saysFinal(m.lower)
+	return (delayTexts.in(p.words) || delayPairs.in(p.words)) && !saysFinal(p.words)
 }
 
 // saysFinal says whether folded text tells that nothing more will be tried: "no es un error definitivo" does not.
@@ -239,23 +229,23 @@ func saysFinal(text string) bool {
 
 // isAutoreply looks for RFC 3834 and what was there before it. Exim and Gmail mark their bounces auto-replied too, so
 // a mail system that names a failure is not believed to be on vacation.
-func (m *mailMessage) isAutoreply(subject string, failing bool) bool {
-	if failing || m.header.has("X-Failed-Recipients") {
+func (p *prose) isAutoreply(subject string, failing bool) bool {
+	if failing || p.header.has("X-Failed-Recipients") {
 		return false
 	}
 	if autoreplySubjects.in(subject) {
 		return true
 	}
 	for _, name := range []string{"X-Autoreply", "X-Autorespond", "X-Autoresponder", "X-Auto-Reply", "X-AutoReply-From", "X-Mail-Autoreply", "X-Autogenerated-Reply"} {
-		if m.header.has(name) {
+		if p.header.has(name) {
 			return true
 		}
 	}
-	precedence := strings.ToLower(m.header.get("Precedence") + " " + m.header.get("Preference"))
+	precedence := strings.ToLower(p.header.get("Precedence") + " " + p.header.get("Preference"))
 	if strings.Contains(precedence, "auto_reply") || strings.Contains(precedence, "auto-reply") {
 		return true
 	}
-	return (m.autoReplied() || replyPrefix(subject) || m.header.has("In-Reply-To")) && autoreplyTexts.in(m.lower) && !failureSubjects.in(subject)
+	return (p.autoReplied() || replyPrefix(subject) || p.header.has("In-Reply-To")) && autoreplyTexts.in(p.words) && !failureSubjects.in(subject)
 }
 
 // autoReplied is what RFC 3834 §5 has for replies.
@@ -277,11 +267,10 @@ func (m *mailMessage) isPostmasterCopy() bool {
 
 // isChallenge knows a challenge dressed up as a delivery status: no mail system sent it, and it asks for something.
 func (m *mailMessage) isChallenge() bool {
-	if s := m.sender(); s.daemon || s.null {
+	if s := m.from; s.daemon || s.null {
 		return false
 	}
-	m.readText()
-	return challengeTexts.in(m.lower)
+	return challengeTexts.in(m.foldedText())
 }
 
 // isReport knows DMARC aggregate (RFC 7489 §7.2.1.1) and TLS reports (RFC 8460 §5.3).

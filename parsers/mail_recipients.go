@@ -10,51 +10,51 @@ import (
 
 // failures finds who failed: what the header says, else what the text says, else to whom the returned message went if
 // that was one. The last resort is a failure of nobody: a bounce to be counted.
-func (m *mailMessage) failures() []string {
+func (p *prose) failures() ([]string, *prose) {
 	var found []string
-	m.header.each("X-Failed-Recipients", func(v string) {
+	p.header.each("X-Failed-Recipients", func(v string) {
 		for _, a := range strings.Split(decodeWords(v), ",") {
 			found = addAddress(found, cleanAddress(a))
 		}
 	})
-	if len(found) == 0 || !m.names(found) {
-		if named := m.textRecipients(); len(named) > 0 {
+	if len(found) == 0 || !p.names(found) {
+		if named := p.textRecipients(); len(named) > 0 {
 			found = named
 		}
 	}
-	if len(found) == 0 && len(m.pages) > 0 && len(m.texts) > 0 {
-		m.useText(m.firstText(m.pages))
-		found = m.textRecipients()
+	if len(found) == 0 && len(p.pages) > 0 && len(p.texts) > 0 {
+		p = newProse(p.page())
+		found = p.textRecipients()
 	}
 	if len(found) == 0 {
-		found = m.localRecipients()
+		found = p.localRecipients()
 	}
-	if len(found) == 0 && m.wrapped == nil {
-		if found = m.original.addresses("To"); len(found) != 1 || m.original.has("Cc") || !isAddress(found[0]) {
+	if len(found) == 0 && p.returned.report == nil {
+		if found = p.returned.header.addresses("To"); len(found) != 1 || p.returned.header.has("Cc") || !isAddress(found[0]) {
 			found = nil
 		}
 	}
 	if len(found) == 0 {
-		found = m.subjectRecipient()
+		found = p.subjectRecipient()
 	}
 	if len(found) == 0 {
-		found = m.onlyMention()
+		found = p.onlyMention()
 	}
 	if len(found) == 0 {
-		found = []string{m.proof.recipient}
+		found = []string{p.returned.proof.recipient}
 	}
-	return found
+	return found, p
 }
 
 // onlyMention is the one address that the text has, if it is neither ours nor of the reporter's domain.
-func (m *mailMessage) onlyMention() []string {
+func (p *prose) onlyMention() []string {
 	var found []string
-	for _, c := range m.candidates() {
+	for _, c := range p.candidates() {
 		if c.named() {
 			found = addAddress(found, c.addr)
 		}
 	}
-	if len(found) != 1 || hasRole(found[0], helpRoles) || m.ofReporter(found[0]) && hasRole(found[0], officeRoles) {
+	if len(found) != 1 || hasRole(found[0], helpRoles) || p.ofReporter(found[0]) && hasRole(found[0], officeRoles) {
 		return nil
 	}
 	return found
@@ -82,25 +82,25 @@ func hasRole(addr string, roles []string) bool {
 
 // subjectRecipient reads "Undeliverable mail for jo@example.org" and "Delivery failure (jo@example.org)". An address
 // that the returned subject brought along stands behind a colon.
-func (m *mailMessage) subjectRecipient() []string {
-	subject := m.header.text("Subject")
+func (p *prose) subjectRecipient() []string {
+	subject := p.header.text("Subject")
 	spans := textAddresses(subject)
 	if len(spans) != 1 || strings.Contains(subject[:spans[0].start], ":") {
 		return nil
 	}
-	if from := m.sender(); !from.daemon && !from.null && !failureSubjects.in(text.Fold(subject[:spans[0].start])) {
+	if from := p.from; !from.daemon && !from.null && !failureSubjects.in(text.Fold(subject[:spans[0].start])) {
 		return nil
 	}
-	if m.knownAddresses()[strings.ToLower(spans[0].addr)] < 0 {
+	if p.knownAddresses()[strings.ToLower(spans[0].addr)] < 0 {
 		return nil
 	}
 	return addAddress(nil, spans[0].addr)
 }
 
 // names says whether the text names one of addrs.
-func (m *mailMessage) names(addrs []string) bool {
+func (p *prose) names(addrs []string) bool {
 	for _, a := range addrs {
-		if strings.Contains(m.lower, text.Fold(a)) {
+		if strings.Contains(p.words, text.Fold(a)) {
 			return true
 		}
 	}
@@ -109,15 +109,15 @@ func (m *mailMessage) names(addrs []string) bool {
 
 // localRecipients reads AOL's way: "…to the following recipients could not be delivered…:" and a line with the local
 // part alone. The domain is the reporter's.
-func (m *mailMessage) localRecipients() []string {
-	from := m.header.addresses("From")
-	if len(from) != 1 || !m.sender().daemon {
+func (p *prose) localRecipients() []string {
+	from := p.header.addresses("From")
+	if len(from) != 1 || !p.from.daemon {
 		return nil
 	}
 	domain := from[0][strings.LastIndexByte(from[0], '@'):]
 	var found []string
 	listed := false
-	for _, line := range strings.Split(m.body, "\n") {
+	for _, line := range strings.Split(p.body, "\n") {
 		switch line = strings.TrimSpace(line); {
 		case line == "":
 		case strings.Contains(line, "following recipient"):
@@ -161,8 +161,8 @@ func (c candidate) named() bool { return c.class >= mentioned && c.weight >= 2*c
 
 // textRecipients takes the addresses with the surest wording. Where addresses stand in a list, or the same sentence is
 // said of several, all of them count.
-func (m *mailMessage) textRecipients() []string {
-	all := m.candidates()
+func (p *prose) textRecipients() []string {
+	all := p.candidates()
 	best := candidate{weight: 2*inSentence - 1}
 	for _, c := range all {
 		if c.weight > best.weight {
@@ -177,14 +177,6 @@ func (m *mailMessage) textRecipients() []string {
 		}
 	}
 	return found
-}
-
-// candidates are the addresses in the body, in their order.
-func (m *mailMessage) candidates() []candidate {
-	if !m.searched {
-		m.found, m.searched = m.findCandidates(), true
-	}
-	return m.found
 }
 
 func (m *mailMessage) findCandidates() []candidate {
@@ -270,16 +262,16 @@ func (a *aside) pass(line string) {
 
 func (m *mailMessage) knownAddresses() map[string]int {
 	known := map[string]int{}
-	note := func(h mailHeader, weight int, names ...string) {
+	weigh := func(h mailHeader, weight int, names ...string) {
 		for _, name := range names {
 			for _, a := range h.addresses(name) {
 				known[strings.ToLower(a)] += weight
 			}
 		}
 	}
-	note(m.original, isSenders, "From", "Return-Path", "Sender")
-	note(m.header, isSenders, "To", "Delivered-To", "From", "Reply-To")
-	note(m.original, inOriginalTo, "To", "Cc")
+	weigh(m.returned.header, isSenders, "From", "Return-Path", "Sender")
+	weigh(m.header, isSenders, "To", "Delivered-To", "From", "Reply-To")
+	weigh(m.returned.header, inOriginalTo, "To", "Cc")
 	return known
 }
 

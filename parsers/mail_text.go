@@ -3,43 +3,36 @@ package parsers
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
 
-// readText takes the text for humans and parts it from the copy of the returned message that many append to it.
-func (m *mailMessage) readText() {
-	if m.lower != "" {
-		return
-	}
-	text := m.firstText(m.texts)
-	if text == "" {
-		text = m.firstText(m.pages)
-	}
-	m.useText(text)
-}
-
 // mailMaxWords is how much of a text is searched for words, in bytes; a report says what it has to say at the top.
 const mailMaxWords = 64 << 10
 
-func (m *mailMessage) useText(words string) {
-	words = text.Cut(words, mailMaxWords)
-	lines := strings.Split(words, "\n")
+// readText parts the text for humans from the copy of the returned message that many append to it, or show within it.
+func (t *returnedMail) readText(whole string) (body string) {
+	whole = text.Cut(whole, mailMaxWords)
+	lines := strings.Split(whole, "\n")
 	end, header := findCopy(lines)
 	if next := resumes(lines, header); next > 0 {
-		m.useOriginal(strings.Join(lines[header:next], "\n"), indentOf(lines[header]))
+		t.addCopy(strings.Join(lines[header:next], "\n"), indentOf(lines[header]))
 		lines = slices.Concat(lines[:end], lines[next:])
 		end, header = findCopy(lines)
 	}
-	m.body, m.searched = strings.Join(withoutGreeting(lines[:end]), "\n"), false
-	m.lower = text.FoldCollapse(m.body) + " "
+	body = strings.Join(withoutGreeting(lines[:end]), "\n")
 	if header < len(lines) {
-		m.useOriginal(strings.Join(lines[header:], "\n"), indentOf(lines[header]))
+		t.addCopy(strings.Join(lines[header:], "\n"), indentOf(lines[header]))
 	}
-	m.proof.addRaw(words)
+	t.proof.addRaw(whole)
+	return body
 }
+
+// foldedText is the text as phrases are compared with it. A phrase may end with a blank.
+func (m *mailMessage) foldedText() string { return text.FoldCollapse(m.body) + " " }
 
 // withoutGreeting takes off a letter's salutation: "Dear sender," says nothing of the sender.
 func withoutGreeting(lines []string) []string {
@@ -54,33 +47,33 @@ func withoutGreeting(lines []string) []string {
 	return lines[at+1:]
 }
 
-// useOriginal takes the returned header from text, each of whose lines begins with indent.
-func (m *mailMessage) useOriginal(text, indent string) {
+// addCopy takes the returned header from a copy in the text, each of whose lines begins with indent.
+func (t *returnedMail) addCopy(lines, indent string) {
 	if indent != "" {
-		text = strings.ReplaceAll("\n"+text, "\n"+indent, "\n")
+		lines = strings.ReplaceAll("\n"+lines, "\n"+indent, "\n")
 	}
-	h, _ := cutHeader([]byte(text))
-	if m.original == nil {
-		m.original = h
+	h, _ := cutHeader([]byte(lines))
+	if t.header == nil {
+		t.header = h
 	}
 	if typ, _ := mediaType(h.get("Content-Type")); typ == "multipart/report" {
-		m.wrapped = []byte(text)
+		t.report = []byte(lines)
 	}
-	m.proof.addReturned(h)
+	t.proof.addReturned(h)
 }
 
 // firstText is the first part that says something. A text that begins with a header is what some MTAs attach instead
 // of a message/rfc822.
-func (m *mailMessage) firstText(parts []*mimeEntity) string {
+func (t *returnedMail) firstText(parts []*mimeEntity) string {
 	var text string
 	for _, part := range parts {
-		switch t := part.text(); {
-		case strings.TrimSpace(t) == "":
+		switch s := part.text(); {
+		case strings.TrimSpace(s) == "":
 		case text == "":
-			text = t
+			text = s
 		default:
-			if _, header := findCopy(strings.SplitN(strings.TrimLeft(t, "\n"), "\n", 40)); header == 0 {
-				m.useOriginal(t, "")
+			if _, header := findCopy(strings.SplitN(strings.TrimLeft(s, "\n"), "\n", 40)); header == 0 {
+				t.addCopy(s, "")
 			}
 		}
 	}
@@ -193,35 +186,52 @@ func indentOf(line string) string {
 	return line[:len(line)-len(strings.TrimLeft(line, " \t>|"))]
 }
 
-// textEvents reads a bounce that no standard describes.
-func (m *mailMessage) textEvents() []event.Event {
-	if m.isComplaint() {
-		e := m.event()
+// prose is a message that is judged by its words.
+type prose struct {
+	*mailMessage
+	subject    string // folded
+	ownSubject string // without the subject that a report quotes
+	words      string // the text, folded
+	// candidates are the addresses in the text, in their order.
+	candidates func() []candidate
+}
+
+func newProse(m *mailMessage) *prose {
+	p := &prose{mailMessage: m, subject: text.FoldCollapse(m.header.text("Subject")), words: m.foldedText()}
+	p.ownSubject = ownSubject(p.subject)
+	p.candidates = sync.OnceValue(m.findCandidates)
+	return p
+}
+
+// events reads a bounce that no standard describes.
+func (p *prose) events() []event.Event {
+	if p.isComplaint() {
+		e := p.event()
 		e.Type = event.Complaint
-		return m.complaints(e, m.originalRecipients())
+		return p.complaints(e, p.originalRecipients())
 	}
-	if strings.Contains(m.lower, "final-recipient:") {
-		if events := m.dsnEvents(parseDSN(m.body)); len(events) > 0 {
+	if strings.Contains(p.words, "final-recipient:") {
+		if events := p.dsnEvents(parseDSN(p.body)); len(events) > 0 {
 			return events
 		}
 	}
-	failures := m.failures()
-	if m.wrapped != nil && (failures[0] == "" || m.body == "") {
-		if events := m.enclosedReport(); len(events) > 0 {
+	failures, p := p.failures()
+	if p.returned.report != nil && (failures[0] == "" || p.body == "") {
+		if events := p.enclosedReport(); len(events) > 0 {
 			return events
 		}
 	}
 	events := make([]event.Event, 0, len(failures))
 	for _, f := range failures {
-		e := m.event()
+		e := p.event()
 		e.Recipient = f
-		e.Diagnostic = m.diagnosisFor(f)
-		e.Expired = saysExpired(e.Diagnostic) || len(failures) == 1 && saysExpired(m.lower)
+		e.Diagnostic = p.diagnosisFor(f)
+		e.Expired = saysExpired(e.Diagnostic) || len(failures) == 1 && saysExpired(p.words)
 		e.RemoteMTA = remoteIn(e.Diagnostic)
 		e.Diagnostic = theReply(e.Diagnostic)
 		e.Code, _ = smtp.FindReply(e.Diagnostic)
 		e.Status = smtp.FindStatus(e.Diagnostic, "245")
-		events = append(events, m.failure(e, len(failures) == 1))
+		events = append(events, p.failure(e, len(failures) == 1))
 	}
 	return events
 }
@@ -229,13 +239,9 @@ func (m *mailMessage) textEvents() []event.Event {
 // enclosedReport reads the report that a mail system wrapped in words of its own: what it returns is itself a report.
 func (m *mailMessage) enclosedReport() []event.Event {
 	r := mimeReader{left: mailMaxParts}
-	inner := &mailMessage{rec: m.rec, root: r.open(m.wrapped, 1)}
-	inner.header = inner.root.header
-	inner.sortParts(inner.root)
+	inner := takeApart(r.open(m.returned.report, 1), &r, m.read)
 	if inner.status == nil {
 		return nil
 	}
-	inner.readOriginal(&r)
-	inner.readText()
 	return inner.dsnEvents(parseDSN(inner.status.text()))
 }
