@@ -112,7 +112,7 @@ func (p *imapInput) session(ctx context.Context, sink Sink, tell bool) error {
 		if err := s.read(ctx); err != nil {
 			return err
 		}
-		if !s.client.Caps().Has(imap.CapIdle) {
+		if !s.caps.Has(imap.CapIdle) {
 			s.logout()
 			return nil
 		}

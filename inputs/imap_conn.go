@@ -147,8 +147,14 @@ func (s *imapSession) begin(ctx context.Context, raw net.Conn) error {
 	if err := s.client.WaitGreeting(); err != nil {
 		return server.explain(err)
 	}
+	s.learnCaps()
 	return s.login()
 }
+
+// learnCaps waits until the library knows what the server can. It asks by itself, from a goroutine, behind the greeting
+// and, once the login is answered, again; left alone, that question could come out at any time and wait behind IDLE. To be
+// called when the answer to a further command shows that the library has begun to ask.
+func (s *imapSession) learnCaps() { s.caps = s.client.Caps() }
 
 // startTLS upgrades conn. What the server said before is not to be believed.
 func (s *imapSession) startTLS(ctx context.Context, conn net.Conn) (net.Conn, error) {

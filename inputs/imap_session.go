@@ -25,6 +25,7 @@ type imapSession struct {
 	*imapInput
 	conn   *imapConn
 	client *imapclient.Client
+	caps   imap.CapSet // what the server can
 	stop   func()
 	news   chan struct{} // a message came while the server told
 	sink   Sink
@@ -66,6 +67,7 @@ func (s *imapSession) selectFolder() error {
 		return s.failed("open folder "+s.config.Folder, err)
 	}
 	s.selected = true
+	s.learnCaps()
 	if data.UIDValidity == 0 {
 		return s.failed("open folder "+s.config.Folder, errors.New("the server gives it no UIDVALIDITY, so its messages can't be told apart"))
 	}
@@ -290,7 +292,7 @@ func (s *imapSession) clearAway(uids imap.UIDSet) error {
 		return s.flag(uids, imap.FlagSeen)
 	case s.config.After != afterMove:
 		return s.delete(uids)
-	case s.client.Caps().Has(imap.CapMove):
+	case s.caps.Has(imap.CapMove):
 		_, err := s.client.Move(uids, s.config.MoveTo).Wait()
 		return err
 	}
@@ -307,7 +309,7 @@ func (s *imapSession) flag(uids imap.UIDSet, flag imap.Flag) error {
 // delete flags messages as deleted and has them expunged; a server that can't expunge just these (UIDPLUS, RFC 4315)
 // keeps them flagged, because others may be flagged there, too.
 func (s *imapSession) delete(uids imap.UIDSet) error {
-	if err := s.flag(uids, imap.FlagDeleted); err != nil || !s.client.Caps().Has(imap.CapUIDPlus) {
+	if err := s.flag(uids, imap.FlagDeleted); err != nil || !s.caps.Has(imap.CapUIDPlus) {
 		return err
 	}
 	return s.client.UIDExpunge(uids).Close()
