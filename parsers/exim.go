@@ -77,7 +77,7 @@ func (x *exim) read(l *syslogLine, read time.Time, emit func(event.Event)) error
 }
 
 // readMessage reads what stands behind a message id.
-func (x *exim) readMessage(q *postfixLine, id, text []byte, emit func(event.Event)) error {
+func (x *exim) readMessage(q *logLine, id, text []byte, emit func(event.Event)) error {
 	if x.setKey(q, id); len(text) > 3 && text[2] == ' ' {
 		q.text = text[3:]
 		switch string(text[:2]) {
@@ -108,7 +108,7 @@ func (x *exim) readMessage(q *postfixLine, id, text []byte, emit func(event.Even
 }
 
 // readArrival reads the line that says where a message comes from. Fields behind the Message-ID are not needed.
-func (x *exim) readArrival(q *postfixLine) error {
+func (x *exim) readArrival(q *logLine) error {
 	m := x.memory.find(&q.key, 0)
 	if m == nil || m.has(msgQueued) {
 		m = x.memory.open(q)
@@ -120,7 +120,7 @@ func (x *exim) readArrival(q *postfixLine) error {
 	}
 	x.setSender(m, sender)
 	a := scanEximArrival(rest)
-	m.id = string(a.messageID[:min(len(a.messageID), postfixMaxMessageID)])
+	m.id = string(a.messageID[:min(len(a.messageID), maxMessageID)])
 	if a.twofold || a.client != nil && !a.authenticated && x.isForeign(a.client) {
 		m.flags |= msgForeign
 	}
@@ -132,7 +132,7 @@ func (x *exim) readArrival(q *postfixLine) error {
 // UUIDs count, and only if the message turns out to come from a client of ours.
 //
 //	listmonk id=1xV1UT-0001VG-2g campaign=76b4c4b0-… subscriber=94153b2c-…
-func (x *exim) readLink(q *postfixLine, id, text []byte) {
+func (x *exim) readLink(q *logLine, id, text []byte) {
 	own, rest, _ := bytes.Cut(text, []byte(" campaign="))
 	campaign, subscriber, ok := bytes.Cut(rest, []byte(" subscriber="))
 	if !ok || !bytes.Equal(own, id) {
@@ -153,7 +153,7 @@ func (x *exim) readLink(q *postfixLine, id, text []byte) {
 }
 
 // readDelivery reads what became of one recipient: kind is Delivered, Delayed or, for a failure, none.
-func (x *exim) readDelivery(q *postfixLine, kind event.Type, emit func(event.Event)) error {
+func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event)) error {
 	var d eximDelivery
 	fields, err := d.scanRecipient(q.text)
 	m := x.memory.find(&q.key, 0)
@@ -164,7 +164,7 @@ func (x *exim) readDelivery(q *postfixLine, kind event.Type, emit func(event.Eve
 	case m != nil:
 	case err != nil:
 		return err
-	case !x.isMidLife(q):
+	case !x.mayPredate(q):
 		return event.Refuse(WhyUnopened, "no <= line opened this message id")
 	default:
 		m = x.memory.open(q)
@@ -178,7 +178,7 @@ func (x *exim) readDelivery(q *postfixLine, kind event.Type, emit func(event.Eve
 		return err
 	}
 	old, known := m.take(d.to, d.origTo)
-	o := postfixOutcome{to: string(d.to), origTo: string(d.origTo)}
+	o := outcome{to: string(d.to), origTo: string(d.origTo)}
 	if kind != event.Delivered {
 		d.explain(&o)
 	}
@@ -203,12 +203,12 @@ func (x *exim) readDelivery(q *postfixLine, kind event.Type, emit func(event.Eve
 	return nil
 }
 
-// isMidLife says whether an unknown message may have been opened before the first line that was ever read: its id tells
+// mayPredate says whether an unknown message may have been opened before the first line that was ever read: its id tells
 // when it arrived. For a while only: Exim takes a message up again every few hours.
-func (x *exim) isMidLife(q *postfixLine) bool {
+func (x *exim) mayPredate(q *logLine) bool {
 	arrived, ok := eximIDTime(q.key.String())
 	if q.at == x.first { // the very first line; its stamp may be of another time zone
 		arrived -= (15 * time.Hour).Microseconds()
 	}
-	return ok && arrived <= x.first && q.at-x.first < postfixMidLife.Microseconds()
+	return ok && arrived <= x.first && q.at-x.first < unopenedGrace.Microseconds()
 }

@@ -124,7 +124,7 @@ func plainEximRecipient(b []byte) (r eximReading, ok bool) {
 func plainAddressLength(b []byte) int {
 	at := 0
 	if len(b) > 0 && b[0] == '"' {
-		at = quotedLength(b[:min(len(b), postfixMaxAddress)])
+		at = quotedLength(b[:min(len(b), maxAddress)])
 	} else {
 		for at < len(b) && isAddressByte[b[at]] {
 			at++
@@ -152,7 +152,7 @@ var isAddressByte = func() (table [256]bool) {
 
 // angleAddress reads "<address>"; nil: it is none.
 func angleAddress(b []byte) (address, rest []byte) {
-	limit := min(len(b), postfixMaxAddress+2)
+	limit := min(len(b), maxAddress+2)
 	at := 1
 	if limit > 1 && b[1] == '"' {
 		n := quotedLength(b[1:limit])
@@ -227,7 +227,7 @@ func isUnquoted(mailbox, text []byte) bool {
 	if mailbox[0] != '"' {
 		return bytes.EqualFold(mailbox, text)
 	}
-	var room [postfixMaxAddress]byte
+	var room [maxAddress]byte
 	b := room[:0]
 	local := quotedLength(mailbox)
 	for i := 1; i < local-1; i++ {

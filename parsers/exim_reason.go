@@ -7,7 +7,7 @@ import (
 )
 
 // explain takes over what Exim says of a failure: the server's reply where there is one, else Exim's own words.
-func (d *eximDelivery) explain(o *postfixOutcome) {
+func (d *eximDelivery) explain(o *outcome) {
 	host, words := d.reply()
 	o.remote = string(host)
 	o.setReply(words)
@@ -80,6 +80,6 @@ func isEximExpiry(diagnostic string) bool {
 }
 
 // saysNothing: the words are about when Exim tries, not about why it did not succeed.
-func saysNothing(o *postfixOutcome) bool {
+func saysNothing(o *outcome) bool {
 	return o.code == 0 && (isEximExpiry(o.diagnostic) || strings.HasPrefix(o.diagnostic, "retry time not reached"))
 }

@@ -35,7 +35,7 @@ func newTestLog(t testing.TB, kind string) statefulParser {
 }
 
 // tellLog gives a parser one line, and what it said of it.
-func tellLog(t testing.TB, p Parser, line string) postfixSaid {
+func tellLog(t testing.TB, p Parser, line string) said {
 	t.Helper()
 	return tellRecord(t, p, event.Record{Time: parsertest.Time, Body: []byte(line)})
 }
@@ -63,7 +63,7 @@ var queueLogs = []string{"exim", "sendmail", "opensmtpd"}
 func breakOffEverywhere(t *testing.T, kind, in string, lines []string) {
 	t.Helper()
 	whole := newTestLog(t, kind)
-	var want []postfixSaid
+	var want []said
 	stored := []map[string][]byte{{}}
 	for i, line := range lines {
 		want = append(want, tellLog(t, whole, line))
@@ -112,7 +112,7 @@ func TestEximBounds(t *testing.T) {
 		}
 	}
 	applyChanges(store, p.Changes())
-	if m := p.memory; m.size > m.limit+1000 || m.waiting > postfixMaxArriving+1 || len(p.joins.open) > eximMaxJoins {
+	if m := p.memory; m.size > m.limit+1000 || m.waiting > maxArriving+1 || len(p.joins.open) > eximMaxJoins {
 		t.Errorf("%d bytes, %d arriving messages, %d lines in parts", m.size, m.waiting, len(p.joins.open))
 	}
 	if want := len(p.memory.messages) + len(p.joins.open) + 1; len(store) != want {
@@ -148,7 +148,7 @@ func TestEximLongLines(t *testing.T) {
 		for _, marker := range []string{"** ", "== ", "=> ", "<= ", "** a@b", "** a@b R=r T=t: SMTP error from remote mail server after ", "listmonk id="} {
 			line := head + marker + strings.Repeat(unit, (16<<10)/len(unit))
 			for _, e := range tellLog(t, p, line).events {
-				if len(e.Diagnostic) > postfixMaxDiagnostic+8 || len(e.Recipient) > postfixMaxAddress {
+				if len(e.Diagnostic) > maxDiagnostic+8 || len(e.Recipient) > maxAddress {
 					t.Errorf("%q: %d bytes of %q", unit, len(e.Diagnostic), e.Recipient)
 				}
 			}

@@ -176,7 +176,7 @@ func (r *kumoRecord) tell(emit func(event.Event)) error {
 
 // explain takes over what was said of a failure. An administrator's bounce says nothing of the recipient.
 func (r *kumoRecord) explain(e *event.Event) {
-	var o postfixOutcome
+	var o outcome
 	o.setReply([]byte(r.Response.Content))
 	e.Status, e.Diagnostic = o.status, o.diagnostic
 	if c := r.Response.Enhanced; c != nil {
@@ -245,6 +245,6 @@ func (r *kumoRecord) correlate(e *event.Event) {
 		}
 		return ""
 	}
-	e.MessageID = cleanPostfixID(strings.TrimSpace(get("Message-ID")))
+	e.MessageID = loggedMessageID(strings.TrimSpace(get("Message-ID")))
 	setUUIDs(e, get("X-Listmonk-Campaign"), get("X-Listmonk-Subscriber"))
 }

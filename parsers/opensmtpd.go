@@ -67,7 +67,7 @@ func hexLength(b []byte) int {
 }
 
 // readEvent reads what a session says of itself.
-func (p *opensmtpd) readEvent(l *postfixLine, session, what, text []byte, emit func(event.Event)) error {
+func (p *opensmtpd) readEvent(l *logLine, session, what, text []byte, emit func(event.Event)) error {
 	word, rest, _ := bytes.Cut(text, []byte(" "))
 	switch string(what) + " " + string(word) {
 	case "smtp connected":
@@ -104,7 +104,7 @@ func (p *opensmtpd) isForeignAddress(b []byte) bool {
 	return p.isForeign([]byte("[" + string(address) + "]"))
 }
 
-func (p *opensmtpd) forgetSession(l *postfixLine, session []byte) {
+func (p *opensmtpd) forgetSession(l *logLine, session []byte) {
 	p.setKey(l, session)
 	if m := p.memory.find(&l.key, 0); m != nil {
 		p.memory.forget(m)
@@ -114,7 +114,7 @@ func (p *opensmtpd) forgetSession(l *postfixLine, session []byte) {
 // readEnvelope opens a message, or adds a recipient to it:
 //
 //	evpid=4bba4df30d8f803b from=<bounce@example.org> to=<jo@example.net>
-func (p *opensmtpd) readEnvelope(l *postfixLine, session, text []byte) error {
+func (p *opensmtpd) readEnvelope(l *logLine, session, text []byte) error {
 	p.setKey(l, session)
 	client := p.memory.find(&l.key, 0)
 	id, rest, ok := cutEnvelopeID(text)
@@ -149,7 +149,7 @@ func cutEnvelopeID(b []byte) (id, rest []byte, ok bool) {
 }
 
 // readQueue reads the lines without a session at their head.
-func (p *opensmtpd) readQueue(l *postfixLine, emit func(event.Event)) error {
+func (p *opensmtpd) readQueue(l *logLine, emit func(event.Event)) error {
 	_, rest, ok := bytes.Cut(l.message[:min(len(l.message), 48)], []byte(": "))
 	result, _, isFor := bytes.Cut(rest, []byte(" for "))
 	if !ok || !isFor || !isOpensmtpdResult(result) {
@@ -263,14 +263,14 @@ func trimQuotes(b []byte) []byte {
 }
 
 // readDelivery reads what became of one recipient.
-func (p *opensmtpd) readDelivery(l *postfixLine, d *opensmtpdDelivery, emit func(event.Event)) error {
+func (p *opensmtpd) readDelivery(l *logLine, d *opensmtpdDelivery, emit func(event.Event)) error {
 	p.setKey(l, d.id[:envelopeIDLength/2])
 	m := p.memory.find(&l.key, 0)
 	if len(d.from) == 0 || string(d.result) == "Remove" {
 		return nil
 	}
 	if m == nil {
-		if arrived := l.at - goSpan(d.delay).Microseconds(); arrived > p.first || l.at-p.first > postfixMidLife.Microseconds() {
+		if arrived := l.at - goSpan(d.delay).Microseconds(); arrived > p.first || l.at-p.first > unopenedGrace.Microseconds() {
 			return event.Refuse(WhyUnopened, "no envelope line opened this message id")
 		}
 		m = p.memory.open(l)
@@ -286,8 +286,8 @@ func (p *opensmtpd) readDelivery(l *postfixLine, d *opensmtpdDelivery, emit func
 }
 
 // note is what a delivery line changes and tells.
-func (p *opensmtpd) note(l *postfixLine, m *postfixMessage, d *opensmtpdDelivery, emit func(event.Event)) {
-	o := postfixOutcome{to: string(d.to), origTo: string(d.rcpt)}
+func (p *opensmtpd) note(l *logLine, m *queueMessage, d *opensmtpdDelivery, emit func(event.Event)) {
+	o := outcome{to: string(d.to), origTo: string(d.rcpt)}
 	old, known := m.take(d.to, d.rcpt)
 	kind, expired := event.Type(""), false
 	switch string(d.result) {

@@ -42,7 +42,7 @@ func init() {
 // A deferral is not a bounce; when the message expires, each recipient still waiting is one, with what was last said
 // of it. Mail of the null sender, double bounces and address probes are none.
 type postfix struct {
-	memory       *postfixMemory
+	memory       *memory
 	transports   map[string]bool
 	verp         verp
 	mynetworks   []netip.Prefix
@@ -50,7 +50,7 @@ type postfix struct {
 	first        int64 // Unix microseconds of the first line ever read; 0: none yet
 	firstChanged bool
 
-	line     postfixLine     // the one being read
+	line     logLine         // the one being read
 	clients  map[string]bool // whether a client is foreign, as asked before
 	host     string          // of the last line
 	hostHash uint32
@@ -58,8 +58,8 @@ type postfix struct {
 }
 
 const (
-	postfixMaxClients = 4 << 10
-	postfixMidLife    = 24 * time.Hour // a queue id not seen opened is believed so long after the first line
+	maxClients    = 4 << 10
+	unopenedGrace = 24 * time.Hour // a queue id not seen opened is believed so long after the first line
 )
 
 func buildPostfix(_ config.Env, section config.Section, c *postfixConfig) (Parser, error) {
@@ -74,7 +74,7 @@ func buildPostfix(_ config.Env, section config.Section, c *postfixConfig) (Parse
 		return nil, section.Errorf("max_age", "mail waits in a queue for days before it is given up: at least 24h")
 	}
 	p := &postfix{
-		memory: newPostfixMemory(int(c.Memory), c.MaxAge.Std()), transports: map[string]bool{}, verp: v, clients: map[string]bool{},
+		memory: newMemory(int(c.Memory), c.MaxAge.Std()), transports: map[string]bool{}, verp: v, clients: map[string]bool{},
 		hostHash: fnv32(nil),
 	}
 	for _, name := range c.Transports {
@@ -146,8 +146,8 @@ func (p *postfix) role(l *syslogLine) postfixRole {
 	}
 }
 
-// A postfixLine is one line about one queue id.
-type postfixLine struct {
+// A logLine is one line about one queue id.
+type logLine struct {
 	syslogLine
 	key      queueKey
 	instance uint32
@@ -203,7 +203,7 @@ func latest(read time.Time) int64 {
 type postfixShape struct {
 	begins string
 	role   postfixRole
-	read   func(*postfix, *postfixLine, func(event.Event)) error
+	read   func(*postfix, *logLine, func(event.Event)) error
 }
 
 var postfixShapes = [...]postfixShape{

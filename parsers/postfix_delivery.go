@@ -9,7 +9,7 @@ import (
 )
 
 // readDelivery reads what a delivery agent says of one recipient.
-func (p *postfix) readDelivery(l *postfixLine, emit func(event.Event)) error {
+func (p *postfix) readDelivery(l *logLine, emit func(event.Event)) error {
 	d, err := scanPostfixDelivery(l.text)
 	if err != nil {
 		return err
@@ -20,7 +20,7 @@ func (p *postfix) readDelivery(l *postfixLine, emit func(event.Event)) error {
 	}
 	m := p.memory.find(&l.key, l.instance)
 	if m == nil {
-		if !p.isMidLife(l, &d) {
+		if !p.mayPredate(l, &d) {
 			return event.Refuse(WhyUnopened, "no cleanup or qmgr line opened this queue id")
 		}
 		m = p.memory.open(l)
@@ -40,7 +40,7 @@ func (p *postfix) readDelivery(l *postfixLine, emit func(event.Event)) error {
 }
 
 // note is what a delivery line changes and tells.
-func (p *postfix) note(l *postfixLine, m *postfixMessage, d *postfixDelivery, status string, emit func(event.Event)) {
+func (p *postfix) note(l *logLine, m *queueMessage, d *postfixDelivery, status string, emit func(event.Event)) {
 	m.drop(d)
 	switch status {
 	case "sent":
@@ -74,7 +74,7 @@ func (p *postfix) note(l *postfixLine, m *postfixMessage, d *postfixDelivery, st
 }
 
 // expire reports every recipient that is still pending.
-func (p *postfix) expire(l *postfixLine, m *postfixMessage, emit func(event.Event)) {
+func (p *postfix) expire(l *logLine, m *queueMessage, emit func(event.Event)) {
 	if !m.isSilent() {
 		for i := range m.pending {
 			e := p.report(l, m, &m.pending[i], "")
@@ -87,7 +87,7 @@ func (p *postfix) expire(l *postfixLine, m *postfixMessage, emit func(event.Even
 }
 
 // drop takes a recipient off those still pending.
-func (m *postfixMessage) drop(d *postfixDelivery) {
+func (m *queueMessage) drop(d *postfixDelivery) {
 	for i := range m.pending {
 		if o := &m.pending[i]; o.to == string(d.to) && o.origTo == string(d.origTo) {
 			m.pending = append(m.pending[:i], m.pending[i+1:]...)
@@ -98,13 +98,13 @@ func (m *postfixMessage) drop(d *postfixDelivery) {
 
 // isSilent: the null sender's mail is a bounce or another notice, the double-bounce sender's a bounce of one. Neither
 // is mail to a subscriber.
-func (m *postfixMessage) isSilent() bool {
+func (m *queueMessage) isSilent() bool {
 	return m.has(msgSender) && (m.sender == "" || strings.HasPrefix(m.sender, "double-bounce@"))
 }
 
-// isMidLife says whether an unknown message may have been opened before the first line that was ever read. For a while
+// mayPredate says whether an unknown message may have been opened before the first line that was ever read. For a while
 // only: the queue manager names a message again whenever it takes it up. Delays have two digits, many stamps no fractions.
-func (p *postfix) isMidLife(l *postfixLine, d *postfixDelivery) bool {
+func (p *postfix) mayPredate(l *logLine, d *postfixDelivery) bool {
 	delay := readSeconds(d.delay)
 	arrived := l.at - (delay + delay/10 + 10*time.Millisecond).Microseconds()
 	if t, ok := longQueueIDTime(l.key.String()); ok {
@@ -114,7 +114,7 @@ func (p *postfix) isMidLife(l *postfixLine, d *postfixDelivery) bool {
 	if first%time.Second.Microseconds() == 0 { // somewhere in that second
 		first += time.Second.Microseconds()
 	}
-	return arrived < first && l.at-p.first < postfixMidLife.Microseconds()
+	return arrived < first && l.at-p.first < unopenedGrace.Microseconds()
 }
 
 // longQueueIDTime is when a message with a long queue id (enable_long_queue_ids) arrived, in Unix microseconds: seconds
@@ -144,14 +144,14 @@ func longQueueIDTime(id string) (int64, bool) {
 }
 
 // delivered tells that a recipient has the message.
-func (p *postfix) delivered(l *postfixLine, m *postfixMessage, d *postfixDelivery) event.Event {
-	return p.report(l, m, &postfixOutcome{to: string(d.to), origTo: string(d.origTo)}, event.Delivered)
+func (p *postfix) delivered(l *logLine, m *queueMessage, d *postfixDelivery) event.Event {
+	return p.report(l, m, &outcome{to: string(d.to), origTo: string(d.origTo)}, event.Delivered)
 }
 
 // report makes the event of one recipient.
-func (p *postfix) report(l *postfixLine, m *postfixMessage, o *postfixOutcome, kind event.Type) event.Event {
+func (p *postfix) report(l *logLine, m *queueMessage, o *outcome, kind event.Type) event.Event {
 	e := event.Event{
-		Type: kind, Time: l.now, Host: p.host, Sender: m.sender, MessageID: cleanPostfixID(m.id),
+		Type: kind, Time: l.now, Host: p.host, Sender: m.sender, MessageID: loggedMessageID(m.id),
 		Recipient: o.to, OriginalRecipient: o.origTo,
 		RemoteMTA: o.remote, Code: o.code, Status: o.status, Diagnostic: o.diagnostic,
 	}
@@ -174,7 +174,7 @@ func (p *postfix) report(l *postfixLine, m *postfixMessage, o *postfixOutcome, k
 
 // correlate finds the subscriber and the campaign: in logged header fields, in the Message-ID, in the envelope sender.
 // Of several recipients one may be an archive's (always_bcc): what fails for it must not count against the subscriber.
-func (p *postfix) correlate(e *event.Event, m *postfixMessage) {
+func (p *postfix) correlate(e *event.Event, m *queueMessage) {
 	links := m.link()
 	e.CampaignUUID, e.SubscriberUUID = links.campaign, links.subscriber
 	if e.SubscriberUUID == "" {
@@ -196,14 +196,14 @@ func (p *postfix) correlate(e *event.Event, m *postfixMessage) {
 }
 
 // namesSubscriber says whether there is anything for correlate to find.
-func (p *postfix) namesSubscriber(m *postfixMessage) bool {
-	e := event.Event{MessageID: cleanPostfixID(m.id), Sender: m.sender}
+func (p *postfix) namesSubscriber(m *queueMessage) bool {
+	e := event.Event{MessageID: loggedMessageID(m.id), Sender: m.sender}
 	p.correlate(&e, m)
 	return e.Evidence != ""
 }
 
-// cleanPostfixID takes the angle brackets off a logged Message-ID; "" for what is more, or less, than one.
-func cleanPostfixID(id string) string {
+// loggedMessageID takes the angle brackets off a logged Message-ID; "" for what is more, or less, than one.
+func loggedMessageID(id string) string {
 	if inner, ok := strings.CutPrefix(id, "<"); ok {
 		if inner, ok = strings.CutSuffix(inner, ">"); !ok {
 			return ""

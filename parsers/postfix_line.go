@@ -24,7 +24,7 @@ type postfixDelivery struct {
 	reason     []byte // inside the last parentheses; the line may be cut before their end
 }
 
-const postfixMaxAddress = 512 // bytes; RFC 5321 allows 64 + 1 + 255, Postfix more
+const maxAddress = 512 // bytes; RFC 5321 allows 64 + 1 + 255, Postfix more
 
 // scanPostfixDelivery reads the fields from left to right. What stands in the last parentheses is a stranger's and is
 // not searched for any field. The error is a refusal.
@@ -205,7 +205,7 @@ func checkAddress(a []byte) error {
 		}
 	}
 	switch {
-	case len(a) > postfixMaxAddress:
+	case len(a) > maxAddress:
 		return event.Refuse(WhyTooLong, "an address of %d bytes", len(a))
 	case plain:
 		return nil

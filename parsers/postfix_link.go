@@ -10,11 +10,11 @@ import (
 // All copies have the Message-ID that our own cleanup logged; a reply that says "queued as" is believed only for a
 // queue id of ours that has the same.
 
-const postfixMaxLinks = 64
+const maxCopies = 64
 
 // parent is the message that m is likely a copy of while the line that says so is still to come: the first one with its
 // Message-ID, of the same sender, taken up for delivery and so far neither delivered nor refused.
-func (p *postfix) parent(m *postfixMessage) *postfixMessage {
+func (p *postfix) parent(m *queueMessage) *queueMessage {
 	if m.id == "" || m.has(msgFirst) {
 		return nil
 	}
@@ -26,7 +26,7 @@ func (p *postfix) parent(m *postfixMessage) *postfixMessage {
 }
 
 // handedOn says whether a delivery was none, but the way into a content filter and back, or to another local queue id.
-func (p *postfix) handedOn(l *postfixLine, m *postfixMessage, d *postfixDelivery) bool {
+func (p *postfix) handedOn(l *logLine, m *queueMessage, d *postfixDelivery) bool {
 	if id := queuedAs(d.reason); id != nil {
 		if next := p.other(l, id); next != nil && next != m && next.id == m.id && m.id != "" {
 			if bytes.HasPrefix(d.reason, []byte(postfixForwarded)) {
@@ -52,16 +52,16 @@ func isFilter(tag, relay []byte) bool {
 }
 
 // link makes next a copy of m, with what the sender knows of it.
-func (p *postfix) link(next, m *postfixMessage, d *postfixDelivery) {
+func (p *postfix) link(next, m *queueMessage, d *postfixDelivery) {
 	p.inherit(next, m)
-	if len(d.origTo) > 0 && bytes.IndexByte(d.origTo, '@') >= 0 && len(next.links.aliases) < 2*postfixMaxLinks {
+	if len(d.origTo) > 0 && bytes.IndexByte(d.origTo, '@') >= 0 && len(next.links.aliases) < 2*maxCopies {
 		next.links.aliases = append(next.links.aliases, string(d.to), string(d.origTo))
 	}
 	p.memory.touch(next, next.seen)
 }
 
 // inherit gives next the ids, the sender and the UUIDs of m.
-func (p *postfix) inherit(next, m *postfixMessage) {
+func (p *postfix) inherit(next, m *queueMessage) {
 	links, old := next.extra(), m.link()
 	if links.origin == "" {
 		origin, others := m.ids()
@@ -84,7 +84,7 @@ func (p *postfix) inherit(next, m *postfixMessage) {
 }
 
 // adopt lets m take the place of old, which was queued again: its age goes on, and so does what is known of recipients.
-func (p *postfix) adopt(m, old *postfixMessage) {
+func (p *postfix) adopt(m, old *queueMessage) {
 	p.inherit(m, old)
 	m.arrived = old.arrived
 	m.pending = old.pending
@@ -95,7 +95,7 @@ func (p *postfix) adopt(m, old *postfixMessage) {
 }
 
 // ids gives the queue id that the sender's hand-over had, and the further ones.
-func (p *postfix) ids(m *postfixMessage) (origin string, others []string) {
+func (p *postfix) ids(m *queueMessage) (origin string, others []string) {
 	if m.link().origin == "" {
 		if parent := p.parent(m); parent != nil {
 			origin, others = parent.ids()
@@ -105,7 +105,7 @@ func (p *postfix) ids(m *postfixMessage) (origin string, others []string) {
 	return m.ids()
 }
 
-func (m *postfixMessage) ids() (origin string, others []string) {
+func (m *queueMessage) ids() (origin string, others []string) {
 	own, links := m.key.String(), m.link()
 	if links.origin == "" {
 		return own, nil
@@ -114,13 +114,13 @@ func (m *postfixMessage) ids() (origin string, others []string) {
 }
 
 // disown undoes inherit: m turned out to be a mailing list's, sent by owner-LIST. What fails of it is no bounce of ours.
-func (m *postfixMessage) disown() {
+func (m *queueMessage) disown() {
 	m.links = nil
 	m.flags &^= msgForwarded
 }
 
 // alias gives the address that the sender knows for a recipient, where an alias was resolved before the filter.
-func (m *postfixMessage) alias(to string) string {
+func (m *queueMessage) alias(to string) string {
 	aliases := m.link().aliases
 	for i := 0; i+1 < len(aliases); i += 2 {
 		if strings.EqualFold(aliases[i], to) {

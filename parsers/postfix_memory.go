@@ -34,8 +34,8 @@ const (
 	msgSeveral                // has more than one recipient: what it says of a subscriber may be another's
 )
 
-// A postfixMessage is what the log told of one queue file.
-type postfixMessage struct {
+// A queueMessage is what the log told of one queue file.
+type queueMessage struct {
 	key      queueKey
 	instance uint32 // hash of the syslog_name; short queue ids of two instances may be alike
 	flags    uint16
@@ -45,16 +45,16 @@ type postfixMessage struct {
 	left     int   // recipients not done with, of a log that tells their number; Postfix's tells when it removes a message
 	sender   string
 	id       string // Message-ID as logged, with angle brackets
-	pending  []postfixOutcome
-	links    *postfixLinks // nil for nearly all
+	pending  []outcome
+	links    *details // nil for nearly all
 
-	sibling    *postfixMessage // same host and queue id in another instance
-	prev, next *postfixMessage // in its list, by time of the last line
-	size       int             // as counted in the memory's; 0 while arriving
+	sibling    *queueMessage // same host and queue id in another instance
+	prev, next *queueMessage // in its list, by time of the last line
+	size       int           // as counted in the memory's; 0 while arriving
 }
 
-// postfixLinks are what few messages have.
-type postfixLinks struct {
+// details are what few messages have.
+type details struct {
 	origin               string   // the queue id under which the sender handed it in, if it was another
 	others               []string // further queue ids it had in between
 	passed               []string // queue ids under which it came back, already gone again
@@ -62,28 +62,28 @@ type postfixLinks struct {
 	campaign, subscriber string   // from logged header fields
 }
 
-func (m *postfixMessage) has(flag uint16) bool { return m.flags&flag != 0 }
+func (m *queueMessage) has(flag uint16) bool { return m.flags&flag != 0 }
 
 // extra gives the links to write to.
-func (m *postfixMessage) extra() *postfixLinks {
+func (m *queueMessage) extra() *details {
 	if m.links == nil {
-		m.links = &postfixLinks{}
+		m.links = &details{}
 	}
 	return m.links
 }
 
 // link gives the links to read.
-func (m *postfixMessage) link() postfixLinks {
+func (m *queueMessage) link() details {
 	if m.links == nil {
-		return postfixLinks{}
+		return details{}
 	}
 	return *m.links
 }
 
-const postfixMessageSize = 320 // bytes of a message in memory, without its strings
+const messageSize = 320 // bytes of a message in memory, without its strings
 
-func (m *postfixMessage) measure() int {
-	n := postfixMessageSize + len(m.sender) + len(m.id)
+func (m *queueMessage) measure() int {
+	n := messageSize + len(m.sender) + len(m.id)
 	for i := range m.pending {
 		o := &m.pending[i]
 		n += 96 + len(o.to) + len(o.origTo) + len(o.remote) + len(o.status) + len(o.diagnostic)
@@ -99,10 +99,10 @@ func (m *postfixMessage) measure() int {
 	return n
 }
 
-// A postfixList holds messages by the time of their last line, the oldest first.
-type postfixList struct{ oldest, newest *postfixMessage }
+// A messageList holds messages by the time of their last line, the oldest first.
+type messageList struct{ oldest, newest *queueMessage }
 
-func (l *postfixList) add(m *postfixMessage) {
+func (l *messageList) add(m *queueMessage) {
 	m.prev, m.next = l.newest, nil
 	if l.newest == nil {
 		l.oldest = m
@@ -112,7 +112,7 @@ func (l *postfixList) add(m *postfixMessage) {
 	l.newest = m
 }
 
-func (l *postfixList) remove(m *postfixMessage) {
+func (l *messageList) remove(m *queueMessage) {
 	if m.prev == nil {
 		l.oldest = m.next
 	} else {
@@ -126,22 +126,22 @@ func (l *postfixList) remove(m *postfixMessage) {
 	m.prev, m.next = nil, nil
 }
 
-// postfixMemory is what the parser knows of messages that are not done with. It is bounded in bytes and in age: what
+// memory is what the parser knows of messages that are not done with. It is bounded in bytes and in age: what
 // was not heard of for longest is forgotten first. Nothing worse follows than a report without its Message-ID, for the
 // queue manager names the sender again before each attempt.
-type postfixMemory struct {
-	messages map[queueKey]*postfixMessage // the head of its siblings
-	firsts   map[string]*postfixMessage   // by Message-ID
-	queued   postfixList                  // the queue manager has them
-	arriving postfixList                  // not yet; many of these are rejected and never heard of again
-	waiting  int                          // in arriving
-	size     int                          // of those queued
+type memory struct {
+	messages map[queueKey]*queueMessage // the head of its siblings
+	firsts   map[string]*queueMessage   // by Message-ID
+	queued   messageList                // the queue manager has them
+	arriving messageList                // not yet; many of these are rejected and never heard of again
+	waiting  int                        // in arriving
+	size     int                        // of those queued
 	limit    int
 	maxAge   time.Duration
 
-	changed []*postfixMessage
+	changed []*queueMessage
 	gone    []string // stored keys
-	free    []*postfixMessage
+	free    []*queueMessage
 }
 
 // defaultMemory holds some 23 000 messages that wait for another attempt, or 40 000 before their first. What is full
@@ -149,18 +149,18 @@ type postfixMemory struct {
 const defaultMemory = 16 << 20
 
 const (
-	postfixMaxFree        = 1 << 10
-	postfixMaxArriving    = 4 << 10
-	postfixArrivingMaxAge = 24 * time.Hour
+	maxFree        = 1 << 10
+	maxArriving    = 4 << 10
+	arrivingMaxAge = 24 * time.Hour
 )
 
-func newPostfixMemory(limit int, maxAge time.Duration) *postfixMemory {
-	return &postfixMemory{
-		messages: map[queueKey]*postfixMessage{}, firsts: map[string]*postfixMessage{}, limit: limit, maxAge: maxAge,
+func newMemory(limit int, maxAge time.Duration) *memory {
+	return &memory{
+		messages: map[queueKey]*queueMessage{}, firsts: map[string]*queueMessage{}, limit: limit, maxAge: maxAge,
 	}
 }
 
-func (p *postfixMemory) list(m *postfixMessage) *postfixList {
+func (p *memory) list(m *queueMessage) *messageList {
 	if m.has(msgQueued) {
 		return &p.queued
 	}
@@ -169,7 +169,7 @@ func (p *postfixMemory) list(m *postfixMessage) *postfixList {
 
 // find gives the message of a queue id in an instance. A service may log under a syslog_name of its own
 // (master.cf: -o syslog_name=outbound), so the id in another instance counts where there is none in this.
-func (p *postfixMemory) find(key *queueKey, instance uint32) *postfixMessage {
+func (p *memory) find(key *queueKey, instance uint32) *queueMessage {
 	other := p.messages[*key]
 	for m := other; m != nil; m = m.sibling {
 		if m.instance == instance {
@@ -183,7 +183,7 @@ func (p *postfixMemory) find(key *queueKey, instance uint32) *postfixMessage {
 }
 
 // open begins a message; one that had the id before is forgotten, for short queue ids come again.
-func (p *postfixMemory) open(l *postfixLine) *postfixMessage {
+func (p *memory) open(l *logLine) *queueMessage {
 	head := p.messages[l.key]
 	for m := head; m != nil; m = m.sibling {
 		if m.instance == l.instance {
@@ -192,19 +192,19 @@ func (p *postfixMemory) open(l *postfixLine) *postfixMessage {
 			break
 		}
 	}
-	var m *postfixMessage
+	var m *queueMessage
 	if n := len(p.free); n > 0 {
 		m, p.free = p.free[n-1], p.free[:n-1]
 	} else {
-		m = new(postfixMessage)
+		m = new(queueMessage)
 	}
-	*m = postfixMessage{key: l.key, instance: l.instance, arrived: l.at, sibling: head}
+	*m = queueMessage{key: l.key, instance: l.instance, arrived: l.at, sibling: head}
 	p.insert(m)
 	p.touch(m, l.seen)
 	return m
 }
 
-func (p *postfixMemory) insert(m *postfixMessage) {
+func (p *memory) insert(m *queueMessage) {
 	p.messages[m.key] = m
 	p.list(m).add(m)
 	if !m.has(msgQueued) {
@@ -217,7 +217,7 @@ func (p *postfixMemory) insert(m *postfixMessage) {
 }
 
 // weigh counts what m takes.
-func (p *postfixMemory) weigh(m *postfixMessage) {
+func (p *memory) weigh(m *queueMessage) {
 	if m.has(msgQueued) {
 		size := m.measure()
 		p.size += size - m.size
@@ -226,7 +226,7 @@ func (p *postfixMemory) weigh(m *postfixMessage) {
 }
 
 // touch notes that m was heard of and may have changed. The lists stay in order also where the log's clock steps back.
-func (p *postfixMemory) touch(m *postfixMessage, now int64) {
+func (p *memory) touch(m *queueMessage, now int64) {
 	l := p.list(m)
 	l.remove(m)
 	if m.seen = now; l.newest != nil {
@@ -241,7 +241,7 @@ func (p *postfixMemory) touch(m *postfixMessage, now int64) {
 }
 
 // setQueued moves m to those that the queue manager has.
-func (p *postfixMemory) setQueued(m *postfixMessage) {
+func (p *memory) setQueued(m *queueMessage) {
 	if !m.has(msgQueued) {
 		p.arriving.remove(m)
 		p.waiting--
@@ -251,7 +251,7 @@ func (p *postfixMemory) setQueued(m *postfixMessage) {
 }
 
 // setInstance takes m over from a service that logged under a name of its own.
-func (p *postfixMemory) setInstance(m *postfixMessage, instance uint32) {
+func (p *memory) setInstance(m *queueMessage, instance uint32) {
 	if m.instance == instance {
 		return
 	}
@@ -263,7 +263,7 @@ func (p *postfixMemory) setInstance(m *postfixMessage, instance uint32) {
 }
 
 // setID notes the Message-ID; the first message that has it is the one that others may be re-injections of.
-func (p *postfixMemory) setID(m *postfixMessage, id string) {
+func (p *memory) setID(m *queueMessage, id string) {
 	if m.id == id {
 		return
 	}
@@ -275,7 +275,7 @@ func (p *postfixMemory) setID(m *postfixMessage, id string) {
 	}
 }
 
-func (p *postfixMemory) dropFirst(m *postfixMessage) {
+func (p *memory) dropFirst(m *queueMessage) {
 	if m.has(msgFirst) {
 		m.flags &^= msgFirst
 		delete(p.firsts, m.id)
@@ -283,7 +283,7 @@ func (p *postfixMemory) dropFirst(m *postfixMessage) {
 }
 
 // forget drops m.
-func (p *postfixMemory) forget(m *postfixMessage) {
+func (p *memory) forget(m *queueMessage) {
 	p.dropFirst(m)
 	if head := p.messages[m.key]; head == m {
 		if m.sibling == nil {
@@ -306,14 +306,14 @@ func (p *postfixMemory) forget(m *postfixMessage) {
 		p.gone = append(p.gone, m.storedKey())
 	}
 	changed := m.has(msgChanged)
-	*m = postfixMessage{key: m.key}
-	if !changed && len(p.free) < postfixMaxFree { // else p.changed still names it
+	*m = queueMessage{key: m.key}
+	if !changed && len(p.free) < maxFree { // else p.changed still names it
 		p.free = append(p.free, m)
 	}
 }
 
 // retire keeps of a message that is gone only whose it was, in case it comes back under another queue id later.
-func (p *postfixMemory) retire(m *postfixMessage) {
+func (p *memory) retire(m *queueMessage) {
 	p.list(m).remove(m)
 	if m.has(msgQueued) {
 		p.waiting++
@@ -326,21 +326,21 @@ func (p *postfixMemory) retire(m *postfixMessage) {
 }
 
 // isDue says whether bound has something to do at a time.
-func (p *postfixMemory) isDue(now int64) bool {
-	return p.size > p.limit || p.waiting > postfixMaxArriving || p.queued.isOlder(now-p.maxAge.Microseconds()) ||
-		p.arriving.isOlder(now-postfixArrivingMaxAge.Microseconds())
+func (p *memory) isDue(now int64) bool {
+	return p.size > p.limit || p.waiting > maxArriving || p.queued.isOlder(now-p.maxAge.Microseconds()) ||
+		p.arriving.isOlder(now-arrivingMaxAge.Microseconds())
 }
 
-func (l *postfixList) isOlder(than int64) bool { return l.oldest != nil && l.oldest.seen < than }
+func (l *messageList) isOlder(than int64) bool { return l.oldest != nil && l.oldest.seen < than }
 
 // bound forgets what is too old and, of the oldest, what is too much.
-func (p *postfixMemory) bound(now int64) {
+func (p *memory) bound(now int64) {
 	tooOld := now - p.maxAge.Microseconds()
 	for m := p.queued.oldest; m != nil && (m.seen < tooOld || p.size > p.limit && m != p.queued.newest); m = p.queued.oldest {
 		p.forget(m)
 	}
-	tooOld = now - postfixArrivingMaxAge.Microseconds()
-	for m := p.arriving.oldest; m != nil && (m.seen < tooOld || p.waiting > postfixMaxArriving); m = p.arriving.oldest {
+	tooOld = now - arrivingMaxAge.Microseconds()
+	for m := p.arriving.oldest; m != nil && (m.seen < tooOld || p.waiting > maxArriving); m = p.arriving.oldest {
 		p.forget(m)
 	}
 }

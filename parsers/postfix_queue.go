@@ -14,7 +14,7 @@ import (
 // readClient reads what opens a message from the network:
 //
 //	8F7BAA2E332: client=mail.example.org[192.0.2.7], sasl_method=PLAIN, sasl_username=listmonk
-func (p *postfix) readClient(l *postfixLine, _ func(event.Event)) error {
+func (p *postfix) readClient(l *logLine, _ func(event.Event)) error {
 	foreign := p.fromForeign(l, l.text[len("client="):])
 	if m := p.memory.open(l); foreign {
 		m.flags |= msgForeign
@@ -26,7 +26,7 @@ func (p *postfix) readClient(l *postfixLine, _ func(event.Event)) error {
 // (XFORWARD); only hosts that the admin named in smtpd_authorized_xforward_hosts can.
 //
 //	client=localhost[127.0.0.1], orig_queue_id=8F7BAA2E332, orig_client=unknown[192.0.2.7]
-func (p *postfix) fromForeign(l *postfixLine, client []byte) bool {
+func (p *postfix) fromForeign(l *logLine, client []byte) bool {
 	client, orig, _ := bytes.Cut(client, []byte(", orig_"))
 	if id, ok := bytes.CutPrefix(orig, []byte("queue_id=")); ok {
 		if m := p.other(l, id[:queueIDLength(id)]); m != nil {
@@ -45,7 +45,7 @@ func (p *postfix) isForeign(client []byte) bool {
 	if foreign, known := p.clients[string(client)]; known {
 		return foreign
 	}
-	if len(p.clients) >= postfixMaxClients {
+	if len(p.clients) >= maxClients {
 		clear(p.clients)
 	}
 	foreign := p.askForeign(string(client))
@@ -78,7 +78,7 @@ func (p *postfix) askForeign(client string) bool {
 // readPickup reads what opens a message from this host; orig_id= is the id it had before postsuper -r:
 //
 //	2E91EA2E447: uid=101 from=<bounce@example.org> orig_id=2031CA2E433
-func (p *postfix) readPickup(l *postfixLine, _ func(event.Event)) error {
+func (p *postfix) readPickup(l *logLine, _ func(event.Event)) error {
 	m := p.memory.open(l)
 	at := bytes.Index(l.text, []byte(" from=<"))
 	if at < 0 {
@@ -102,7 +102,7 @@ func (p *postfix) readPickup(l *postfixLine, _ func(event.Event)) error {
 }
 
 // other finds the message of another queue id of the same host.
-func (p *postfix) other(l *postfixLine, id []byte) *postfixMessage {
+func (p *postfix) other(l *logLine, id []byte) *queueMessage {
 	if len(id) == 0 {
 		return nil
 	}
@@ -111,7 +111,7 @@ func (p *postfix) other(l *postfixLine, id []byte) *postfixMessage {
 	return p.memory.find(&key, l.instance)
 }
 
-func (p *postfix) setSender(m *postfixMessage, sender []byte) {
+func (p *postfix) setSender(m *queueMessage, sender []byte) {
 	if string(sender) != p.sender {
 		p.sender = string(sender)
 	}
@@ -123,7 +123,7 @@ func (p *postfix) setSender(m *postfixMessage, sender []byte) {
 // The text is a stranger's, to the end of the line. Of several Message-IDs the first counts, as in the bounce.
 //
 //	8F7BAA2E332: message-id=<ZlW4wWXqeQrNMbeNx05JI8Mg@example.org>
-func (p *postfix) readMessageID(l *postfixLine, _ func(event.Event)) error {
+func (p *postfix) readMessageID(l *logLine, _ func(event.Event)) error {
 	m := p.memory.find(&l.key, l.instance)
 	switch {
 	case m == nil || m.has(msgQueued):
@@ -134,7 +134,7 @@ func (p *postfix) readMessageID(l *postfixLine, _ func(event.Event)) error {
 		p.memory.setInstance(m, l.instance)
 	}
 	id := bytes.TrimSpace(l.text[len("message-id="):])
-	p.memory.setID(m, string(id[:min(len(id), postfixMaxMessageID)]))
+	p.memory.setID(m, string(id[:min(len(id), maxMessageID)]))
 	if !m.has(msgFirst) {
 		if old := p.memory.firsts[m.id]; old != nil && old.has(msgRequeued) {
 			p.adopt(m, old)
@@ -144,14 +144,14 @@ func (p *postfix) readMessageID(l *postfixLine, _ func(event.Event)) error {
 	return nil
 }
 
-const postfixMaxMessageID = 998 // bytes; RFC 5322 §2.1.1
+const maxMessageID = 998 // bytes; RFC 5322 §2.1.1
 
 // readHeader reads what header_checks with INFO log. Only a UUID counts, and only from a client of ours (see report).
 // A field's name may come in any case, and "?" stands where the field was folded.
 // The all-zero UUID of a test message is kept like any other: the agent drops such reports.
 //
 //	8F7BAA2E332: info: header X-Listmonk-Campaign: ef7c986e-… from localhost[127.0.0.1]; from=<…> to=<…> proto=ESMTP helo=<…>
-func (p *postfix) readHeader(l *postfixLine, _ func(event.Event)) error {
+func (p *postfix) readHeader(l *logLine, _ func(event.Event)) error {
 	name, value, _ := bytes.Cut(l.text[len("info: header "):], []byte(":"))
 	isCampaign := bytes.EqualFold(name, []byte("X-Listmonk-Campaign"))
 	if !isCampaign && !bytes.EqualFold(name, []byte("X-Listmonk-Subscriber")) {
@@ -180,7 +180,7 @@ func (p *postfix) readHeader(l *postfixLine, _ func(event.Event)) error {
 //
 //	8F7BAA2E332: from=<bounce@example.org>, size=979, nrcpt=1 (queue active)
 //	8F7BAA2E332: from=<bounce@example.org>, status=expired, returned to sender
-func (p *postfix) readQueue(l *postfixLine, emit func(event.Event)) error {
+func (p *postfix) readQueue(l *logLine, emit func(event.Event)) error {
 	sender, rest, err := scanAngle(l.text[len("from="):])
 	m := p.memory.find(&l.key, l.instance)
 	recipients, ok := 0, false
@@ -210,7 +210,7 @@ func (p *postfix) readQueue(l *postfixLine, emit func(event.Event)) error {
 }
 
 // takeUp notes that the queue manager begins to deliver m.
-func (p *postfix) takeUp(l *postfixLine, m *postfixMessage, sender []byte) {
+func (p *postfix) takeUp(l *logLine, m *queueMessage, sender []byte) {
 	if !m.has(msgQueued) {
 		p.memory.setInstance(m, l.instance)
 		p.memory.setQueued(m)
@@ -250,7 +250,7 @@ func readQueueActive(b []byte) (recipients int, ok bool) {
 }
 
 // readRemoved: the queue manager has deleted the queue file, or postsuper -d has.
-func (p *postfix) readRemoved(l *postfixLine, _ func(event.Event)) error {
+func (p *postfix) readRemoved(l *logLine, _ func(event.Event)) error {
 	if len(l.text) != len("removed") {
 		return nil
 	}
@@ -261,7 +261,7 @@ func (p *postfix) readRemoved(l *postfixLine, _ func(event.Event)) error {
 	if parent := p.parent(m); parent != nil && m.link().origin == "" {
 		// The line that tells of the handing-on may come only after this one.
 		links := parent.extra()
-		if len(links.passed) >= postfixMaxLinks {
+		if len(links.passed) >= maxCopies {
 			links.passed = links.passed[1:]
 		}
 		links.passed = append(links.passed, m.key.String())
@@ -276,7 +276,7 @@ func (p *postfix) readRemoved(l *postfixLine, _ func(event.Event)) error {
 }
 
 // readRequeued: postsuper -r; the message comes back through pickup or cleanup under another queue id.
-func (p *postfix) readRequeued(l *postfixLine, _ func(event.Event)) error {
+func (p *postfix) readRequeued(l *logLine, _ func(event.Event)) error {
 	if m := p.memory.find(&l.key, l.instance); m != nil && len(l.text) == len("requeued") {
 		m.flags |= msgRequeued
 		p.memory.touch(m, l.seen)

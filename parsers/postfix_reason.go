@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// A postfixOutcome is what remains of a failed delivery: kept for each recipient that was deferred, until the message
+// A outcome is what remains of a failed delivery: kept for each recipient that was deferred, until the message
 // expires or the recipient is done with.
-type postfixOutcome struct {
+type outcome struct {
 	to, origTo string
 	remote     string // host name of the server that answered
 	code       int
@@ -18,20 +18,20 @@ type postfixOutcome struct {
 }
 
 const (
-	postfixMaxDiagnostic = 1 << 10 // bytes
-	postfixSuspended     = "delivery temporarily suspended: "
-	postfixForwarded     = "forwarded as "
+	maxDiagnostic    = 1 << 10 // bytes
+	postfixSuspended = "delivery temporarily suspended: "
+	postfixForwarded = "forwarded as "
 )
 
 // outcome keeps of d what the report needs.
-func (d *postfixDelivery) outcome() postfixOutcome {
+func (d *postfixDelivery) outcome() outcome {
 	host, words := splitReason(d.reason)
 	if host == nil {
 		host = relayHost(d.relay)
 	}
-	o := postfixOutcome{
+	o := outcome{
 		to: string(d.to), origTo: string(d.origTo), remote: string(host), status: string(d.dsn),
-		diagnostic: text.Cut(strings.ToValidUTF8(string(words), "\uFFFD"), postfixMaxDiagnostic),
+		diagnostic: text.Cut(strings.ToValidUTF8(string(words), "\uFFFD"), maxDiagnostic),
 	}
 	o.code = smtp.Code(o.diagnostic)
 	if strings.HasSuffix(o.status, ".0.0") || o.status == "" {
@@ -45,14 +45,14 @@ func (d *postfixDelivery) outcome() postfixOutcome {
 
 // harden undoes what soft_bounce=yes did: Postfix put a 4 in place of the 5. When the message expires, the recipient was
 // refused for good, not only put off.
-func (o *postfixOutcome) harden() {
+func (o *outcome) harden() {
 	if o.status != "" {
 		o.status = "5" + o.status[1:]
 	}
 }
 
 // isHard says of a pending recipient that only soft_bounce=yes kept it from being returned.
-func (o *postfixOutcome) isHard() bool { return strings.HasPrefix(o.status, "5") }
+func (o *outcome) isHard() bool { return strings.HasPrefix(o.status, "5") }
 
 // splitReason parts the server's words from Postfix's own:
 //

@@ -13,11 +13,11 @@ import (
 // under "first" the time of the first line ever read.
 
 const (
-	postfixFirstKey = "first"
-	postfixVersion  = 1
+	firstLineKey = "first"
+	storeVersion = 1
 )
 
-func (m *postfixMessage) storedKey() string {
+func (m *queueMessage) storedKey() string {
 	b := make([]byte, 0, 9+len(m.key.id))
 	b = append(b, 'm')
 	b = binary.BigEndian.AppendUint32(b, m.key.host)
@@ -30,7 +30,7 @@ func (p *postfix) Changes() map[string][]byte {
 	mem := p.memory
 	changes := make(map[string][]byte, len(mem.changed)+len(mem.gone)+1)
 	if p.firstChanged {
-		changes[postfixFirstKey] = binary.AppendVarint(nil, p.first)
+		changes[firstLineKey] = binary.AppendVarint(nil, p.first)
 		p.firstChanged = false
 	}
 	for _, key := range mem.gone {
@@ -38,7 +38,7 @@ func (p *postfix) Changes() map[string][]byte {
 	}
 	for _, m := range mem.changed {
 		if !m.has(msgChanged) { // forgotten
-			if len(mem.free) < postfixMaxFree {
+			if len(mem.free) < maxFree {
 				mem.free = append(mem.free, m)
 			}
 			continue
@@ -55,21 +55,21 @@ func (p *postfix) Changes() map[string][]byte {
 
 // Load implements Stateful. A value that cannot be read is an error: it would lose what the checkpoint relies on.
 func (p *postfix) Load(state iter.Seq2[string, []byte]) error {
-	p.memory = newPostfixMemory(p.memory.limit, p.memory.maxAge)
+	p.memory = newMemory(p.memory.limit, p.memory.maxAge)
 	p.first, p.firstChanged = 0, false
-	var all []*postfixMessage
+	var all []*queueMessage
 	for key, value := range state {
-		if key == postfixFirstKey {
+		if key == firstLineKey {
 			p.first, _ = binary.Varint(value)
 			continue
 		}
-		m, err := decodePostfixMessage(key, value)
+		m, err := decodeMessage(key, value)
 		if err != nil {
 			return fmt.Errorf("read the memory of queue id %q: %w", key[min(len(key), 9):], err)
 		}
 		all = append(all, m)
 	}
-	slices.SortFunc(all, func(a, b *postfixMessage) int {
+	slices.SortFunc(all, func(a, b *queueMessage) int {
 		return cmp.Or(cmp.Compare(a.seen, b.seen), cmp.Compare(a.arrived, b.arrived), slices.Compare(a.key.id[:], b.key.id[:]))
 	})
 	for _, m := range all {
@@ -79,9 +79,9 @@ func (p *postfix) Load(state iter.Seq2[string, []byte]) error {
 	return nil
 }
 
-func (m *postfixMessage) encode() []byte {
+func (m *queueMessage) encode() []byte {
 	b := make([]byte, 0, 64+len(m.sender)+len(m.id))
-	b = append(b, postfixVersion)
+	b = append(b, storeVersion)
 	b = binary.AppendUvarint(b, uint64(m.flags))
 	b = binary.AppendVarint(b, m.arrived)
 	b = binary.AppendVarint(b, m.active)
@@ -112,8 +112,8 @@ func appendStrings(b []byte, list ...string) []byte {
 	return b
 }
 
-func decodePostfixMessage(key string, value []byte) (*postfixMessage, error) {
-	m := new(postfixMessage)
+func decodeMessage(key string, value []byte) (*queueMessage, error) {
+	m := new(queueMessage)
 	if len(key) < 10 || key[0] != 'm' || len(key)-9 > len(m.key.id) {
 		return nil, errors.New("not a key of this parser")
 	}
@@ -121,19 +121,19 @@ func decodePostfixMessage(key string, value []byte) (*postfixMessage, error) {
 	m.instance = binary.BigEndian.Uint32([]byte(key[5:9]))
 	copy(m.key.id[:], key[9:])
 	r := stateReader{b: value}
-	if version := r.byte(); version != postfixVersion {
-		return nil, fmt.Errorf("version %d, this program knows %d", version, postfixVersion)
+	if version := r.byte(); version != storeVersion {
+		return nil, fmt.Errorf("version %d, this program knows %d", version, storeVersion)
 	}
 	m.flags = uint16(r.uint()) | msgStored
 	m.arrived, m.active, m.seen, m.left = r.int(), r.int(), r.int(), int(r.int())
 	m.sender, m.id = r.string(), r.string()
 	for n := r.count(); n > 0; n-- {
-		o := postfixOutcome{to: r.string(), origTo: r.string(), remote: r.string(), status: r.string(), diagnostic: r.string()}
+		o := outcome{to: r.string(), origTo: r.string(), remote: r.string(), status: r.string(), diagnostic: r.string()}
 		o.code = int(r.uint())
 		m.pending = append(m.pending, o)
 	}
 	if len(r.b) > 0 && !r.bad {
-		m.links = &postfixLinks{origin: r.string(), campaign: r.string(), subscriber: r.string()}
+		m.links = &details{origin: r.string(), campaign: r.string(), subscriber: r.string()}
 		for _, list := range []*[]string{&m.links.others, &m.links.passed, &m.links.aliases} {
 			for n := r.count(); n > 0; n-- {
 				*list = append(*list, r.string())

@@ -15,21 +15,21 @@ import (
 	"bouncefeed/parsers/parsertest"
 )
 
-// postfixSaid is what a parser said of one line.
-type postfixSaid struct {
+// said is what a parser said of one line.
+type said struct {
 	events []event.Event
 	why    string
 }
 
-func tellPostfix(t testing.TB, p *postfix, line string) postfixSaid {
+func tellPostfix(t testing.TB, p *postfix, line string) said {
 	t.Helper()
 	return tellRecord(t, p, event.Record{Time: parsertest.Time, Body: []byte(line)})
 }
 
-func tellRecord(t testing.TB, p Parser, rec event.Record) postfixSaid {
+func tellRecord(t testing.TB, p Parser, rec event.Record) said {
 	t.Helper()
 	events, refused := parsertest.Read(t, p, rec)
-	return postfixSaid{events, strings.Join(refused, " ")}
+	return said{events, strings.Join(refused, " ")}
 }
 
 // applyChanges stores changes as the queue does.
@@ -56,7 +56,7 @@ func TestPostfixState(t *testing.T) {
 		}
 		lines := strings.Split(string(data), "\n")
 		whole := newTestPostfix(t, nil)
-		var want []postfixSaid
+		var want []said
 		stored := []map[string][]byte{{}}
 		for i, line := range lines {
 			want = append(want, tellPostfix(t, whole, line))
@@ -93,7 +93,7 @@ func TestPostfixStoresNothingOfWhatCameAndWent(t *testing.T) {
 	for _, line := range lines {
 		tellPostfix(t, p, line)
 	}
-	if changes := p.Changes(); len(changes) != 1 || changes[postfixFirstKey] == nil {
+	if changes := p.Changes(); len(changes) != 1 || changes[firstLineKey] == nil {
 		t.Errorf("%d changes after messages that came and went, expected the time of the first line only", len(changes))
 	}
 	for _, line := range lines[:3] {
@@ -121,15 +121,15 @@ func TestPostfixDamagedState(t *testing.T) {
 		tellPostfix(t, p, line)
 	}
 	for key, value := range p.Changes() {
-		if key == postfixFirstKey {
+		if key == firstLineKey {
 			continue
 		}
 		for n := range value {
-			if m, err := decodePostfixMessage(key, value[:n]); err == nil && n > 0 && m.links == nil && len(m.pending) == 3 {
+			if m, err := decodeMessage(key, value[:n]); err == nil && n > 0 && m.links == nil && len(m.pending) == 3 {
 				t.Errorf("%d of %d bytes read as a whole", n, len(value))
 			}
 		}
-		if _, err := decodePostfixMessage(key, append(value, 0)); err == nil {
+		if _, err := decodeMessage(key, append(value, 0)); err == nil {
 			t.Error("trailing bytes went unnoticed")
 		}
 	}
@@ -140,7 +140,7 @@ func TestPostfixBounds(t *testing.T) {
 	p := newTestPostfix(t, func(c *postfixConfig) { c.Memory = 1 << 20 })
 	store := map[string][]byte{}
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	line := func(format string, args ...any) postfixSaid {
+	line := func(format string, args ...any) said {
 		now = now.Add(time.Millisecond)
 		return tellPostfix(t, p, now.Format("2006-01-02T15:04:05.000000Z07:00")+" mx1 postfix/"+fmt.Sprintf(format, args...))
 	}
@@ -157,8 +157,8 @@ func TestPostfixBounds(t *testing.T) {
 	}
 	applyChanges(store, p.Changes())
 	m := p.memory
-	if m.size > m.limit+1000 || m.waiting > postfixMaxArriving+1 {
-		t.Errorf("%d bytes, %d arriving messages, limits %d and %d", m.size, m.waiting, m.limit, postfixMaxArriving)
+	if m.size > m.limit+1000 || m.waiting > maxArriving+1 {
+		t.Errorf("%d bytes, %d arriving messages, limits %d and %d", m.size, m.waiting, m.limit, maxArriving)
 	}
 	if len(store) != len(m.messages)+1 || len(m.firsts) > len(m.messages) {
 		t.Errorf("%d values stored, %d Message-IDs for %d messages", len(store), len(m.firsts), len(m.messages))
@@ -178,7 +178,7 @@ func TestPostfixBounds(t *testing.T) {
 func TestPostfixJournal(t *testing.T) {
 	p := newTestPostfix(t, nil)
 	when := time.Date(2026, 11, 20, 8, 0, 0, 123_000_000, time.UTC)
-	entry := func(identifier, message string) postfixSaid {
+	entry := func(identifier, message string) said {
 		return tellRecord(t, p, event.Record{Time: when, Body: []byte(message), Syslog: &event.Syslog{Tag: identifier, Host: "mx1"}})
 	}
 	entry("postfix/qmgr", "4A1B2C3D01: from=<list@news.example>, size=1, nrcpt=1 (queue active)")

@@ -228,7 +228,7 @@ func (r *powermtaRecord) explain(e *event.Event) {
 	if kind, said, ok := strings.Cut(diagnostic, ";"); ok && !strings.Contains(kind, " ") {
 		diagnostic = strings.TrimSpace(said) // smtp;550 …
 	}
-	var o postfixOutcome
+	var o outcome
 	o.setReply([]byte(diagnostic))
 	status := []byte(r.get("dsnstatus"))
 	if o.status == "" {
@@ -274,7 +274,7 @@ func feedbackType(s string) event.Type {
 // correlate finds the message and the subscriber: in header fields that the file has columns for (header_Message-Id …),
 // in the job id, in the envelope sender.
 func (p *powermta) correlate(r *powermtaRecord, e *event.Event) {
-	e.MessageID = cleanPostfixID(r.get("header_message-id"))
+	e.MessageID = loggedMessageID(r.get("header_message-id"))
 	subscriber, campaign := r.get("header_x-listmonk-subscriber"), r.get("header_x-listmonk-campaign")
 	if campaign == "" {
 		campaign = r.get("jobid")

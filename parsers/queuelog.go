@@ -48,7 +48,7 @@ func newQueueLog(env config.Env, section config.Section, c *queueLogConfig) (*qu
 }
 
 // startLine reads the time of a line and notes the first one ever.
-func (p *queueLog) startLine(l *postfixLine, read time.Time) bool {
+func (p *queueLog) startLine(l *logLine, read time.Time) bool {
 	var ok bool
 	if l.now, ok = p.clock.time(&l.syslogLine, read); !ok {
 		return false
@@ -63,14 +63,14 @@ func (p *queueLog) startLine(l *postfixLine, read time.Time) bool {
 }
 
 // setKey names the message that a line is about.
-func (p *queueLog) setKey(l *postfixLine, id []byte) {
+func (p *queueLog) setKey(l *logLine, id []byte) {
 	l.key = queueKey{host: p.hashHost(l.host)}
 	copy(l.key.id[:], id)
 	l.instance = 0
 }
 
 // setDone moves m among those of which little is expected any more, where the log does not say that a message is gone.
-func (p *postfixMemory) setDone(m *postfixMessage) {
+func (p *memory) setDone(m *queueMessage) {
 	if !m.has(msgQueued) {
 		return
 	}
@@ -85,7 +85,7 @@ func (p *postfixMemory) setDone(m *postfixMessage) {
 
 // take removes a recipient from those still pending and gives what was last said of it. A later line may name it by
 // another of its addresses.
-func (m *postfixMessage) take(to, origTo []byte) (o postfixOutcome, known bool) {
+func (m *queueMessage) take(to, origTo []byte) (o outcome, known bool) {
 	at := -1
 	for i := range m.pending {
 		p := &m.pending[i]
@@ -99,7 +99,7 @@ func (m *postfixMessage) take(to, origTo []byte) (o postfixOutcome, known bool) 
 		}
 	}
 	if at < 0 {
-		return postfixOutcome{}, false
+		return outcome{}, false
 	}
 	o = m.pending[at]
 	m.pending = append(m.pending[:at], m.pending[at+1:]...)
@@ -115,8 +115,8 @@ func checkRecipient(a []byte) error {
 }
 
 // setReply takes over a server's words, or the MTA's own: a status counts unless it contradicts the reply code.
-func (o *postfixOutcome) setReply(words []byte) {
-	o.diagnostic = text.Cut(strings.ToValidUTF8(unescape(words), "\uFFFD"), postfixMaxDiagnostic)
+func (o *outcome) setReply(words []byte) {
+	o.diagnostic = text.Cut(strings.ToValidUTF8(unescape(words), "\uFFFD"), maxDiagnostic)
 	o.code = smtp.Code(o.diagnostic)
 	if s := smtp.ReplyStatus(o.diagnostic); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) {
 		o.status = s

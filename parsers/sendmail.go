@@ -72,7 +72,7 @@ func sendmailIDLength(b []byte) int {
 }
 
 // readArrival reads the line that says where a message comes from.
-func (p *sendmail) readArrival(l *postfixLine) error {
+func (p *sendmail) readArrival(l *logLine) error {
 	m := p.memory.find(&l.key, 0)
 	if m == nil || m.has(msgQueued) {
 		m = p.memory.open(l)
@@ -90,7 +90,7 @@ func (p *sendmail) readArrival(l *postfixLine) error {
 		m.left = max(1, decimal(number))
 		if id, ok := bytes.CutPrefix(rest[at+len(", nrcpts=")+len(number):], []byte(", msgid=")); ok {
 			if end := bytes.Index(id, []byte(">, ")); end > 0 && id[0] == '<' {
-				m.id = string(id[:min(end+1, postfixMaxMessageID)])
+				m.id = string(id[:min(end+1, maxMessageID)])
 			}
 		}
 	}
@@ -120,7 +120,7 @@ func (p *sendmail) isForeignRelay(b []byte) bool {
 //	6AM76LxF002152: 6AM76LxF002154: DSN: User unknown
 //	6AM76SFJ002527: 6AM76d4S002559: DSN: Cannot send message for 5 days
 //	6AM76SFJ002527: 6AM76d4S002559: sender notify: Warning: could not send message for past 4 hours
-func (p *sendmail) readNotice(l *postfixLine, emit func(event.Event)) {
+func (p *sendmail) readNotice(l *logLine, emit func(event.Event)) {
 	n := sendmailIDLength(l.text)
 	if n == 0 {
 		return
@@ -237,14 +237,14 @@ func sendmailAddresses(b []byte) (list [][]byte, rest []byte, err error) {
 const sendmailMaxList = 1000 // a line of 16 KiB holds no more
 
 // readDelivery reads what became of the recipients of one line.
-func (p *sendmail) readDelivery(l *postfixLine, emit func(event.Event)) error {
+func (p *sendmail) readDelivery(l *logLine, emit func(event.Event)) error {
 	d, err := scanSendmailDelivery(l.text)
 	if err != nil {
 		return err
 	}
 	m := p.memory.find(&l.key, 0)
 	if m == nil {
-		if arrived := l.at - sendmailSpan(d.delay).Microseconds(); arrived > p.first || l.at-p.first > postfixMidLife.Microseconds() {
+		if arrived := l.at - sendmailSpan(d.delay).Microseconds(); arrived > p.first || l.at-p.first > unopenedGrace.Microseconds() {
 			return event.Refuse(WhyUnopened, "no from= line opened this queue id")
 		}
 		m = p.memory.open(l)
@@ -263,11 +263,11 @@ func (p *sendmail) readDelivery(l *postfixLine, emit func(event.Event)) error {
 }
 
 // note is what a delivery line changes and tells of one recipient.
-func (p *sendmail) note(l *postfixLine, m *postfixMessage, d *sendmailDelivery, to []byte, kind event.Type, emit func(event.Event)) {
+func (p *sendmail) note(l *logLine, m *queueMessage, d *sendmailDelivery, to []byte, kind event.Type, emit func(event.Event)) {
 	if m.isSilent() {
 		return
 	}
-	o := postfixOutcome{to: string(to), origTo: d.known(m.sender)}
+	o := outcome{to: string(to), origTo: d.known(m.sender)}
 	if kind != event.Delivered {
 		d.explain(&o)
 	}
@@ -317,7 +317,7 @@ func (d *sendmailDelivery) known(sender string) string {
 
 // explain takes over what the report needs. dsn= counts where no server spoke: else it is a translation of the reply's
 // code where the reply has no status of its own.
-func (d *sendmailDelivery) explain(o *postfixOutcome) {
+func (d *sendmailDelivery) explain(o *outcome) {
 	o.remote = sendmailHost(d.relay)
 	words := d.reply
 	if words == nil {

@@ -53,7 +53,7 @@ func TestSyslogLongLines(t *testing.T) {
 		for _, head := range heads {
 			for _, unit := range []string{"<", "<a@b>,", `"`, `"\`, ", ", "\x00", "\xff", `\320`, "=", "a=b, ", "a=b ", ": ", "["} {
 				for _, e := range tellLog(t, p, stamp+head+strings.Repeat(unit, (16<<10)/len(unit))).events {
-					if len(e.Diagnostic) > postfixMaxDiagnostic+8 || len(e.Recipient) > postfixMaxAddress {
+					if len(e.Diagnostic) > maxDiagnostic+8 || len(e.Recipient) > maxAddress {
 						t.Errorf("%q: %d bytes of %q", unit, len(e.Diagnostic), e.Recipient)
 					}
 				}
@@ -78,7 +78,7 @@ func TestSendmailBounds(t *testing.T) {
 		}
 	}
 	applyChanges(store, p.Changes())
-	if m := p.memory; m.size > m.limit+1000 || m.waiting > postfixMaxArriving+1 || len(m.messages)+1 != len(store) {
+	if m := p.memory; m.size > m.limit+1000 || m.waiting > maxArriving+1 || len(m.messages)+1 != len(store) {
 		t.Errorf("%d bytes, %d done, %d messages, %d stored", m.size, m.waiting, len(m.messages), len(store))
 	}
 }
