@@ -9,7 +9,9 @@ import (
 	"bouncefeed/internal/text"
 )
 
-func init() { Register("exim", defaultQueueLog, buildExim) }
+func init() {
+	registerTracker("exim", func(env config.Env, t tracker) Parser { return &exim{tracker: t, ownHost: []byte(env.Host)} })
+}
 
 // exim follows each message through Exim's main log, in a file or through syslog:
 //
@@ -21,17 +23,10 @@ func init() { Register("exim", defaultQueueLog, buildExim) }
 // A deferral is not a bounce; when Exim gives up on a recipient ("retry timeout exceeded"), the report says what was
 // last said of it. Mail of the null sender is none of a subscriber's.
 type exim struct {
-	queueLog
-	joins eximJoins
-	stamp [48]byte // one with its zone, for the clock
-}
-
-func buildExim(env config.Env, section config.Section, c *queueLogConfig) (Parser, error) {
-	base, err := newQueueLog(env, section, c)
-	if err != nil {
-		return nil, err
-	}
-	return &exim{queueLog: *base}, nil
+	tracker
+	ownHost []byte // a main log names no host
+	joins   eximJoins
+	stamp   [48]byte // one with its zone, for the clock
 }
 
 // Parse implements Parser.
@@ -69,7 +64,7 @@ func (x *exim) read(l *syslogLine, read time.Time, emit func(event.Event)) error
 	if n == 0 && x.first != 0 {
 		return nil
 	}
-	ok := x.startLine(q, read)
+	ok := x.begin(q, read)
 	if !ok || n == 0 {
 		return nil
 	}
@@ -78,7 +73,7 @@ func (x *exim) read(l *syslogLine, read time.Time, emit func(event.Event)) error
 
 // readMessage reads what stands behind a message id.
 func (x *exim) readMessage(q *logLine, id, text []byte, emit func(event.Event)) error {
-	if x.setKey(q, id); len(text) > 3 && text[2] == ' ' {
+	if x.setKey(q, id, 0); len(text) > 3 && text[2] == ' ' {
 		q.text = text[3:]
 		switch string(text[:2]) {
 		case "<=", "(=":
@@ -94,11 +89,11 @@ func (x *exim) readMessage(q *logLine, id, text []byte, emit func(event.Event)) 
 	switch {
 	case bytes.HasPrefix(text, []byte("Completed")) && (len(text) == 9 || text[9] == ' '),
 		bytes.HasPrefix(text, []byte("removed by ")): // exim -Mrm
-		if m := x.memory.find(&q.key, 0); m != nil {
+		if m := x.find(q); m != nil {
 			x.memory.forget(m)
 		}
 	case bytes.HasPrefix(text, []byte("cancelled by ")): // exim -Mg
-		if m := x.memory.find(&q.key, 0); m != nil {
+		if m := x.find(q); m != nil {
 			x.expire(q, m, emit)
 		}
 	case bytes.HasPrefix(text, []byte("listmonk id=")):
@@ -109,7 +104,7 @@ func (x *exim) readMessage(q *logLine, id, text []byte, emit func(event.Event)) 
 
 // readArrival reads the line that says where a message comes from. Fields behind the Message-ID are not needed.
 func (x *exim) readArrival(q *logLine) error {
-	m := x.memory.find(&q.key, 0)
+	m := x.find(q)
 	if m == nil || m.has(msgQueued) {
 		m = x.memory.open(q)
 	}
@@ -138,16 +133,17 @@ func (x *exim) readLink(q *logLine, id, text []byte) {
 	if !ok || !bytes.Equal(own, id) {
 		return
 	}
-	c, s := uuidOrNone(campaign), uuidOrNone(subscriber)
+	c, s := uuidOrNone(string(campaign)), uuidOrNone(string(subscriber))
 	if len(c) != len(campaign) || len(s) != len(subscriber) {
 		return
 	}
-	m := x.memory.find(&q.key, 0)
+	m := x.find(q)
 	if m == nil {
 		m = x.memory.open(q)
 	}
-	if links := m.extra(); !m.has(msgQueued) {
-		links.campaign, links.subscriber = c, s
+	if !m.has(msgQueued) {
+		d := m.editDetails()
+		d.campaign, d.subscriber = c, s
 	}
 	x.memory.touch(m, q.seen)
 }
@@ -156,7 +152,7 @@ func (x *exim) readLink(q *logLine, id, text []byte) {
 func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event)) error {
 	var d eximDelivery
 	fields, err := d.scanRecipient(q.text)
-	m := x.memory.find(&q.key, 0)
+	m := x.find(q)
 	if m == nil || kind != event.Delivered {
 		d.scanFields(fields)
 	}
@@ -177,7 +173,7 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 		x.memory.touch(m, q.seen)
 		return err
 	}
-	old, known := m.take(d.to, d.origTo)
+	old, known := m.take(d.to, d.origTo, false)
 	o := outcome{to: string(d.to), origTo: string(d.origTo)}
 	if kind != event.Delivered {
 		d.explain(&o)
@@ -193,10 +189,8 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 	if e.Expired = gaveUp; !d.mailbox {
 		e.OriginalRecipient = ""
 	}
-	if e.SubscriberUUID == "" && kind != event.Delivered && !m.has(msgForeign) && len(d.returnPath) > 0 {
-		if e.SubscriberUUID = x.verp.subscriber(string(d.returnPath)); e.SubscriberUUID != "" {
-			e.Evidence = evidenceVERP
-		}
+	if kind != event.Delivered && !m.has(msgForeign) {
+		x.verp.identify(&e, string(d.returnPath))
 	}
 	emit(e)
 	x.memory.touch(m, q.seen)
@@ -204,11 +198,11 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 }
 
 // mayPredate says whether an unknown message may have been opened before the first line that was ever read: its id tells
-// when it arrived. For a while only: Exim takes a message up again every few hours.
+// when it arrived.
 func (x *exim) mayPredate(q *logLine) bool {
 	arrived, ok := eximIDTime(q.key.String())
 	if q.at == x.first { // the very first line; its stamp may be of another time zone
 		arrived -= (15 * time.Hour).Microseconds()
 	}
-	return ok && arrived <= x.first && q.at-x.first < unopenedGrace.Microseconds()
+	return ok && arrived <= x.first && x.isCatchingUp(q)
 }

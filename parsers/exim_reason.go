@@ -1,9 +1,10 @@
 package parsers
 
 import (
-	"bouncefeed/internal/text"
 	"bytes"
 	"strings"
+
+	"bouncefeed/internal/text"
 )
 
 // explain takes over what Exim says of a failure: the server's reply where there is one, else Exim's own words.

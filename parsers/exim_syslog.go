@@ -77,7 +77,7 @@ func (x *exim) readSyslog(l *syslogLine, read time.Time, emit func(event.Event))
 	if newline && len(p.text) < eximMaxJoined {
 		p.text = append(p.text, ' ')
 	}
-	j.note(process)
+	j.markChanged(process)
 	if number == total {
 		errs = append(errs, x.flush(at, l, read, emit))
 	}
@@ -88,7 +88,7 @@ func (x *exim) readSyslog(l *syslogLine, read time.Time, emit func(event.Event))
 func (x *exim) flush(at int, l *syslogLine, read time.Time, emit func(event.Event)) error {
 	p := x.joins.open[at]
 	x.joins.open = append(x.joins.open[:at], x.joins.open[at+1:]...)
-	x.joins.note(p.process)
+	x.joins.markChanged(p.process)
 	whole := *l
 	host, _, _ := strings.Cut(p.process, " ")
 	whole.host, whole.message = []byte(host), p.text
@@ -104,7 +104,7 @@ func (j *eximJoins) find(process string) int {
 	return -1
 }
 
-func (j *eximJoins) note(process string) {
+func (j *eximJoins) markChanged(process string) {
 	if j.changed == nil {
 		j.changed = map[string]bool{}
 	}
@@ -130,7 +130,7 @@ func eximPartNumber(b []byte) (number, total int, newline bool, text []byte) {
 
 // Changes implements Stateful.
 func (x *exim) Changes() map[string][]byte {
-	changes := x.queueLog.Changes()
+	changes := x.tracker.Changes()
 	for process := range x.joins.changed {
 		changes[eximJoinKey+process] = nil
 		if at := x.joins.find(process); at >= 0 {
@@ -149,7 +149,7 @@ func (x *exim) Changes() map[string][]byte {
 func (x *exim) Load(state iter.Seq2[string, []byte]) error {
 	x.joins = eximJoins{}
 	var failed error
-	err := x.queueLog.Load(func(yield func(string, []byte) bool) {
+	err := x.tracker.Load(func(yield func(string, []byte) bool) {
 		for key, value := range state {
 			process, ok := strings.CutPrefix(key, eximJoinKey)
 			switch {

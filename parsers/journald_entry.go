@@ -1,7 +1,6 @@
 package parsers
 
 import (
-	"bouncefeed/internal/text"
 	"bytes"
 	"os"
 	"os/user"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"bouncefeed/internal/text"
 )
 
 // A journalEntry is what is needed of one entry. Its slices are the record's memory or its own.

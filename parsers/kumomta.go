@@ -59,11 +59,10 @@ func (p *kumomta) record(body []byte, read time.Time, emit func(event.Event)) er
 	if err := json.Unmarshal(body, &r); err != nil {
 		return event.Refuse(WhyMalformed, "not a log record: %T", err)
 	}
-	return r.tell(func(e event.Event) {
+	return r.tell(p.verp, func(e event.Event) {
 		if e.Host = p.host; e.Time.IsZero() {
 			e.Time = read
 		}
-		p.verp.complete(&e)
 		emit(e)
 	})
 }
@@ -138,9 +137,8 @@ func (t *kumoTime) UnmarshalJSON(b []byte) error {
 
 const kumoMaxRecipients = 100 // of one record
 
-// tell emits what the record says of each recipient. Time, Host and what an envelope sender tells are the caller's to
-// complete. The error is a refusal.
-func (r *kumoRecord) tell(emit func(event.Event)) error {
+// tell emits what the record says of each recipient. Time and Host are the caller's to complete. The error is a refusal.
+func (r *kumoRecord) tell(v verp, emit func(event.Event)) error {
 	e := event.Event{Time: r.Timestamp.Time, Sender: r.Sender, QueueID: text.Cut(r.ID, len(queueKey{}.id)*2)}
 	recipients := []string(r.Recipient)
 	switch r.Type {
@@ -161,7 +159,7 @@ func (r *kumoRecord) tell(emit func(event.Event)) error {
 	if r.Sender == "" && r.Type != "OOB" && r.Type != "Feedback" {
 		return nil // a notice of the null sender
 	}
-	r.correlate(&e)
+	r.identify(&e, v)
 	if len(recipients) == 0 {
 		recipients = []string{""}
 	}
@@ -223,9 +221,9 @@ var kumoClassifications = map[string]event.Reason{
 	"MessageExpired":       event.Expired,
 }
 
-// correlate finds the message and the subscriber in what was logged of its header, in its meta values, or in the header
+// identify finds the message and the subscriber in what was logged of its header, in its meta values, or in the header
 // that a feedback report returns.
-func (r *kumoRecord) correlate(e *event.Event) {
+func (r *kumoRecord) identify(e *event.Event, v verp) {
 	var returned mail.Header
 	if r.Feedback != nil {
 		if m, err := mail.ReadMessage(strings.NewReader(r.Feedback.OriginalMessage)); err == nil {
@@ -246,5 +244,5 @@ func (r *kumoRecord) correlate(e *event.Event) {
 		return ""
 	}
 	e.MessageID = loggedMessageID(strings.TrimSpace(get("Message-ID")))
-	setUUIDs(e, get("X-Listmonk-Campaign"), get("X-Listmonk-Subscriber"))
+	identify(e, get("X-Listmonk-Campaign"), get("X-Listmonk-Subscriber"), v)
 }

@@ -10,13 +10,7 @@ import (
 )
 
 func init() {
-	Register("opensmtpd", defaultQueueLog, func(env config.Env, section config.Section, c *queueLogConfig) (Parser, error) {
-		base, err := newQueueLog(env, section, c)
-		if err != nil {
-			return nil, err
-		}
-		return &opensmtpd{*base}, nil
-	})
+	registerTracker("opensmtpd", func(_ config.Env, t tracker) Parser { return &opensmtpd{t} })
 }
 
 // opensmtpd follows each message through OpenSMTPD's log. Its id is the first half of its envelopes' ids; no Message-ID
@@ -28,7 +22,7 @@ func init() {
 //	smtpd[379]: relay: Expire for 4bba4df30d8f803b: from=<bounce@example.org>, to=<jo@example.net>, rcpt=<->, delay=4d, stat=Envelope expired
 //
 // 6.0 to 6.3 write "mta event=delivery"; before that, "relay: PermFail for 4bba4df30d8f803b: session=…, from=<…>, …".
-type opensmtpd struct{ queueLog }
+type opensmtpd struct{ tracker }
 
 const (
 	sessionIDLength  = 16
@@ -38,7 +32,7 @@ const (
 // Parse implements Parser.
 func (p *opensmtpd) Parse(rec event.Record, emit func(event.Event)) error {
 	l := &p.line
-	if !splitSyslog(&rec, &l.syslogLine) || !p.startLine(l, rec.Time) {
+	if !splitSyslog(&rec, &l.syslogLine) || !p.begin(l, rec.Time) {
 		return nil
 	}
 	if string(l.tag) != "smtpd" && string(l.tag) != "opensmtpd" {
@@ -71,7 +65,7 @@ func (p *opensmtpd) readEvent(l *logLine, session, what, text []byte, emit func(
 	word, rest, _ := bytes.Cut(text, []byte(" "))
 	switch string(what) + " " + string(word) {
 	case "smtp connected":
-		p.setKey(l, session)
+		p.setKey(l, session, 0)
 		if address, ok := bytes.CutPrefix(rest, []byte("address=")); ok && p.isForeignAddress(address) {
 			m := p.memory.open(l)
 			m.flags |= msgForeign
@@ -105,8 +99,8 @@ func (p *opensmtpd) isForeignAddress(b []byte) bool {
 }
 
 func (p *opensmtpd) forgetSession(l *logLine, session []byte) {
-	p.setKey(l, session)
-	if m := p.memory.find(&l.key, 0); m != nil {
+	p.setKey(l, session, 0)
+	if m := p.find(l); m != nil {
 		p.memory.forget(m)
 	}
 }
@@ -115,8 +109,8 @@ func (p *opensmtpd) forgetSession(l *logLine, session []byte) {
 //
 //	evpid=4bba4df30d8f803b from=<bounce@example.org> to=<jo@example.net>
 func (p *opensmtpd) readEnvelope(l *logLine, session, text []byte) error {
-	p.setKey(l, session)
-	client := p.memory.find(&l.key, 0)
+	p.setKey(l, session, 0)
+	client := p.find(l)
 	id, rest, ok := cutEnvelopeID(text)
 	if !ok || !bytes.HasPrefix(rest, []byte(" from=<")) {
 		return nil
@@ -125,8 +119,8 @@ func (p *opensmtpd) readEnvelope(l *logLine, session, text []byte) error {
 	if err != nil {
 		sender = nil // nothing is reported of this message
 	}
-	p.setKey(l, id[:envelopeIDLength/2])
-	m := p.memory.find(&l.key, 0)
+	p.setKey(l, id[:envelopeIDLength/2], 0)
+	m := p.find(l)
 	if m == nil || !m.has(msgQueued) {
 		m = p.memory.open(l)
 		p.memory.setQueued(m)
@@ -264,20 +258,20 @@ func trimQuotes(b []byte) []byte {
 
 // readDelivery reads what became of one recipient.
 func (p *opensmtpd) readDelivery(l *logLine, d *opensmtpdDelivery, emit func(event.Event)) error {
-	p.setKey(l, d.id[:envelopeIDLength/2])
-	m := p.memory.find(&l.key, 0)
+	p.setKey(l, d.id[:envelopeIDLength/2], 0)
+	m := p.find(l)
 	if len(d.from) == 0 || string(d.result) == "Remove" {
 		return nil
 	}
 	if m == nil {
-		if arrived := l.at - goSpan(d.delay).Microseconds(); arrived > p.first || l.at-p.first > unopenedGrace.Microseconds() {
+		if arrived := l.at - goSpan(d.delay).Microseconds(); arrived > p.first || !p.isCatchingUp(l) {
 			return event.Refuse(WhyUnopened, "no envelope line opened this message id")
 		}
 		m = p.memory.open(l)
 		p.memory.setQueued(m)
 		p.setSender(m, d.from)
 	}
-	p.note(l, m, d, emit)
+	p.tell(l, m, d, emit)
 	p.memory.touch(m, l.seen)
 	if m.left <= 0 && len(m.pending) == 0 {
 		p.memory.setDone(m)
@@ -285,10 +279,10 @@ func (p *opensmtpd) readDelivery(l *logLine, d *opensmtpdDelivery, emit func(eve
 	return nil
 }
 
-// note is what a delivery line changes and tells.
-func (p *opensmtpd) note(l *logLine, m *queueMessage, d *opensmtpdDelivery, emit func(event.Event)) {
+// tell takes over what a delivery line says of the recipient, and emits its event.
+func (p *opensmtpd) tell(l *logLine, m *queueMessage, d *opensmtpdDelivery, emit func(event.Event)) {
 	o := outcome{to: string(d.to), origTo: string(d.rcpt)}
-	old, known := m.take(d.to, d.rcpt)
+	old, known := m.take(d.to, d.rcpt, false)
 	kind, expired := event.Type(""), false
 	switch string(d.result) {
 	case "Ok":

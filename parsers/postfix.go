@@ -2,10 +2,6 @@ package parsers
 
 import (
 	"bytes"
-	"fmt"
-	"net/netip"
-	"strings"
-	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
@@ -13,22 +9,11 @@ import (
 
 // postfixConfig is the section of a log that Postfix writes.
 type postfixConfig struct {
-	Transports []string        `yaml:"transports"` // further delivery agents, by the name they log
-	VERP       string          `yaml:"verp"`       // shape of envelope senders that name the subscriber
-	MyNetworks []string        `yaml:"mynetworks"` // clients whose mail may name subscribers, besides those who log in
-	Memory     config.Size     `yaml:"memory"`     // for messages in flight
-	MaxAge     config.Duration `yaml:"max_age"`    // a message not heard of for so long is forgotten
+	Transports    []string `yaml:"transports"` // further delivery agents, by the name they log
+	trackerConfig `yaml:",inline"`
 }
 
-func init() {
-	Register("postfix", postfixConfig{
-		VERP: defaultVERP,
-		MyNetworks: []string{"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10",
-			"169.254.0.0/16", "fc00::/7", "fe80::/10"},
-		Memory: defaultMemory,
-		MaxAge: config.Duration(10 * 24 * time.Hour),
-	}, buildPostfix)
-}
+func init() { Register("postfix", postfixConfig{trackerConfig: defaultTracker}, buildPostfix) }
 
 // postfix follows each message through Postfix's log: smtpd or pickup take it in, cleanup tells its Message-ID, the
 // queue manager its sender, a delivery agent what became of each recipient.
@@ -42,65 +27,20 @@ func init() {
 // A deferral is not a bounce; when the message expires, each recipient still waiting is one, with what was last said
 // of it. Mail of the null sender, double bounces and address probes are none.
 type postfix struct {
-	memory       *memory
-	transports   map[string]bool
-	verp         verp
-	mynetworks   []netip.Prefix
-	clock        syslogClock
-	first        int64 // Unix microseconds of the first line ever read; 0: none yet
-	firstChanged bool
-
-	line     logLine         // the one being read
-	clients  map[string]bool // whether a client is foreign, as asked before
-	host     string          // of the last line
-	hostHash uint32
-	sender   string // the last one: lists without VERP have one for all
+	tracker
+	transports map[string]bool
 }
 
-const (
-	maxClients    = 4 << 10
-	unopenedGrace = 24 * time.Hour // a queue id not seen opened is believed so long after the first line
-)
-
 func buildPostfix(_ config.Env, section config.Section, c *postfixConfig) (Parser, error) {
-	v, err := newVERP(c.VERP)
+	t, err := newTracker(section, &c.trackerConfig)
 	if err != nil {
-		return nil, section.Errorf("verp", "%v", err)
+		return nil, err
 	}
-	if c.Memory < 1<<20 {
-		return nil, section.Errorf("memory", "less than 1MiB holds too few messages")
-	}
-	if c.MaxAge.Std() < 24*time.Hour {
-		return nil, section.Errorf("max_age", "mail waits in a queue for days before it is given up: at least 24h")
-	}
-	p := &postfix{
-		memory: newMemory(int(c.Memory), c.MaxAge.Std()), transports: map[string]bool{}, verp: v, clients: map[string]bool{},
-		hostHash: fnv32(nil),
-	}
+	p := &postfix{t, map[string]bool{}}
 	for _, name := range c.Transports {
 		p.transports[name] = true
 	}
-	for _, network := range c.MyNetworks {
-		prefix, err := readNetwork(network)
-		if err != nil {
-			return nil, section.Errorf("mynetworks", "%v", err)
-		}
-		p.mynetworks = append(p.mynetworks, prefix)
-	}
 	return p, nil
-}
-
-func readNetwork(s string) (netip.Prefix, error) {
-	if !strings.Contains(s, "/") {
-		if addr, err := netip.ParseAddr(s); err == nil {
-			return addr.Prefix(addr.BitLen())
-		}
-	}
-	prefix, err := netip.ParsePrefix(s)
-	if err != nil {
-		return prefix, fmt.Errorf("%q is no network: write 192.0.2.0/24 or 2001:db8::/32", s)
-	}
-	return prefix.Masked(), nil
 }
 
 // A postfixRole is what a program may say.
@@ -146,17 +86,6 @@ func (p *postfix) role(l *syslogLine) postfixRole {
 	}
 }
 
-// A logLine is one line about one queue id.
-type logLine struct {
-	syslogLine
-	key      queueKey
-	instance uint32
-	now      time.Time
-	at       int64 // now, in Unix microseconds
-	seen     int64 // the same, but not ahead of the time of reading
-	text     []byte
-}
-
 // Parse implements Parser.
 func (p *postfix) Parse(rec event.Record, emit func(event.Event)) error {
 	l := &p.line
@@ -164,39 +93,19 @@ func (p *postfix) Parse(rec event.Record, emit func(event.Event)) error {
 		return nil
 	}
 	if p.first == 0 {
-		if t, ok := p.clock.time(&l.syslogLine, rec.Time); ok {
-			p.first, p.firstChanged = t.UnixMicro(), true
-		}
+		p.begin(l, rec.Time)
 	}
 	n := queueIDLength(l.message)
 	if n == 0 || len(l.message) < n+3 || l.message[n] != ':' || l.message[n+1] != ' ' {
 		return nil
 	}
 	l.text = l.message[n+2:]
-	say := shapeOf(l.text)
-	if say == nil || say.role&p.role(&l.syslogLine) == 0 {
+	shape := shapeOf(l.text)
+	if shape == nil || shape.role&p.role(&l.syslogLine) == 0 || !p.begin(l, rec.Time) {
 		return nil
 	}
-	var ok bool
-	if l.now, ok = p.clock.time(&l.syslogLine, rec.Time); !ok {
-		return nil
-	}
-	l.at = l.now.UnixMicro()
-	l.key = queueKey{host: p.hashHost(l.host)}
-	copy(l.key.id[:], l.message[:n])
-	l.instance = hashInstance(l.tag)
-	if l.seen = min(l.at, latest(rec.Time)); p.memory.isDue(l.seen) {
-		p.memory.bound(l.seen)
-	}
-	return say.read(p, l, emit)
-}
-
-// latest is how far ahead a log's clock is believed: nothing is forgotten for a wrong stamp.
-func latest(read time.Time) int64 {
-	if read.IsZero() {
-		read = time.Now()
-	}
-	return read.UnixMicro() + (24 * time.Hour).Microseconds()
+	p.setKey(l, l.message[:n], hashInstance(l.tag))
+	return shape.read(p, l, emit)
 }
 
 // A postfixShape is how a line begins behind its queue id, who may write it, and who reads it.
@@ -248,26 +157,10 @@ func queueIDLength(b []byte) int {
 	return n
 }
 
-func (p *postfix) hashHost(host []byte) uint32 {
-	if string(host) != p.host {
-		p.host, p.hostHash = string(host), fnv32(host)
-	}
-	return p.hostHash
-}
-
 // hashInstance hashes the syslog_name of the instance: "postfix-out" of "postfix-out/relay/smtp".
 func hashInstance(tag []byte) uint32 {
 	if i := bytes.IndexByte(tag, '/'); i >= 0 {
 		tag = tag[:i]
 	}
 	return fnv32(tag)
-}
-
-// fnv32 is FNV-1a: the same after a restart, for it is part of stored keys.
-func fnv32(b []byte) uint32 {
-	h := uint32(2166136261)
-	for _, c := range b {
-		h = (h ^ uint32(c)) * 16777619
-	}
-	return h
 }

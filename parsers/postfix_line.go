@@ -3,12 +3,9 @@ package parsers
 import (
 	"bytes"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/smtp"
-	"bouncefeed/internal/text"
 )
 
 // A postfixDelivery is what a delivery agent says of one recipient. Its slices are the record's memory.
@@ -23,8 +20,6 @@ type postfixDelivery struct {
 	status     []byte
 	reason     []byte // inside the last parentheses; the line may be cut before their end
 }
-
-const maxAddress = 512 // bytes; RFC 5321 allows 64 + 1 + 255, Postfix more
 
 // scanPostfixDelivery reads the fields from left to right. What stands in the last parentheses is a stranger's and is
 // not searched for any field. The error is a refusal.
@@ -117,15 +112,6 @@ func (d *postfixDelivery) scanStatus(b []byte) bool {
 	return true
 }
 
-func isFieldName(b []byte) bool {
-	for _, c := range b {
-		if (c < 'a' || c > 'z') && c != '_' {
-			return false
-		}
-	}
-	return true
-}
-
 // notInField holds the bytes that no value of a field has: the comma that ends it, and what an address may bring along.
 var notInField = [256]bool{',': true, ' ': true, '<': true, '>': true, '(': true, ')': true, '@': true, '"': true}
 
@@ -140,88 +126,6 @@ func fieldEnd(b []byte) int {
 		}
 	}
 	return -1
-}
-
-func isNumber(b []byte) bool {
-	dots := 0
-	for _, c := range b {
-		if c == '.' {
-			dots++
-		} else if !text.IsDigit(c) {
-			return false
-		}
-	}
-	return len(b) > 0 && dots <= 1 && len(b) < 16
-}
-
-// scanAngle reads "<address>" and gives what stands behind it. A quoted local part (RFC 5321 §4.1.2) may hold anything,
-// also ">". Where it holds what ends an address, or an address of its own, two readers may see two addresses: refused.
-func scanAngle(b []byte) (address, rest []byte, err error) {
-	if len(b) < 2 || b[0] != '<' {
-		return nil, nil, event.Refuse(WhyMalformed, "no address in angle brackets")
-	}
-	b = b[1:]
-	local := 0
-	if b[0] == '"' {
-		if local = quotedLength(b); local == 0 {
-			return nil, nil, event.Refuse(WhyTwoReadings, "a quoted local part without its end")
-		}
-		if bytes.Contains(b[:local], []byte(">, ")) {
-			return nil, nil, event.Refuse(WhyTwoReadings, "a local part that holds the end of an address")
-		}
-	}
-	end := bytes.IndexByte(b[local:], '>')
-	if end < 0 {
-		return nil, nil, event.Refuse(WhyMalformed, "an address without its end")
-	}
-	address, rest = b[:local+end], b[local+end+1:]
-	return address, rest, checkAddress(address)
-}
-
-// quotedLength is the length of the quoted string b begins with, if "@" or ">" follows it.
-func quotedLength(b []byte) int {
-	for i := 1; i+1 < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			if b[i+1] == '@' || b[i+1] == '>' {
-				return i + 1
-			}
-			return 0
-		}
-	}
-	return 0
-}
-
-// checkAddress refuses what a later reader could take for something else: control and format characters, and a local
-// part that is a text with an address in it.
-func checkAddress(a []byte) error {
-	plain := true
-	for _, c := range a {
-		if c <= ' ' || c >= 0x7f {
-			plain = false
-			break
-		}
-	}
-	switch {
-	case len(a) > maxAddress:
-		return event.Refuse(WhyTooLong, "an address of %d bytes", len(a))
-	case plain:
-		return nil
-	case !utf8.Valid(a):
-		return event.Refuse(WhyMalformed, "an address that is not UTF-8")
-	case bytes.ContainsFunc(a, isUnseen):
-		return event.Refuse(WhyControlChars, "an address with control characters")
-	case bytes.IndexByte(a, ' ') >= 0 && bytes.IndexByte(a, '@') != bytes.LastIndexByte(a, '@'):
-		return event.Refuse(WhyTwoReadings, "an address inside a local part")
-	}
-	return nil
-}
-
-// isUnseen knows controls, format characters (zero width, bidirectional), line and paragraph separators.
-func isUnseen(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // readSeconds reads "0.02".
@@ -301,11 +205,4 @@ func (d *postfixDelivery) mayBeTrue(clock postfixClock) bool {
 	}
 	host, same := bytes.CutPrefix(host, withoutPort(d.relay))
 	return same && bytes.HasPrefix(host, []byte(" "))
-}
-
-func withoutPort(relay []byte) []byte {
-	if i := bytes.LastIndexByte(relay, ']'); i >= 0 {
-		return relay[:i+1]
-	}
-	return relay
 }

@@ -2,7 +2,6 @@ package parsers
 
 import (
 	"bytes"
-	"net/netip"
 	"strings"
 
 	"bouncefeed/internal/event"
@@ -29,7 +28,7 @@ func (p *postfix) readClient(l *logLine, _ func(event.Event)) error {
 func (p *postfix) fromForeign(l *logLine, client []byte) bool {
 	client, orig, _ := bytes.Cut(client, []byte(", orig_"))
 	if id, ok := bytes.CutPrefix(orig, []byte("queue_id=")); ok {
-		if m := p.other(l, id[:queueIDLength(id)]); m != nil {
+		if m := p.findOther(l, id[:queueIDLength(id)]); m != nil {
 			return m.has(msgForeign)
 		}
 		_, orig, _ = bytes.Cut(orig, []byte(", orig_"))
@@ -38,41 +37,6 @@ func (p *postfix) fromForeign(l *logLine, client []byte) bool {
 		client = first
 	}
 	return p.isForeign(client)
-}
-
-// isForeign says whether a client neither logged in nor is of our own networks.
-func (p *postfix) isForeign(client []byte) bool {
-	if foreign, known := p.clients[string(client)]; known {
-		return foreign
-	}
-	if len(p.clients) >= maxClients {
-		clear(p.clients)
-	}
-	foreign := p.askForeign(string(client))
-	p.clients[string(client)] = foreign
-	return foreign
-}
-
-func (p *postfix) askForeign(client string) bool {
-	_, rest, _ := strings.Cut(client, "[")
-	address, rest, _ := strings.Cut(rest, "]")
-	if strings.HasPrefix(rest, ":") { // smtpd_client_port_logging
-		rest = strings.TrimLeft(rest, ":0123456789")
-	}
-	if strings.HasPrefix(rest, ", sasl_") {
-		return false
-	}
-	addr, err := netip.ParseAddr(strings.TrimPrefix(address, "IPv6:"))
-	if err != nil {
-		return true
-	}
-	addr = addr.Unmap()
-	for _, network := range p.mynetworks {
-		if network.Contains(addr) {
-			return false
-		}
-	}
-	return true
 }
 
 // readPickup reads what opens a message from this host; orig_id= is the id it had before postsuper -r:
@@ -89,7 +53,7 @@ func (p *postfix) readPickup(l *logLine, _ func(event.Event)) error {
 		return err
 	}
 	if id, ok := bytes.CutPrefix(rest, []byte(" orig_id=")); ok {
-		if old := p.other(l, id[:queueIDLength(id)]); old != nil && old != m {
+		if old := p.findOther(l, id[:queueIDLength(id)]); old != nil && old != m {
 			old.flags |= msgRequeued
 			p.memory.touch(old, old.seen)
 		}
@@ -101,30 +65,12 @@ func (p *postfix) readPickup(l *logLine, _ func(event.Event)) error {
 	return nil
 }
 
-// other finds the message of another queue id of the same host.
-func (p *postfix) other(l *logLine, id []byte) *queueMessage {
-	if len(id) == 0 {
-		return nil
-	}
-	key := queueKey{host: l.key.host}
-	copy(key.id[:], id)
-	return p.memory.find(&key, l.instance)
-}
-
-func (p *postfix) setSender(m *queueMessage, sender []byte) {
-	if string(sender) != p.sender {
-		p.sender = string(sender)
-	}
-	m.sender = p.sender
-	m.flags |= msgSender
-}
-
 // readMessageID reads cleanup's line. A message forwarded by local(8), a bounce and a probe have no line before it.
 // The text is a stranger's, to the end of the line. Of several Message-IDs the first counts, as in the bounce.
 //
 //	8F7BAA2E332: message-id=<ZlW4wWXqeQrNMbeNx05JI8Mg@example.org>
 func (p *postfix) readMessageID(l *logLine, _ func(event.Event)) error {
-	m := p.memory.find(&l.key, l.instance)
+	m := p.find(l)
 	switch {
 	case m == nil || m.has(msgQueued):
 		m = p.memory.open(l)
@@ -137,14 +83,12 @@ func (p *postfix) readMessageID(l *logLine, _ func(event.Event)) error {
 	p.memory.setID(m, string(id[:min(len(id), maxMessageID)]))
 	if !m.has(msgFirst) {
 		if old := p.memory.firsts[m.id]; old != nil && old.has(msgRequeued) {
-			p.adopt(m, old)
+			p.replace(old, m)
 		}
 	}
 	p.memory.touch(m, l.seen)
 	return nil
 }
-
-const maxMessageID = 998 // bytes; RFC 5322 §2.1.1
 
 // readHeader reads what header_checks with INFO log. Only a UUID counts, and only from a client of ours (see report).
 // A field's name may come in any case, and "?" stands where the field was folded.
@@ -162,15 +106,15 @@ func (p *postfix) readHeader(l *logLine, _ func(event.Event)) error {
 		!bytes.HasPrefix(bytes.TrimLeft(value[uuidLength:], " ?"), []byte("from ")) {
 		return nil
 	}
-	m := p.memory.find(&l.key, l.instance)
+	m := p.find(l)
 	if m == nil || m.has(msgQueued) {
 		m = p.memory.open(l)
 	}
 	uuid := strings.ToLower(string(value[:uuidLength]))
 	if isCampaign {
-		m.extra().campaign = uuid
+		m.editDetails().campaign = uuid
 	} else {
-		m.extra().subscriber = uuid
+		m.editDetails().subscriber = uuid
 	}
 	p.memory.touch(m, l.seen)
 	return nil
@@ -182,7 +126,7 @@ func (p *postfix) readHeader(l *logLine, _ func(event.Event)) error {
 //	8F7BAA2E332: from=<bounce@example.org>, status=expired, returned to sender
 func (p *postfix) readQueue(l *logLine, emit func(event.Event)) error {
 	sender, rest, err := scanAngle(l.text[len("from="):])
-	m := p.memory.find(&l.key, l.instance)
+	m := p.find(l)
 	recipients, ok := 0, false
 	if err == nil {
 		switch string(rest) {
@@ -205,20 +149,20 @@ func (p *postfix) readQueue(l *logLine, emit func(event.Event)) error {
 	if recipients > 1 {
 		m.flags |= msgSeveral
 	}
-	p.takeUp(l, m, sender)
+	p.activate(l, m, sender)
 	return err
 }
 
-// takeUp notes that the queue manager begins to deliver m.
-func (p *postfix) takeUp(l *logLine, m *queueMessage, sender []byte) {
+// activate moves m into the active queue: the queue manager begins to deliver it.
+func (p *postfix) activate(l *logLine, m *queueMessage, sender []byte) {
 	if !m.has(msgQueued) {
 		p.memory.setInstance(m, l.instance)
 		p.memory.setQueued(m)
 	}
 	if m.has(msgForwarded) && m.sender != string(sender) {
-		m.disown()
+		m.disinherit()
 	}
-	if m.link().origin == "" { // a content filter may have changed it: the original's is kept
+	if m.details().origin == "" { // a content filter may have changed it: the original's is kept
 		p.setSender(m, sender)
 	}
 	m.flags |= msgActive
@@ -226,9 +170,9 @@ func (p *postfix) takeUp(l *logLine, m *queueMessage, sender []byte) {
 	if first := p.memory.firsts[m.id]; first != nil && m.id != "" {
 		m.flags |= first.flags & msgForeign // the filter is of our networks, but not who wrote the message
 	}
-	if parent := p.parent(m); parent != nil && !parent.has(msgReinjected) {
-		parent.flags |= msgReinjected
-		p.memory.touch(parent, parent.seen)
+	if original := p.original(m); original != nil && !original.has(msgReinjected) {
+		original.flags |= msgReinjected
+		p.memory.touch(original, original.seen)
 	}
 	p.memory.touch(m, l.seen)
 }
@@ -254,18 +198,18 @@ func (p *postfix) readRemoved(l *logLine, _ func(event.Event)) error {
 	if len(l.text) != len("removed") {
 		return nil
 	}
-	m := p.memory.find(&l.key, l.instance)
+	m := p.find(l)
 	if m == nil {
 		return nil
 	}
-	if parent := p.parent(m); parent != nil && m.link().origin == "" {
+	if original := p.original(m); original != nil && m.details().origin == "" {
 		// The line that tells of the handing-on may come only after this one.
-		links := parent.extra()
-		if len(links.passed) >= maxCopies {
-			links.passed = links.passed[1:]
+		d := original.editDetails()
+		if len(d.passed) >= maxCopies {
+			d.passed = d.passed[1:]
 		}
-		links.passed = append(links.passed, m.key.String())
-		p.memory.touch(parent, parent.seen)
+		d.passed = append(d.passed, m.key.String())
+		p.memory.touch(original, original.seen)
 	}
 	if m.has(msgForeign) && m.has(msgFirst) && p.namesSubscriber(m) {
 		p.memory.retire(m)
@@ -277,7 +221,7 @@ func (p *postfix) readRemoved(l *logLine, _ func(event.Event)) error {
 
 // readRequeued: postsuper -r; the message comes back through pickup or cleanup under another queue id.
 func (p *postfix) readRequeued(l *logLine, _ func(event.Event)) error {
-	if m := p.memory.find(&l.key, l.instance); m != nil && len(l.text) == len("requeued") {
+	if m := p.find(l); m != nil && len(l.text) == len("requeued") {
 		m.flags |= msgRequeued
 		p.memory.touch(m, l.seen)
 	}

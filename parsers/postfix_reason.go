@@ -7,21 +7,7 @@ import (
 	"strings"
 )
 
-// A outcome is what remains of a failed delivery: kept for each recipient that was deferred, until the message
-// expires or the recipient is done with.
-type outcome struct {
-	to, origTo string
-	remote     string // host name of the server that answered
-	code       int
-	status     string
-	diagnostic string
-}
-
-const (
-	maxDiagnostic    = 1 << 10 // bytes
-	postfixSuspended = "delivery temporarily suspended: "
-	postfixForwarded = "forwarded as "
-)
+const postfixSuspended = "delivery temporarily suspended: "
 
 // outcome keeps of d what the report needs.
 func (d *postfixDelivery) outcome() outcome {
@@ -50,9 +36,6 @@ func (o *outcome) harden() {
 		o.status = "5" + o.status[1:]
 	}
 }
-
-// isHard says of a pending recipient that only soft_bounce=yes kept it from being returned.
-func (o *outcome) isHard() bool { return strings.HasPrefix(o.status, "5") }
 
 // splitReason parts the server's words from Postfix's own:
 //
@@ -87,27 +70,4 @@ func relayHost(relay []byte) []byte {
 		return nil
 	}
 	return beforeBracket(relay)
-}
-
-// beforeBracket is the name of "name[address]:port", or the address where there is no name.
-func beforeBracket(b []byte) []byte {
-	if i := bytes.IndexByte(b, '['); i > 0 {
-		return b[:i]
-	}
-	return bytes.Trim(withoutPort(b), "[]")
-}
-
-// queuedAs finds the queue id that the next hop, perhaps our own content filter's way back, gave the message.
-//
-//	250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 93E16A2E421
-//	forwarded as 93E16A2E421
-func queuedAs(reason []byte) []byte {
-	if !bytes.Contains(reason, []byte("queued as ")) {
-		if id, ok := bytes.CutPrefix(reason, []byte(postfixForwarded)); ok {
-			return id[:queueIDLength(id)]
-		}
-		return nil
-	}
-	id := reason[bytes.LastIndex(reason, []byte("queued as "))+len("queued as "):]
-	return id[:queueIDLength(id)]
 }

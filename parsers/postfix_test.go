@@ -125,7 +125,7 @@ func TestPostfixDamagedState(t *testing.T) {
 			continue
 		}
 		for n := range value {
-			if m, err := decodeMessage(key, value[:n]); err == nil && n > 0 && m.links == nil && len(m.pending) == 3 {
+			if m, err := decodeMessage(key, value[:n]); err == nil && n > 0 && m.more == nil && len(m.pending) == 3 {
 				t.Errorf("%d of %d bytes read as a whole", n, len(value))
 			}
 		}

@@ -116,7 +116,7 @@ func (p *powermta) Parse(rec event.Record, emit func(event.Event)) error {
 	if e.Type == "" {
 		r.explain(&e)
 	}
-	p.correlate(&r, &e)
+	p.identify(&r, &e)
 	emit(e)
 	return nil
 }
@@ -271,14 +271,13 @@ func feedbackType(s string) event.Type {
 	return event.Complaint
 }
 
-// correlate finds the message and the subscriber: in header fields that the file has columns for (header_Message-Id …),
+// identify finds the message and the subscriber: in header fields that the file has columns for (header_Message-Id …),
 // in the job id, in the envelope sender.
-func (p *powermta) correlate(r *powermtaRecord, e *event.Event) {
+func (p *powermta) identify(r *powermtaRecord, e *event.Event) {
 	e.MessageID = loggedMessageID(r.get("header_message-id"))
 	subscriber, campaign := r.get("header_x-listmonk-subscriber"), r.get("header_x-listmonk-campaign")
 	if campaign == "" {
 		campaign = r.get("jobid")
 	}
-	setUUIDs(e, campaign, subscriber)
-	p.verp.complete(e)
+	identify(e, campaign, subscriber, p.verp)
 }

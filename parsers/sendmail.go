@@ -12,13 +12,7 @@ import (
 )
 
 func init() {
-	Register("sendmail", defaultQueueLog, func(env config.Env, section config.Section, c *queueLogConfig) (Parser, error) {
-		base, err := newQueueLog(env, section, c)
-		if err != nil {
-			return nil, err
-		}
-		return &sendmail{*base}, nil
-	})
+	registerTracker("sendmail", func(_ config.Env, t tracker) Parser { return &sendmail{t} })
 }
 
 // sendmail follows each message through Sendmail's log:
@@ -28,12 +22,12 @@ func init() {
 //	sm-mta[2154]: 6AM76LxF002152: 6AM76LxF002154: DSN: User unknown
 //
 // Nothing tells that a message is done with; nrcpts says how many recipients it has.
-type sendmail struct{ queueLog }
+type sendmail struct{ tracker }
 
 // Parse implements Parser.
 func (p *sendmail) Parse(rec event.Record, emit func(event.Event)) error {
 	l := &p.line
-	if !splitSyslog(&rec, &l.syslogLine) || !p.startLine(l, rec.Time) {
+	if !splitSyslog(&rec, &l.syslogLine) || !p.begin(l, rec.Time) {
 		return nil
 	}
 	if !bytes.HasPrefix(l.tag, []byte("sendmail")) && !bytes.HasPrefix(l.tag, []byte("sm-")) {
@@ -43,7 +37,7 @@ func (p *sendmail) Parse(rec event.Record, emit func(event.Event)) error {
 	if n == 0 {
 		return nil
 	}
-	p.setKey(l, l.message[:n])
+	p.setKey(l, l.message[:n], 0)
 	l.text = l.message[n+2:]
 	switch {
 	case bytes.HasPrefix(l.text, []byte("to=")):
@@ -73,7 +67,7 @@ func sendmailIDLength(b []byte) int {
 
 // readArrival reads the line that says where a message comes from.
 func (p *sendmail) readArrival(l *logLine) error {
-	m := p.memory.find(&l.key, 0)
+	m := p.find(l)
 	if m == nil || m.has(msgQueued) {
 		m = p.memory.open(l)
 	}
@@ -126,11 +120,11 @@ func (p *sendmail) readNotice(l *logLine, emit func(event.Event)) {
 		return
 	}
 	_, words, _ := bytes.Cut(l.text[n+2:], []byte(": "))
-	if m := p.memory.find(&l.key, 0); m != nil && isSendmailExpiry(words) {
+	if m := p.find(l); m != nil && isSendmailExpiry(words) {
 		p.expire(l, m, emit)
 		p.memory.setDone(m)
 	}
-	p.setKey(l, l.text[:n])
+	p.setKey(l, l.text[:n], 0)
 	notice := p.memory.open(l)
 	p.setSender(notice, nil)
 }
@@ -242,9 +236,9 @@ func (p *sendmail) readDelivery(l *logLine, emit func(event.Event)) error {
 	if err != nil {
 		return err
 	}
-	m := p.memory.find(&l.key, 0)
+	m := p.find(l)
 	if m == nil {
-		if arrived := l.at - sendmailSpan(d.delay).Microseconds(); arrived > p.first || l.at-p.first > unopenedGrace.Microseconds() {
+		if arrived := l.at - sendmailSpan(d.delay).Microseconds(); arrived > p.first || !p.isCatchingUp(l) {
 			return event.Refuse(WhyUnopened, "no from= line opened this queue id")
 		}
 		m = p.memory.open(l)
@@ -253,7 +247,7 @@ func (p *sendmail) readDelivery(l *logLine, emit func(event.Event)) error {
 	}
 	kind := d.kind()
 	for _, to := range d.to {
-		p.note(l, m, &d, to, kind, emit)
+		p.tell(l, m, &d, to, kind, emit)
 	}
 	p.memory.touch(m, l.seen)
 	if m.left <= 0 && len(m.pending) == 0 {
@@ -262,8 +256,8 @@ func (p *sendmail) readDelivery(l *logLine, emit func(event.Event)) error {
 	return nil
 }
 
-// note is what a delivery line changes and tells of one recipient.
-func (p *sendmail) note(l *logLine, m *queueMessage, d *sendmailDelivery, to []byte, kind event.Type, emit func(event.Event)) {
+// tell takes over what a delivery line says of one recipient, and emits its event.
+func (p *sendmail) tell(l *logLine, m *queueMessage, d *sendmailDelivery, to []byte, kind event.Type, emit func(event.Event)) {
 	if m.isSilent() {
 		return
 	}
@@ -271,7 +265,7 @@ func (p *sendmail) note(l *logLine, m *queueMessage, d *sendmailDelivery, to []b
 	if kind != event.Delivered {
 		d.explain(&o)
 	}
-	old, known := m.take([]byte(o.to), []byte(o.origTo))
+	old, known := m.take([]byte(o.to), []byte(o.origTo), false)
 	if known && d.saysNothing() {
 		o = old
 	}

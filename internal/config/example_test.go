@@ -182,7 +182,7 @@ func sameDefaults(t *testing.T, what string, want, got reflect.Value) {
 		f := want.Type().Field(i)
 		w, g := want.Field(i), got.Field(i)
 		switch {
-		case !f.IsExported() || w.IsZero() && w.Kind() != reflect.Bool:
+		case !f.IsExported() && !f.Anonymous || w.IsZero() && w.Kind() != reflect.Bool:
 		case w.Kind() == reflect.Struct:
 			sameDefaults(t, what, w, g)
 		case !reflect.DeepEqual(w.Interface(), g.Interface()):

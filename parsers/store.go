@@ -26,12 +26,12 @@ func (m *queueMessage) storedKey() string {
 }
 
 // Changes implements Stateful. A message that came and went since the last call is in none of it.
-func (p *postfix) Changes() map[string][]byte {
-	mem := p.memory
+func (t *tracker) Changes() map[string][]byte {
+	mem := t.memory
 	changes := make(map[string][]byte, len(mem.changed)+len(mem.gone)+1)
-	if p.firstChanged {
-		changes[firstLineKey] = binary.AppendVarint(nil, p.first)
-		p.firstChanged = false
+	if t.firstChanged {
+		changes[firstLineKey] = binary.AppendVarint(nil, t.first)
+		t.firstChanged = false
 	}
 	for _, key := range mem.gone {
 		changes[key] = nil
@@ -54,13 +54,13 @@ func (p *postfix) Changes() map[string][]byte {
 }
 
 // Load implements Stateful. A value that cannot be read is an error: it would lose what the checkpoint relies on.
-func (p *postfix) Load(state iter.Seq2[string, []byte]) error {
-	p.memory = newMemory(p.memory.limit, p.memory.maxAge)
-	p.first, p.firstChanged = 0, false
+func (t *tracker) Load(state iter.Seq2[string, []byte]) error {
+	t.memory = newMemory(t.memory.limit, t.memory.maxAge)
+	t.first, t.firstChanged = 0, false
 	var all []*queueMessage
 	for key, value := range state {
 		if key == firstLineKey {
-			p.first, _ = binary.Varint(value)
+			t.first, _ = binary.Varint(value)
 			continue
 		}
 		m, err := decodeMessage(key, value)
@@ -73,8 +73,8 @@ func (p *postfix) Load(state iter.Seq2[string, []byte]) error {
 		return cmp.Or(cmp.Compare(a.seen, b.seen), cmp.Compare(a.arrived, b.arrived), slices.Compare(a.key.id[:], b.key.id[:]))
 	})
 	for _, m := range all {
-		m.sibling = p.memory.messages[m.key]
-		p.memory.insert(m)
+		m.sibling = t.memory.messages[m.key]
+		t.memory.insert(m)
 	}
 	return nil
 }
@@ -94,9 +94,9 @@ func (m *queueMessage) encode() []byte {
 		b = appendStrings(b, o.to, o.origTo, o.remote, o.status, o.diagnostic)
 		b = binary.AppendUvarint(b, uint64(o.code))
 	}
-	if l := m.links; l != nil {
-		b = appendStrings(b, l.origin, l.campaign, l.subscriber)
-		for _, list := range [][]string{l.others, l.passed, l.aliases} {
+	if d := m.more; d != nil {
+		b = appendStrings(b, d.origin, d.campaign, d.subscriber)
+		for _, list := range [][]string{d.others, d.passed, d.aliases} {
 			b = binary.AppendUvarint(b, uint64(len(list)))
 			b = appendStrings(b, list...)
 		}
@@ -133,8 +133,8 @@ func decodeMessage(key string, value []byte) (*queueMessage, error) {
 		m.pending = append(m.pending, o)
 	}
 	if len(r.b) > 0 && !r.bad {
-		m.links = &details{origin: r.string(), campaign: r.string(), subscriber: r.string()}
-		for _, list := range []*[]string{&m.links.others, &m.links.passed, &m.links.aliases} {
+		m.more = &details{origin: r.string(), campaign: r.string(), subscriber: r.string()}
+		for _, list := range []*[]string{&m.more.others, &m.more.passed, &m.more.aliases} {
 			for n := r.count(); n > 0; n-- {
 				*list = append(*list, r.string())
 			}

@@ -18,20 +18,21 @@ func (k *queueKey) String() string {
 	return string(k.id[:n])
 }
 
-// What a message may be, in message.flags.
+// What a message may be, in message.flags. The bits are stored.
 const (
-	msgStored     = 1 << iota // the queue has it
-	msgChanged                // since the last Changes
-	msgFirst                  // the first one with its Message-ID: others may be its re-injections
-	msgQueued                 // the queue manager has seen it; before, it may never come to anything
-	msgSender                 // sender is known
-	msgAged                   // arrived is known, not only estimated
-	msgForeign                // handed in by a client that is not ours: what it says of subscribers is not believed
-	msgActive                 // deliveries under way and nothing told of them yet but re-injection
-	msgReinjected             // came back under another queue id
-	msgRequeued               // postsuper -r: comes back under another queue id
-	msgForwarded              // a copy made by local(8)
-	msgSeveral                // has more than one recipient: what it says of a subscriber may be another's
+	msgStored        = 1 << iota // the queue has it
+	msgChanged                   // since the last Changes
+	msgFirst                     // the first one with its Message-ID: others may be its re-injections
+	msgQueued                    // the queue manager has seen it; before, it may never come to anything
+	msgSender                    // sender is known
+	_                            // was used once
+	msgForeign                   // handed in by a client that is not ours: what it says of subscribers is not believed
+	msgActive                    // deliveries under way and nothing told of them yet but re-injection
+	msgReinjected                // came back under another queue id
+	msgRequeued                  // queued again by the admin: comes back under another queue id
+	msgForwarded                 // a copy made by an alias or .forward
+	msgSeveral                   // has more than one recipient: what it says of a subscriber may be another's
+	msgAuthenticated = 1 << 15   // the client has logged in
 )
 
 // A queueMessage is what the log told of one queue file.
@@ -46,7 +47,7 @@ type queueMessage struct {
 	sender   string
 	id       string // Message-ID as logged, with angle brackets
 	pending  []outcome
-	links    *details // nil for nearly all
+	more     *details // nil for nearly all
 
 	sibling    *queueMessage // same host and queue id in another instance
 	prev, next *queueMessage // in its list, by time of the last line
@@ -64,20 +65,20 @@ type details struct {
 
 func (m *queueMessage) has(flag uint16) bool { return m.flags&flag != 0 }
 
-// extra gives the links to write to.
-func (m *queueMessage) extra() *details {
-	if m.links == nil {
-		m.links = &details{}
-	}
-	return m.links
-}
-
-// link gives the links to read.
-func (m *queueMessage) link() details {
-	if m.links == nil {
+// details gives what few messages have, to be read.
+func (m *queueMessage) details() details {
+	if m.more == nil {
 		return details{}
 	}
-	return *m.links
+	return *m.more
+}
+
+// editDetails gives the same to be written to.
+func (m *queueMessage) editDetails() *details {
+	if m.more == nil {
+		m.more = &details{}
+	}
+	return m.more
 }
 
 const messageSize = 320 // bytes of a message in memory, without its strings
@@ -88,9 +89,9 @@ func (m *queueMessage) measure() int {
 		o := &m.pending[i]
 		n += 96 + len(o.to) + len(o.origTo) + len(o.remote) + len(o.status) + len(o.diagnostic)
 	}
-	if l := m.links; l != nil {
+	if d := m.more; d != nil {
 		n += 200
-		for _, list := range [][]string{l.others, l.passed, l.aliases} {
+		for _, list := range [][]string{d.others, d.passed, d.aliases} {
 			for _, s := range list {
 				n += 16 + len(s)
 			}
@@ -320,7 +321,21 @@ func (p *memory) retire(m *queueMessage) {
 	}
 	p.size -= m.size
 	m.size, m.flags = 0, m.flags&(msgStored|msgChanged|msgFirst|msgForeign)
-	m.sender, m.pending, m.links = "", nil, nil
+	m.sender, m.pending, m.more = "", nil, nil
+	p.arriving.add(m)
+	p.touch(m, m.seen)
+}
+
+// setDone moves m among those of which little is expected any more, where the log does not say that a message is gone.
+func (p *memory) setDone(m *queueMessage) {
+	if !m.has(msgQueued) {
+		return
+	}
+	p.queued.remove(m)
+	p.size -= m.size
+	m.size = 0
+	m.flags &^= msgQueued
+	p.waiting++
 	p.arriving.add(m)
 	p.touch(m, m.seen)
 }

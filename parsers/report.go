@@ -1,0 +1,118 @@
+package parsers
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"bouncefeed/internal/event"
+)
+
+// report makes the event of one recipient.
+func (t *tracker) report(l *logLine, m *queueMessage, o *outcome, kind event.Type) event.Event {
+	e := event.Event{
+		Type: kind, Time: l.now, Host: t.host, Sender: m.sender, MessageID: loggedMessageID(m.id),
+		Recipient: o.to, OriginalRecipient: o.origTo,
+		RemoteMTA: o.remote, Code: o.code, Status: o.status, Diagnostic: o.diagnostic,
+	}
+	known := o.origTo
+	if known == "" {
+		known = m.alias(o.to)
+	}
+	if strings.IndexByte(known, '@') >= 0 { // orig_to=<root> is no address
+		e.Recipient, e.OriginalRecipient = known, o.to
+	}
+	if strings.EqualFold(e.Recipient, e.OriginalRecipient) {
+		e.OriginalRecipient = ""
+	}
+	e.QueueID, e.OtherQueueIDs = t.ids(m)
+	if kind != event.Delivered && !m.has(msgForeign) {
+		t.identify(&e, m)
+	}
+	return e
+}
+
+// expire reports every recipient that is still pending.
+func (t *tracker) expire(l *logLine, m *queueMessage, emit func(event.Event)) {
+	if !m.isSilent() {
+		for i := range m.pending {
+			e := t.report(l, m, &m.pending[i], "")
+			e.Expired = !m.pending[i].isHard()
+			emit(e)
+		}
+	}
+	m.pending = nil
+	t.memory.touch(m, l.seen)
+}
+
+// identify finds the subscriber and the campaign of m. Of several recipients one may be an archive's (always_bcc): what
+// fails for it must not count against the subscriber.
+func (t *tracker) identify(e *event.Event, m *queueMessage) {
+	d := m.details()
+	identify(e, d.campaign, d.subscriber, t.verp)
+	if m.has(msgSeveral) {
+		e.SubscriberUUID = ""
+	}
+}
+
+// namesSubscriber says whether there is anything for identify to find.
+func (t *tracker) namesSubscriber(m *queueMessage) bool {
+	e := event.Event{MessageID: loggedMessageID(m.id), Sender: m.sender}
+	t.identify(&e, m)
+	return e.Evidence != ""
+}
+
+// identify finds the subscriber and the campaign: in header fields that were logged beside the message, in its Message-ID,
+// in its envelope sender.
+func identify(e *event.Event, campaign, subscriber string, v verp) {
+	e.CampaignUUID, e.SubscriberUUID = uuidOrNone(campaign), uuidOrNone(subscriber)
+	if e.SubscriberUUID == "" {
+		if campaign, subscriber := messageIDUUIDs(e.MessageID); subscriber != "" {
+			e.CampaignUUID, e.SubscriberUUID = campaign, subscriber
+		}
+	}
+	if e.SubscriberUUID != "" || e.CampaignUUID != "" {
+		e.Evidence = evidenceUUID
+	}
+	v.identify(e, e.Sender)
+}
+
+// identify finds the subscriber in an envelope sender, where nothing else names it.
+func (v verp) identify(e *event.Event, sender string) {
+	if e.SubscriberUUID != "" {
+		return
+	}
+	if e.SubscriberUUID = v.subscriber(sender); e.SubscriberUUID != "" {
+		e.Evidence = evidenceVERP
+	}
+}
+
+func uuidOrNone(s string) string {
+	if len(s) == uuidLength && isUUID(s) {
+		return strings.ToLower(s)
+	}
+	return ""
+}
+
+// loggedMessageID takes the angle brackets off a logged Message-ID; "" for what is more, or less, than one.
+func loggedMessageID(id string) string {
+	if inner, ok := strings.CutPrefix(id, "<"); ok {
+		if inner, ok = strings.CutSuffix(inner, ">"); !ok {
+			return ""
+		}
+		id = inner
+	} else if strings.IndexByte(id, ' ') >= 0 {
+		return ""
+	}
+	plain := true
+	for i := range len(id) {
+		if c := id[i]; c == '<' || c == '>' || c < ' ' {
+			return ""
+		} else if c >= 0x7f {
+			plain = false
+		}
+	}
+	if !plain && (!utf8.ValidString(id) || strings.ContainsFunc(id, isUnseen)) {
+		return ""
+	}
+	return id
+}
