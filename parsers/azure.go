@@ -8,6 +8,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 func init() {
@@ -33,13 +34,13 @@ type azureItem struct {
 	Type      string `json:"eventType"`
 	CloudType string `json:"type"` // in the CloudEvents schema
 	Data      struct {
-		Code        string `json:"validationCode"`
-		Sender      string `json:"sender"`
-		Recipient   string `json:"recipient"`
-		MessageID   string `json:"messageId"`
-		InternetID  string `json:"internetMessageId"`
-		Status      string `json:"status"`
-		AttemptedAt loose  `json:"deliveryAttemptTimeStamp"`
+		Code        string     `json:"validationCode"`
+		Sender      string     `json:"sender"`
+		Recipient   string     `json:"recipient"`
+		MessageID   string     `json:"messageId"`
+		InternetID  string     `json:"internetMessageId"`
+		Status      string     `json:"status"`
+		AttemptedAt item.Loose `json:"deliveryAttemptTimeStamp"`
 		Details     struct {
 			Message string `json:"statusMessage"`
 			Host    string `json:"recipientMailServerHostName"`
@@ -100,15 +101,15 @@ func isValidation(rec event.Record) bool {
 
 // validationCode is what Event Grid wants back.
 func validationCode(body []byte) (code string, err error) {
-	err = eachItem(body, func(raw []byte) error {
-		var item azureItem
-		if err := readItem(raw, &item); err != nil {
+	err = item.Each(body, func(raw []byte) error {
+		var asked azureItem
+		if err := item.Read(raw, &asked); err != nil {
 			return err
 		}
-		if item.Data.Code == "" {
+		if asked.Data.Code == "" {
 			return event.Refuse(WhyMalformed, "no validation code")
 		}
-		code = item.Data.Code
+		code = asked.Data.Code
 		return nil
 	})
 	return code, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 func init() { registerProvider("brevo", (*brevo).tell) }
@@ -18,8 +19,8 @@ type brevo struct {
 	Email     string          `json:"email"`
 	Sender    string          `json:"sender_email"`
 	Reason    string          `json:"reason"`
-	At        loose           `json:"ts_event"`
-	Sent      loose           `json:"ts"`
+	At        item.Loose      `json:"ts_event"`
+	Sent      item.Loose      `json:"ts"`
 	MessageID string          `json:"message-id"`
 	Custom    json.RawMessage `json:"X-Mailin-custom"`
 }

@@ -3,6 +3,7 @@ package parsers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -123,10 +124,15 @@ type copernicaHook struct {
 // message has the mail parser say what mime is.
 func (h *copernicaHook) message() (events []event.Event, err error) {
 	err = mailParser{}.Parse(event.Record{Time: h.read, Body: []byte(h.mime)}, func(e event.Event) { events = append(events, e) })
-	if err != nil {
-		return nil, inPart(err, []byte(h.mime))
+	return events, h.inMIME(err)
+}
+
+// inMIME says of a refusal that it means mime only, not the whole form.
+func (h *copernicaHook) inMIME(err error) error {
+	if refused, ok := errors.AsType[*event.RefusedError](err); ok {
+		refused.Part = []byte(h.mime)
 	}
-	return events, nil
+	return err
 }
 
 // bounce tells of what came back. One message went to one recipient: a report of several failures, of an alias or a list,
@@ -181,7 +187,7 @@ func (h *copernicaHook) abuse(emit func(event.Event)) error {
 	default: // Copernica took it for a complaint, in a form that is not the standard's
 		e = event.Event{SubscriberUUID: e.SubscriberUUID, CampaignUUID: e.CampaignUUID, Evidence: e.Evidence, MessageID: e.MessageID, Type: event.Complaint}
 		if e.SubscriberUUID == "" {
-			return inPart(event.Refuse(WhyNobody, "a complaint that does not say whose"), []byte(h.mime))
+			return h.inMIME(event.Refuse(WhyNobody, "a complaint that does not say whose"))
 		}
 	}
 	return h.tell(e, emit)

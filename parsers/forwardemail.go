@@ -6,6 +6,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 func init() {
@@ -24,17 +25,17 @@ type forwardEmail struct {
 	Recipient string          `json:"recipient"`
 	Message   string          `json:"message"`
 	Response  string          `json:"response"`
-	Code      loose           `json:"response_code"`
-	Remote    loose           `json:"truth_source"` // false if the receiving server is none that Forward Email trusts
+	Code      item.Loose      `json:"response_code"`
+	Remote    item.Loose      `json:"truth_source"` // false if the receiving server is none that Forward Email trusts
 	Headers   json.RawMessage `json:"headers"`
 	Bounce    struct {
-		Action   string `json:"action"`
-		Category string `json:"category"`
-		Message  string `json:"message"`
-		Code     loose  `json:"code"`
-		Status   loose  `json:"status"`
+		Action   string     `json:"action"`
+		Category string     `json:"category"`
+		Message  string     `json:"message"`
+		Code     item.Loose `json:"code"`
+		Status   item.Loose `json:"status"`
 	} `json:"bounce"`
-	At loose `json:"bounced_at"`
+	At item.Loose `json:"bounced_at"`
 }
 
 // What a category of its classification means.
@@ -60,7 +61,7 @@ func (f *forwardEmail) tell(give func(notice) error) error {
 	b := &f.Bounce
 	n := notice{
 		Event: event.Event{
-			Recipient: f.Recipient, MessageID: f.EmailID, Code: cmp.Or(f.Code, b.Code).reply(), Status: string(b.Status),
+			Recipient: f.Recipient, MessageID: f.EmailID, Code: cmp.Or(f.Code, b.Code).Reply(), Status: string(b.Status),
 			Diagnostic: cmp.Or(f.Response, b.Message, f.Message),
 		},
 		meaning: forwardEmailCategories[b.Category],

@@ -12,6 +12,7 @@ import (
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/text"
+	"bouncefeed/parsers/item"
 )
 
 // kumomtaConfig is the section of KumoMTA's log.
@@ -30,7 +31,7 @@ func init() { Register("kumomta", kumomtaConfig{VERP: defaultVERP}, buildKumomta
 //
 // A hook may post several in one array.
 type kumomta struct {
-	jsonBody
+	item.JSON
 	verp verp
 	host string
 }
@@ -46,7 +47,7 @@ func buildKumomta(env config.Env, section config.Section, c *kumomtaConfig) (Par
 // Parse implements Parser.
 func (p *kumomta) Parse(rec event.Record, emit func(event.Event)) error {
 	if rec.Request != nil {
-		return eachItem(rec.Body, func(item []byte) error { return p.record(item, rec.Time, emit) })
+		return item.Each(rec.Body, func(raw []byte) error { return p.record(raw, rec.Time, emit) })
 	}
 	return p.record(trimLineEnd(rec.Body), rec.Time, emit)
 }

@@ -9,6 +9,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 func init() {
@@ -20,18 +21,18 @@ func init() {
 //	{"id":"9b1c…","event":"message.hard_bounced","timestamp":"2026-11-22T07:01:02Z","data":{"message_id":"7f3e…","recipient":"jo@example.org",
 //	 "metadata":{"X-Listmonk-Campaign":"…"},"response":{"status_code":550,"enhanced_status_code":"5.1.1","content":"user unknown"}}}
 type lettermint struct {
-	ID    string `json:"id"`
-	Event string `json:"event"`
-	At    loose  `json:"timestamp"`
+	ID    string     `json:"id"`
+	Event string     `json:"event"`
+	At    item.Loose `json:"timestamp"`
 	Data  struct {
 		MessageID string          `json:"message_id"`
 		Recipient string          `json:"recipient"`
 		Metadata  json.RawMessage `json:"metadata"`
 		Headers   json.RawMessage `json:"headers"`
 		Response  struct {
-			Code    loose  `json:"status_code"`
-			Status  loose  `json:"enhanced_status_code"`
-			Content string `json:"content"`
+			Code    item.Loose `json:"status_code"`
+			Status  item.Loose `json:"enhanced_status_code"`
+			Content string     `json:"content"`
 		} `json:"response"`
 	} `json:"data"`
 }
@@ -54,7 +55,7 @@ func (l *lettermint) tell(give func(notice) error) error {
 	return give(notice{
 		Event: event.Event{
 			Recipient: d.Recipient, MessageID: d.MessageID,
-			Code: d.Response.Code.reply(), Status: string(d.Response.Status), Diagnostic: d.Response.Content,
+			Code: d.Response.Code.Reply(), Status: string(d.Response.Status), Diagnostic: d.Response.Content,
 		},
 		meaning: m, id: l.ID, at: l.At, carried: []json.RawMessage{d.Metadata, d.Headers},
 	})

@@ -5,6 +5,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 func init() {
@@ -17,8 +18,8 @@ func init() {
 //	 "email":{"from":"news@example.com","message":{"id":"62fb66bef54a112e920b5493"},"recipient":{"email":"jo@example.org"},
 //	 "headers":[{"name":"X-Listmonk-Campaign","value":"…"}]},"morph":{"object":"recipient_bounce","reason":"550 5.1.1 user unknown"}}}
 type mailerSend struct {
-	Type string `json:"type"`
-	At   loose  `json:"created_at"`
+	Type string     `json:"type"`
+	At   item.Loose `json:"created_at"`
 	Data struct {
 		ID    string `json:"id"`
 		Email struct {

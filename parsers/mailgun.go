@@ -9,6 +9,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 func init() {
@@ -24,21 +25,21 @@ func init() {
 type mailgun struct {
 	Signature mailgunToken `json:"signature"`
 	Data      struct {
-		Event     string `json:"event"`
-		Severity  string `json:"severity"`
-		Reason    string `json:"reason"`
-		ID        string `json:"id"`
-		Timestamp loose  `json:"timestamp"`
-		Recipient string `json:"recipient"`
+		Event     string     `json:"event"`
+		Severity  string     `json:"severity"`
+		Reason    string     `json:"reason"`
+		ID        string     `json:"id"`
+		Timestamp item.Loose `json:"timestamp"`
+		Recipient string     `json:"recipient"`
 		Envelope  struct {
 			Sender string `json:"sender"`
 		} `json:"envelope"`
 		Status struct {
-			Code        loose  `json:"code"`
-			Enhanced    loose  `json:"enhanced-code"`
-			Message     string `json:"message"`
-			Description string `json:"description"`
-			Host        string `json:"mx-host"`
+			Code        item.Loose `json:"code"`
+			Enhanced    item.Loose `json:"enhanced-code"`
+			Message     string     `json:"message"`
+			Description string     `json:"description"`
+			Host        string     `json:"mx-host"`
 		} `json:"delivery-status"`
 		Message struct {
 			Headers json.RawMessage `json:"headers"`
@@ -48,9 +49,9 @@ type mailgun struct {
 }
 
 type mailgunToken struct {
-	Timestamp loose  `json:"timestamp"`
-	Token     string `json:"token"`
-	Signature string `json:"signature"`
+	Timestamp item.Loose `json:"timestamp"`
+	Token     string     `json:"token"`
+	Signature string     `json:"signature"`
 }
 
 // What the reason of a permanent failure means. Mailgun itself doesn't try an address on its suppression lists.
@@ -69,7 +70,7 @@ func (m *mailgun) tell(give func(notice) error) error {
 	n := notice{
 		Event: event.Event{
 			Recipient: d.Recipient, Sender: d.Envelope.Sender, RemoteMTA: d.Status.Host,
-			Code: d.Status.Code.reply(), Status: string(d.Status.Enhanced), Diagnostic: cmp.Or(d.Status.Message, d.Status.Description),
+			Code: d.Status.Code.Reply(), Status: string(d.Status.Enhanced), Diagnostic: cmp.Or(d.Status.Message, d.Status.Description),
 		},
 		// The signature covers the token only: it, not the event, must be new.
 		id: cmp.Or(m.Signature.Token, d.ID),
@@ -98,10 +99,10 @@ func (s mailgunSignature) Verify(_ context.Context, rec event.Record) error {
 	var m struct {
 		Signature mailgunToken `json:"signature"`
 	}
-	if err := soundObject(rec.Body); err != nil {
+	if err := item.Sound(rec.Body); err != nil {
 		return err
 	}
-	if err := readItem(rec.Body, &m); err != nil {
+	if err := item.Read(rec.Body, &m); err != nil {
 		return err
 	}
 	mac, err := hex.DecodeString(m.Signature.Signature)

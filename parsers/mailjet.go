@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 func init() { registerProvider("mailjet", (*mailjet).tell) }
@@ -17,11 +18,11 @@ func init() { registerProvider("mailjet", (*mailjet).tell) }
 type mailjet struct {
 	Event     string          `json:"event"`
 	Email     string          `json:"email"`
-	At        loose           `json:"time"`
-	MessageID loose           `json:"MessageID"`
+	At        item.Loose      `json:"time"`
+	MessageID item.Loose      `json:"MessageID"`
 	CustomID  json.RawMessage `json:"CustomID"`
 	Payload   json.RawMessage `json:"Payload"`
-	Hard      loose           `json:"hard_bounce"`
+	Hard      item.Loose      `json:"hard_bounce"`
 	About     string          `json:"error_related_to"`
 	Error     string          `json:"error"`
 	Comment   string          `json:"comment"`

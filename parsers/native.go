@@ -11,6 +11,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 type nativeConfig struct{}
@@ -30,7 +31,7 @@ func init() {
 //
 // Nothing in such a post tells it from its repetition. Without created_at, two alike are one bounce if they name the
 // campaign, and otherwise if they came on the same day.
-type native struct{ jsonBody }
+type native struct{ item.JSON }
 
 // nativePost is either form.
 type nativePost struct {
@@ -43,9 +44,9 @@ type nativePost struct {
 
 // Parse implements Parser.
 func (native) Parse(rec event.Record, emit func(event.Event)) error {
-	return eachItem(rec.Body, func(item []byte) error {
+	return item.Each(rec.Body, func(raw []byte) error {
 		var p nativePost
-		if err := readItem(item, &p); err != nil {
+		if err := item.Read(raw, &p); err != nil {
 			return err
 		}
 		e, err := p.event(rec.Time)

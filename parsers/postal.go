@@ -12,6 +12,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 // postalConfig is the section of a Postal installation.
@@ -43,13 +44,13 @@ func init() {
 //
 // MessageBounced tells of a report that came by mail, without saying what it says.
 type postal struct {
-	Event   string `json:"event"`
-	UUID    string `json:"uuid"`
-	At      loose  `json:"timestamp"`
+	Event   string     `json:"event"`
+	UUID    string     `json:"uuid"`
+	At      item.Loose `json:"timestamp"`
 	Payload struct {
 		Details  string        `json:"details"`
 		Output   string        `json:"output"`
-		At       loose         `json:"timestamp"`
+		At       item.Loose    `json:"timestamp"`
 		Message  postalMessage `json:"message"`
 		Original postalMessage `json:"original_message"`
 	} `json:"payload"`

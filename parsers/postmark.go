@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 func init() { registerProvider("postmark", (*postmark).tell) }
@@ -17,9 +18,9 @@ func init() { registerProvider("postmark", (*postmark).tell) }
 //	 "Details":"smtp;550 5.1.1 <jo@example.org>: user unknown","Email":"jo@example.org","BouncedAt":"2026-11-22T07:01:02Z"}
 type postmark struct {
 	RecordType, Type, MessageID, From string
-	ID                                loose
+	ID                                item.Loose
 	Email, Recipient                  string
-	BouncedAt, DeliveredAt            loose
+	BouncedAt, DeliveredAt            item.Loose
 	Details                           string
 	Metadata                          json.RawMessage
 }

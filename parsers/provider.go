@@ -2,16 +2,15 @@ package parsers
 
 import (
 	"cmp"
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
+	"bouncefeed/parsers/item"
 )
 
 // Most mail providers tell the same in other words: a request is a JSON object, or an array of them, each about one
@@ -19,7 +18,7 @@ import (
 
 // A provider reads requests whose items have the shape I.
 type provider[I any] struct {
-	jsonBody
+	item.JSON
 	kind string
 	read func(item *I, tell func(notice) error) error // does not call tell where nothing is of interest
 }
@@ -37,11 +36,6 @@ type signedProvider[I any] struct {
 	signature
 }
 
-type signature interface {
-	Verifier
-	KeyNeeded() string
-}
-
 type signedConfig struct {
 	Secret config.Secret `yaml:"secret"` // two lines are two secrets
 }
@@ -52,34 +46,13 @@ func registerSigned[I any](kind string, newSignature func(config.Secret) signatu
 	})
 }
 
-// sharedSecret is what those signatures have in common that are made with a secret.
-type sharedSecret struct{ secret config.Secret }
-
-func (s sharedSecret) Keyed() bool       { return s.secret.Set() }
-func (s sharedSecret) KeyNeeded() string { return "secret_file" }
-
-// bodySignature is a header that holds HMAC-SHA256 over the body, in hexadecimal digits.
-type bodySignature struct {
-	sharedSecret
-	header string
-}
-
-// Verify implements Verifier.
-func (s bodySignature) Verify(_ context.Context, rec event.Record) error {
-	mac, err := hex.DecodeString(rec.Request.Field(s.header))
-	if err != nil || len(mac) == 0 {
-		return event.Refuse(WhyNoSignature, "no %s", s.header)
-	}
-	return signedBy(s.secret, nil, sha256.New, [][]byte{mac}, rec.Body)
-}
-
 // A notice is what an item says. Text, code and status are the classifier's to judge; the provider's own category counts
 // where they say nothing.
 type notice struct {
 	event.Event
 	meaning
 	id      string            // the provider's own of this very event
-	at      loose             // when it happened
+	at      item.Loose        // when it happened
 	carried []json.RawMessage // header fields, metadata, custom arguments: what came with the message
 }
 
@@ -95,12 +68,12 @@ type meanings map[string]meaning
 
 // Parse implements Parser.
 func (p *provider[I]) Parse(rec event.Record, emit func(event.Event)) error {
-	return eachItem(rec.Body, func(raw []byte) error {
-		var item I
-		if err := readItem(raw, &item); err != nil {
+	return item.Each(rec.Body, func(raw []byte) error {
+		var one I
+		if err := item.Read(raw, &one); err != nil {
 			return err
 		}
-		return p.read(&item, func(n notice) error {
+		return p.read(&one, func(n notice) error {
 			e, err := n.complete(p.kind, rec.Time)
 			if err == nil {
 				emit(e)
@@ -153,10 +126,6 @@ func readReply(e *event.Event) {
 	}
 }
 
-// reply is the SMTP reply code in a loose text, 0 if it is none: providers have codes of their own, as 605 for an address
-// on their list.
-func (l loose) reply() int { return smtp.Code(string(l)) }
-
 // timeLayouts are how providers write the time, where it is no number. Without a zone they mean UTC.
 var timeLayouts = []string{time.RFC3339, "2006-01-02 15:04:05.999999999Z07:00", time.DateTime, "2006-01-02T15:04:05", time.RFC1123Z, time.RFC1123}
 
@@ -172,4 +141,35 @@ func timeOf(s string, read time.Time) time.Time {
 		return read
 	}
 	return t.UTC()
+}
+
+// ours fills in whose mail and of which campaign e is, from what the provider hands back of our own: header fields,
+// metadata or custom arguments, in the order of who is asked. Test mails keep their dummy UUID, which the agent knows.
+func ours(e *event.Event, get func(name string) string) {
+	campaign, subscriber := messageIDUUIDs(e.MessageID)
+	for _, name := range []string{"X-Listmonk-Campaign", "XListmonkCampaign", "campaign_uuid"} {
+		keepUUID(&campaign, get(name))
+	}
+	for _, name := range []string{"X-Listmonk-Subscriber", "XListmonkSubscriber", "subscriber_uuid"} {
+		keepUUID(&subscriber, get(name))
+	}
+	keepUUID(&e.CampaignUUID, campaign)
+	keepUUID(&e.SubscriberUUID, subscriber)
+	if e.SubscriberUUID != "" {
+		e.Evidence = evidenceUUID
+	}
+}
+
+func keepUUID(place *string, s string) {
+	if *place == "" {
+		*place = asUUID(s)
+	}
+}
+
+// asUUID is s in lower case, "" if it is no UUID.
+func asUUID(s string) string {
+	if s = strings.ToLower(strings.TrimSpace(s)); isUUID(s) {
+		return s
+	}
+	return ""
 }

@@ -6,6 +6,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 func init() {
@@ -18,8 +19,8 @@ func init() {
 //	 "to":["jo@example.org"],"headers":[{"name":"X-Listmonk-Campaign","value":"…"}],
 //	 "bounce":{"type":"Permanent","subType":"General","message":"550 5.1.1 user unknown"}}}
 type resend struct {
-	Type string `json:"type"`
-	At   loose  `json:"created_at"`
+	Type string     `json:"type"`
+	At   item.Loose `json:"created_at"`
 	Data struct {
 		EmailID   string          `json:"email_id"`
 		MessageID string          `json:"message_id"`

@@ -12,6 +12,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 type sendgridConfig struct {
@@ -79,16 +80,16 @@ func (s *sendgrid) Verify(_ context.Context, rec event.Record) error {
 }
 
 type sendgridItem struct {
-	Email          string `json:"email"`
-	Event          string `json:"event"`
-	Type           string `json:"type"`
-	Classification string `json:"bounce_classification"`
-	Reason         string `json:"reason"`
-	Response       string `json:"response"`
-	Status         string `json:"status"`
-	Timestamp      loose  `json:"timestamp"`
-	SMTPID         string `json:"smtp-id"`
-	ID             string `json:"sg_event_id"`
+	Email          string     `json:"email"`
+	Event          string     `json:"event"`
+	Type           string     `json:"type"`
+	Classification string     `json:"bounce_classification"`
+	Reason         string     `json:"reason"`
+	Response       string     `json:"response"`
+	Status         string     `json:"status"`
+	Timestamp      item.Loose `json:"timestamp"`
+	SMTPID         string     `json:"smtp-id"`
+	ID             string     `json:"sg_event_id"`
 
 	all json.RawMessage // custom arguments stand beside SendGrid's own
 }

@@ -8,6 +8,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 type sesConfig struct {
@@ -161,7 +162,7 @@ func (s *sesItem) tellAll(recipients []sesRecipient, at, id string, what meaning
 }
 
 func (s *sesItem) notice(r *sesRecipient, at, id string, what meaning) notice {
-	n := notice{meaning: what, at: loose(at), carried: []json.RawMessage{s.Mail.Headers, s.Mail.Tags}}
+	n := notice{meaning: what, at: item.Loose(at), carried: []json.RawMessage{s.Mail.Headers, s.Mail.Tags}}
 	n.Recipient, n.Status, n.Diagnostic = r.Address, r.Status, trimDiagnosticType(r.Diagnostic)
 	n.Sender, n.RemoteMTA = s.Mail.Source, s.Bounce.RemoteMTA
 	n.MessageID = cmp.Or(s.Mail.CommonHeaders.MessageID, s.Mail.MessageID)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 // snsMessage is the envelope of Amazon SNS.
@@ -45,11 +46,11 @@ const (
 
 func readSNS(body []byte) (*snsMessage, error) {
 	body = bytes.TrimSpace(body)
-	if err := soundObject(body); err != nil {
+	if err := item.Sound(body); err != nil {
 		return nil, err
 	}
 	var m snsMessage
-	if err := readItem(body, &m); err != nil {
+	if err := item.Read(body, &m); err != nil {
 		return nil, err
 	}
 	return &m, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 func init() { registerProvider("sparkpost", (*sparkPost).tell) }
@@ -20,16 +21,16 @@ type sparkPost struct {
 	Msys struct {
 		Event struct {
 			Type      string          `json:"type"`
-			Class     loose           `json:"bounce_class"`
-			Code      loose           `json:"error_code"`
+			Class     item.Loose      `json:"bounce_class"`
+			Code      item.Loose      `json:"error_code"`
 			RawReason string          `json:"raw_reason"`
 			Reason    string          `json:"reason"`
 			Recipient string          `json:"rcpt_to"`
 			Sender    string          `json:"msg_from"`
 			From      string          `json:"friendly_from"`
-			EventID   loose           `json:"event_id"`
-			MessageID loose           `json:"message_id"`
-			At        loose           `json:"timestamp"`
+			EventID   item.Loose      `json:"event_id"`
+			MessageID item.Loose      `json:"message_id"`
+			At        item.Loose      `json:"timestamp"`
 			Meta      json.RawMessage `json:"rcpt_meta"`
 		} `json:"message_event"`
 	} `json:"msys"`
@@ -62,7 +63,7 @@ func (s *sparkPost) tell(give func(notice) error) error {
 	n := notice{
 		Event: event.Event{
 			Recipient: v.Recipient, Sender: cmp.Or(v.Sender, v.From), MessageID: string(v.MessageID),
-			Code: v.Code.reply(), Diagnostic: cmp.Or(v.RawReason, v.Reason),
+			Code: v.Code.Reply(), Diagnostic: cmp.Or(v.RawReason, v.Reason),
 		},
 		id: string(v.EventID), at: v.At, carried: []json.RawMessage{v.Meta},
 	}

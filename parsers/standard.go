@@ -9,6 +9,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
 )
 
 // standardConfig is the section of what another bouncefeed sends.
@@ -26,15 +27,15 @@ func init() {
 // keep their id, so that a fleet of mail servers may feed one that alone knows the list manager, and the same bounce
 // told by two of them, or twice, is still one.
 type standard struct {
-	jsonBody
+	item.JSON
 	standardSignature
 }
 
 // Parse implements Parser.
 func (*standard) Parse(rec event.Record, emit func(event.Event)) error {
-	return eachItem(rec.Body, func(item []byte) error {
+	return item.Each(rec.Body, func(raw []byte) error {
 		var e event.Event
-		if err := readItem(item, &e); err != nil {
+		if err := item.Read(raw, &e); err != nil {
 			return err
 		}
 		if err := keepOwn(&e); err != nil {

@@ -1,7 +1,6 @@
 package parsers
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -37,44 +36,6 @@ func TestBatchesKeepTheirGoodItems(t *testing.T) {
 				t.Errorf("%s, %s: %d events, %q", kind, c.what, len(events), refused)
 			}
 		}
-	}
-}
-
-func TestBodiesAreBounded(t *testing.T) {
-	for _, kind := range []string{"native", "standard", "sendgrid"} {
-		p := build(t, kind)
-		for what, body := range map[string]string{
-			"many items":  "[" + strings.Repeat(`{"event":"open"},`, 500_000) + `{}]`,
-			"deep":        strings.Repeat("[", 5<<20),
-			"deeper":      strings.Repeat(`{"a":`, 2<<20),
-			"one text":    `"` + strings.Repeat("x", 10<<20) + `"`,
-			"many keys":   `{"a":1` + strings.Repeat(`,"a":1`, 1<<20) + `}`,
-			"empty":       "",
-			"an array":    "[]",
-			"white space": strings.Repeat(" ", 1<<20),
-		} {
-			events, refused := parseBody(t, p, []byte(body))
-			if len(events) > 0 || len(refused) > jsonMaxFaults+1 || what != "an array" && len(refused) == 0 {
-				t.Errorf("%s, %s: %d events, %d refusals", kind, what, len(events), len(refused))
-			}
-		}
-	}
-}
-
-// A refusal shows the item that is meant, so that somebody can see what is wrong with it.
-func TestRefusalsShowTheItem(t *testing.T) {
-	err := eachItem([]byte(`[{"a":1}, {"b":2}]`), func(item []byte) error {
-		if bytes.Contains(item, []byte("b")) {
-			return event.Refuse(WhyMalformed, "b")
-		}
-		return nil
-	})
-	several, ok := err.(interface{ Unwrap() []error })
-	if !ok || len(several.Unwrap()) != 1 {
-		t.Fatal(err)
-	}
-	if refused := several.Unwrap()[0].(*event.RefusedError); string(refused.Part) != `{"b":2}` {
-		t.Errorf("%s", refused.Part)
 	}
 }
 

@@ -7,6 +7,11 @@ import (
 	"bouncefeed/internal/event"
 )
 
+// formBody is embedded by the parsers of requests that are forms, to be a Web.
+type formBody struct{}
+
+func (formBody) ContentTypes() []string { return []string{"application/x-www-form-urlencoded"} }
+
 const formMaxFields = 1000
 
 // form is a body of type application/x-www-form-urlencoded. PHP's ways stand in the names: tags[] or tags[0] for a list,
