@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/smtp"
@@ -120,7 +121,7 @@ func Sound(item []byte) error {
 		top := len(open) - 1
 		if top >= 0 && open[top].keys != nil && delim != '}' {
 			if open[top].isKey = !open[top].isKey; open[top].isKey {
-				key := strings.ToLower(token.(string))
+				key := strings.Map(foldKey, token.(string))
 				if open[top].keys[key] {
 					return event.Refuse(whyTwoReadings, "a key stands twice in one object")
 				}
@@ -145,6 +146,15 @@ func Sound(item []byte) error {
 			return nil
 		}
 	}
+}
+
+// foldKey is the same for all letters that encoding/json takes for one: s, S and ſ.
+func foldKey(r rune) rune {
+	smallest := r
+	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+		smallest = min(smallest, other)
+	}
+	return smallest
 }
 
 // Read fills v, a struct, from an item that is sound.

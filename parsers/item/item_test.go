@@ -71,6 +71,7 @@ func TestEach(t *testing.T) {
 		{`[{"a":1},[{"b":2}],"x",{"c":3}]`, `{"a":1} {"c":3}`, "malformed malformed", `[{"b":2}] "x"`},
 
 		{`[{"a":1,"A":2},{"b":{"c":[1,{"d":1,"d":1}]}},{"e":3}]`, `{"e":3}`, "two_readings two_readings", `{"a":1,"A":2} {"b":{"c":[1,{"d":1,"d":1}]}}`},
+		{`[{"status":"5.1.1","ſtatus":"2.0.0"},{"e":3}]`, `{"e":3}`, "two_readings", `{"status":"5.1.1","ſtatus":"2.0.0"}`},
 		{`[{"a":` + deep + `},{"e":3}]`, `{"e":3}`, "too_deep", `{"a":` + deep + `}`},
 		{`[{"refuse":1},{"e":3},{"fail":1}]`, `{"e":3}`, "by_the_format malformed", `{"refuse":1} {"fail":1}`},
 	} {
@@ -136,7 +137,7 @@ func TestRead(t *testing.T) {
 // another; and that only refusals come back.
 func FuzzEach(f *testing.F) {
 	var seeds [][]byte
-	for _, s := range []string{`[{"a":1},{"b":{"c":["d",null,true,1e3]}}]`, ` {"event":"bounce","smtp-id":"<\u0061@b>"} `, `[{"a":1,"A":2},"x"]`} {
+	for _, s := range []string{`[{"a":1},{"b":{"c":["d",null,true,1e3]}}]`, ` {"event":"bounce","smtp-id":"<\u0061@b>"} `, `[{"a":1,"A":2},"x"]`, `{"K":1,"\u212A":2}`} {
 		seeds = append(seeds, []byte(s))
 	}
 	parsertest.FuzzSeeds(f, seeds, func(testing.TB) parsertest.Check { return checkEach })
