@@ -215,10 +215,21 @@ func (m *mailMessage) events() []event.Event {
 		return events
 	}
 	p := newProse(m)
-	if kind := p.kind(); kind != "" {
+	switch kind := p.kind(); kind {
+	case "":
+		return p.bounces()
+	case event.Complaint:
+		return m.complaint()
+	default:
 		return m.only(kind)
 	}
-	return p.events()
+}
+
+// isPostmasterCopy knows what Postfix sends to the postmaster besides what it tells the sender. Sendmail's "Postmaster
+// notify" is none: where a list's sender has no mailbox, it is all there is.
+func (m *mailMessage) isPostmasterCopy() bool {
+	subject := m.header.get("Subject")
+	return text.HasPrefixFold(subject, "Postmaster Copy:") || text.HasPrefixFold(subject, "Postmaster Warning:")
 }
 
 // only is the answer for a message that is counted under kind and says nothing else.

@@ -89,6 +89,13 @@ func (m *mailMessage) isComplaint() bool {
 	return len(m.enclosed) > 0 && text.IndexFold(m.header.get("Subject"), "complaint about message from") >= 0 || m.header.has("X-SpamCop-sourceip")
 }
 
+// complaint reads one that is no ARF.
+func (m *mailMessage) complaint() []event.Event {
+	e := m.event()
+	e.Type = event.Complaint
+	return m.complaints(e, m.originalRecipients())
+}
+
 // isOptOut knows that request by its header, and by its words where the header was lost.
 func (m *mailMessage) isOptOut() bool {
 	if m.header.has("X-Apple-Unsubscribe") {

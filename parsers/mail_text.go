@@ -194,22 +194,19 @@ type prose struct {
 	words      string // the text, folded
 	// candidates are the addresses in the text, in their order.
 	candidates func() []candidate
+	signs      signMemo
 }
 
 func newProse(m *mailMessage) *prose {
 	p := &prose{mailMessage: m, subject: text.FoldCollapse(m.header.text("Subject")), words: m.foldedText()}
 	p.ownSubject = ownSubject(p.subject)
 	p.candidates = sync.OnceValue(m.findCandidates)
+	p.signs.tests = &signTests
 	return p
 }
 
-// events reads a bounce that no standard describes.
-func (p *prose) events() []event.Event {
-	if p.isComplaint() {
-		e := p.event()
-		e.Type = event.Complaint
-		return p.complaints(e, p.originalRecipients())
-	}
+// bounces reads a bounce that no standard describes.
+func (p *prose) bounces() []event.Event {
 	if strings.Contains(p.words, "final-recipient:") {
 		if events := p.dsnEvents(parseDSN(p.body)); len(events) > 0 {
 			return events

@@ -35,3 +35,25 @@ func TestMailKinds(t *testing.T) {
 		})
 	}
 }
+
+// Each rule decides its own sample, and none above it does.
+func TestMailKindRules(t *testing.T) {
+	for i, r := range kindRules {
+		m, err := openMail(event.Record{Body: []byte("To: bounces@lists.example.com\n" + r.sample)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newProse(m).kindRule(); got != i {
+			t.Errorf("rule %d: rule %d decides its sample\n%s", i, got, r.sample)
+		}
+	}
+}
+
+// Each sign has its test: a rule that asks for one without would fail only on the mail that comes so far.
+func TestMailSigns(t *testing.T) {
+	for s, test := range signTests {
+		if test == nil {
+			t.Errorf("sign %d has no test", s)
+		}
+	}
+}
