@@ -51,7 +51,7 @@ func (t *tally) Commit(ctx context.Context, b queue.Batch) (queue.Result, error)
 		b.Held[i].Event.Input = config.Backfill // under which its release will be counted
 	}
 	if n := uint64(len(events) - len(b.Events) + len(held) - len(b.Held)); n > 0 {
-		b.Counts["ignored/outside"] += n
+		b.Counts[queue.IgnoredAs(ignoredOutside)] += n
 		t.sum.Outside += n
 	}
 	r, err := t.target.Commit(ctx, b)
@@ -70,12 +70,13 @@ func (t *tally) outside(at time.Time) bool {
 
 func (s *BackfillSummary) add(b queue.Batch, r queue.Result) {
 	s.Held += uint64(len(b.Held))
-	for key, n := range b.Counts {
-		if word, ok := strings.CutPrefix(key, "ignored/"); ok {
-			s.Ignored[word] += n
-		} else if word, ok := strings.CutPrefix(key, "refused/"); ok {
-			s.Refused[word] += n
-		} else if key == "read" {
+	for f, n := range b.Counts {
+		switch f.Word {
+		case queue.CountIgnored:
+			s.Ignored[f.Why] += n
+		case queue.CountRefused:
+			s.Refused[f.Why] += n
+		case queue.CountRead:
 			s.Read += n
 		}
 	}

@@ -120,9 +120,9 @@ func TestDeliverySortsByAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]uint64{"output/out/sent": 41, "output/out/dead": 2, "output/out/not_sent": 3} {
-		if st.Counters[name] != want {
-			t.Errorf("%s = %d, want %d", name, st.Counters[name], want)
+	for word, want := range map[queue.Word]uint64{queue.CountSent: 41, queue.CountDead: 2, queue.CountNotSent: 3} {
+		if n := st.Counters.Output("out", word); n != want {
+			t.Errorf("%s = %d, want %d", word, n, want)
 		}
 	}
 	if len(out.taken) != 41 || !slices.IsSortedFunc(out.taken[:10], func(a, b string) int { return strings.Compare(a, b) }) {
@@ -151,7 +151,7 @@ func TestDeliveryBlamesOneOfABatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	st, err := q.Stats()
-	if err != nil || st.Counters["output/out/sent"] != 10 || st.Counters["output/out/dead"] != 1 {
+	if err != nil || st.Counters.Output("out", queue.CountSent) != 10 || st.Counters.Output("out", queue.CountDead) != 1 {
 		t.Errorf("counters %v, %v", st.Counters, err)
 	}
 }

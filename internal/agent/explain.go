@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/textproto"
 	"os"
-	"slices"
 	"strings"
 
 	"bouncefeed/inputs"
@@ -195,13 +193,16 @@ func (x *explainer) record(rec event.Record) error {
 // it names the same one every time.
 func kindOf(b *queue.Batch, events []event.Event) (kind, why string) {
 	kind = ignoredOther
-	for _, counter := range slices.Sorted(maps.Keys(b.Counts)) {
-		if word, ok := strings.CutPrefix(counter, "ignored/"); ok && word != ignoredOther {
-			kind = word
+	for f := range b.Counts {
+		switch {
+		case f.Word == queue.CountRefused:
+			why = max(why, f.Why)
+		case f.Word == queue.CountIgnored && f.Why != ignoredOther && (kind == ignoredOther || f.Why > kind):
+			kind = f.Why
 		}
-		if word, ok := strings.CutPrefix(counter, "refused/"); ok {
-			kind, why = "refused", word
-		}
+	}
+	if why != "" {
+		kind = "refused"
 	}
 	for i := range events {
 		if events[i].Type == event.Complaint {

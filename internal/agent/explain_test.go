@@ -101,7 +101,7 @@ func TestExplainMailbox(t *testing.T) {
 
 func TestExplainSaysTheSameEveryTime(t *testing.T) {
 	for range 20 {
-		b := queue.Batch{Counts: map[string]uint64{"refused/no_recipient": 1, "refused/malformed": 1, "ignored/other": 1, "ignored/delayed": 1}}
+		b := queue.Batch{Counts: map[queue.Figure]uint64{queue.RefusedAs("no_recipient"): 1, queue.RefusedAs("malformed"): 1, queue.IgnoredAs("other"): 1, queue.IgnoredAs("delayed"): 1}}
 		if kind, why := kindOf(&b, nil); kind != "refused" || why != "no_recipient" {
 			t.Fatalf("%s, %s", kind, why)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/queue"
 )
 
 // CommitFates implements inputs.FateSink.
@@ -25,7 +26,7 @@ type outcomes struct {
 func (s *sink) outcomes() outcomes {
 	return outcomes{
 		kept:       uint64(len(s.batch.Refused) + len(s.batch.Held)),
-		unreported: s.noted[event.Ordinary] + s.batch.Counts["ignored/"+ignoredSender],
+		unreported: s.noted[event.Ordinary] + s.batch.Counts[queue.IgnoredAs(ignoredSender)],
 	}
 }
 

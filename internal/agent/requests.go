@@ -158,7 +158,7 @@ func comesAs(contentType string, types []string) bool {
 // a flood of wrong signatures must not keep the disk busy.
 type turnedAway struct {
 	mu     sync.Mutex
-	counts map[string]uint64
+	counts map[queue.Figure]uint64
 }
 
 const turnedAwayEvery = time.Second
@@ -169,11 +169,11 @@ func (s *sink) CountRefused(why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.counts == nil {
-		t.counts = map[string]uint64{}
+		t.counts = map[queue.Figure]uint64{}
 		time.AfterFunc(turnedAwayEvery, s.storeRefused)
 	}
-	t.counts["read"]++
-	t.counts["refused/"+why]++
+	t.counts[queue.Figure{Word: queue.CountRead}]++
+	t.counts[queue.RefusedAs(why)]++
 }
 
 // storeRefused runs once the agent may have ended: then the count of the last second is lost, of both sides alike.

@@ -118,8 +118,8 @@ func (h *hooks) counts(t testing.TB) map[string]uint64 {
 		t.Fatal(err)
 	}
 	counts := map[string]uint64{}
-	for name, n := range stats.Counters {
-		if word, ok := strings.CutPrefix(name, "input/hooks/"); ok {
+	for c, n := range stats.Counters {
+		if word, ok := strings.CutPrefix(c.String(), "input/hooks/"); ok {
 			counts[word] = n
 		}
 	}

@@ -21,6 +21,7 @@ const (
 	ignoredOther       = "other"        // a record of no interest
 	ignoredSender      = "other_sender" // not an envelope sender of `senders:`
 	ignoredTest        = "test_mail"    // listmonk's dummy UUID
+	ignoredOutside     = "outside"      // of backfill's --since and --until
 	refusedNoRecipient = "no_recipient" // a failure that names nobody
 	refusedMalformed   = "malformed"
 	refusedPanic       = "parser_panic"
@@ -131,7 +132,7 @@ func (s *sink) parse(recs []event.Record) (*queue.Batch, error) {
 func (s *sink) parseFates(recs []event.Record, fates []event.Fate) (*queue.Batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := &queue.Batch{Input: s.name, Counts: map[string]uint64{}}
+	b := &queue.Batch{Input: s.name, Counts: map[queue.Figure]uint64{}}
 	s.batch = b
 	if s.emit == nil {
 		s.emit, s.noted = s.accept, map[event.Type]uint64{}
@@ -157,12 +158,12 @@ func (s *sink) parseFates(recs []event.Record, fates []event.Fate) (*queue.Batch
 		read += s.found
 	}
 	for t, n := range s.noted {
-		b.Counts["ignored/"+string(t)] += n
+		b.Counts[queue.IgnoredAs(string(t))] += n
 	}
 	clear(s.noted)
-	b.Counts["read"] += uint64(read)
+	b.Counts[queue.Figure{Word: queue.CountRead}] += uint64(read)
 	if other > 0 {
-		b.Counts["ignored/"+ignoredOther] += uint64(other)
+		b.Counts[queue.IgnoredAs(ignoredOther)] += uint64(other)
 	}
 	if p, ok := s.parser.(parsers.Stateful); ok {
 		b.State = p.Changes()
@@ -229,7 +230,7 @@ func (s *sink) ready() error {
 	return nil
 }
 
-func (s *sink) ignore(why string) { s.batch.Counts["ignored/"+why]++ }
+func (s *sink) ignore(why string) { s.batch.Counts[queue.IgnoredAs(why)]++ }
 
 // refuseAll refuses what a parser did: one record may hold several items, each with a mistake of its own.
 func (s *sink) refuseAll(err error, body []byte) {
@@ -252,7 +253,7 @@ func (s *sink) refuse(err error, body []byte) {
 			body = r.Part
 		}
 	}
-	s.batch.Counts["refused/"+why]++
+	s.batch.Counts[queue.RefusedAs(why)]++
 	s.batch.Refused = append(s.batch.Refused, queue.Refused{Time: s.now(), Why: why, Body: append([]byte(nil), body[:min(len(body), 4096)]...)})
 }
 

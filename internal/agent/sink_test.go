@@ -34,7 +34,7 @@ func TestSinkOutlivesItsParser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(b.Events) != 2 || len(b.Refused) != 1 || b.Refused[0].Why != refusedPanic || string(b.Refused[0].Body) != "fail" || b.Counts["read"] != 3 {
+	if len(b.Events) != 2 || len(b.Refused) != 1 || b.Refused[0].Why != refusedPanic || string(b.Refused[0].Body) != "fail" || b.Counts[queue.Figure{Word: queue.CountRead}] != 3 {
 		t.Errorf("%d events, refused %+v, counts %v", len(b.Events), b.Refused, b.Counts)
 	}
 	for _, e := range b.Events {
@@ -82,7 +82,7 @@ func TestOnlyTheSendersNamedAreReported(t *testing.T) {
 	if len(b.Events) != 2 || b.Events[0].Recipient != "a@example.org" || b.Events[1].Recipient != "b@example.org" {
 		t.Errorf("reported: %+v", b.Events)
 	}
-	if b.Counts["ignored/other_sender"] != 4 || b.Counts["ignored/delivered"] != 1 || b.Counts["read"] != 7 {
+	if b.Counts[queue.IgnoredAs("other_sender")] != 4 || b.Counts[queue.IgnoredAs("delivered")] != 1 || b.Counts[queue.Figure{Word: queue.CountRead}] != 7 {
 		t.Errorf("counts: %v", b.Counts)
 	}
 	if len(b.Sent) != 1 || b.Sent[0] != event.Sent([]byte("key"), "m@x", "g@example.org") {
@@ -100,7 +100,7 @@ func TestTestMailsAreNotReported(t *testing.T) {
 		event.Event{Recipient: "a@example.org", SubscriberUUID: zero, CampaignUUID: zero},
 		event.Event{Recipient: "b@example.org", SubscriberUUID: "7a8b9c0d-1e2f-4a3b-9c4d-5e6f7a8b9c0d", CampaignUUID: zero},
 		event.Event{SubscriberUUID: zero, Type: event.Complaint})
-	if len(b.Events) != 1 || b.Events[0].Recipient != "b@example.org" || b.Counts["ignored/test_mail"] != 2 || b.Counts["read"] != 3 {
+	if len(b.Events) != 1 || b.Events[0].Recipient != "b@example.org" || b.Counts[queue.IgnoredAs("test_mail")] != 2 || b.Counts[queue.Figure{Word: queue.CountRead}] != 3 {
 		t.Errorf("reported %+v, counts %v", b.Events, b.Counts)
 	}
 }

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"strings"
 	"time"
 
 	"bouncefeed/inputs"
@@ -59,7 +58,7 @@ type QueueStatus struct {
 	Full     bool   `json:"full"`
 	Held     uint64 `json:"held"`
 	// Counters are all of them by name, for those who add them up.
-	Counters map[string]uint64 `json:"counters"`
+	Counters queue.Counters `json:"counters"`
 }
 
 // Status gathers the daemon's state.
@@ -84,40 +83,37 @@ func (a *Agent) Status() (Status, error) {
 	return st, nil
 }
 
-func (in *plannedInput) status(counters map[string]uint64) InputStatus {
+func (in *plannedInput) status(counters queue.Counters) InputStatus {
 	st := InputStatus{Name: in.name, Type: in.kind, Lag: -1, Ignored: map[string]uint64{}, Refused: map[string]uint64{}}
 	st.Problem, st.Since, _ = in.state.report()
 	if r, ok := in.built.Input.(inputs.Reporter); ok {
 		p := r.Report()
 		st.At, st.Lag, st.LagUnit, st.Gaps = p.At, p.Lag, p.Unit, p.Gaps
 	}
-	for name, n := range counters {
-		key, ok := strings.CutPrefix(name, "input/"+in.name+"/")
-		if !ok {
+	for c, n := range counters {
+		if c.Side != queue.InputSide || c.Module != in.name {
 			continue
 		}
-		sort, word, _ := strings.Cut(key, "/")
-		switch sort {
-		case "read":
+		switch c.Word {
+		case queue.CountRead:
 			st.Read = n
-		case "queued":
+		case queue.CountQueued:
 			st.Queued = n
-		case "held":
+		case queue.CountHeld:
 			st.Held = n
-		case "ignored":
-			st.Ignored[word] = n
-		case "refused":
-			st.Refused[word] = n
+		case queue.CountIgnored:
+			st.Ignored[c.Why] = n
+		case queue.CountRefused:
+			st.Refused[c.Why] = n
 		}
 	}
 	return st
 }
 
 func (d *delivery) status(stats queue.Stats) OutputStatus {
-	counter := func(word string) uint64 { return stats.Counters["output/"+d.name+"/"+word] }
 	st := OutputStatus{
 		Name: d.name, Pending: stats.Pending[d.name], Dead: stats.Dead[d.name],
-		Sent: counter(string(queue.Sent)), NotSent: counter(string(queue.NotSent)),
+		Sent: stats.Counters.Output(d.name, queue.CountSent), NotSent: stats.Counters.Output(d.name, queue.CountNotSent),
 	}
 	st.Problem, st.Since, st.LastSent = d.state.report()
 	return st

@@ -17,7 +17,7 @@ func acceptAll(trust, format string, events ...event.Event) *queue.Batch {
 	s := &sink{
 		name: "in", format: config.Section{Type: format}, classifier: classify.Default(), ledgerKey: secret, trust: trust, now: time.Now,
 		wasSent: func(h [8]byte) (bool, error) { return h == known, nil },
-		batch:   &queue.Batch{Counts: map[string]uint64{}}, noted: map[event.Type]uint64{},
+		batch:   &queue.Batch{Counts: map[queue.Figure]uint64{}}, noted: map[event.Type]uint64{},
 	}
 	for _, e := range events {
 		s.accept(e)

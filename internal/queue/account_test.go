@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,12 +16,11 @@ func checkAccounts(t testing.TB, q *Queue, outputs ...string) {
 	s := stats(t, q)
 	sum := map[string]uint64{}
 	inputs := map[string]bool{}
-	for name, n := range s.Counters {
-		if input, word, ok := inputCounter(name); ok {
-			inputs[input] = true
-			word, _, _ = strings.Cut(word, "/")
-			sum[input+" "+word] += n
-			sum["all "+word] += n
+	for c, n := range s.Counters {
+		if c.Side == InputSide {
+			inputs[c.Module] = true
+			sum[c.Module+" "+string(c.Word)] += n
+			sum["all "+string(c.Word)] += n
 		}
 	}
 	for in := range inputs {
@@ -39,7 +37,7 @@ func checkAccounts(t testing.TB, q *Queue, outputs ...string) {
 		t.Errorf("%d held, Stats say %d, counters %d", len(held), s.Held, want)
 	}
 	for _, o := range outputs {
-		c := func(word string) uint64 { return s.Counters["output/"+o+"/"+word] }
+		c := func(word Word) uint64 { return s.Counters.Output(o, word) }
 		if want := sum["all queued"] + sum["all released"]; c("queued") != want {
 			t.Errorf("output %s: queued %d, the inputs' are %d", o, c("queued"), want)
 		}
@@ -118,17 +116,16 @@ func TestCountersAddUp(t *testing.T) {
 
 // randomBatch has new events and repeats, held, ignored and refused ones.
 func randomBatch(random *rand.Rand, n *int) Batch {
-	b := Batch{Input: fmt.Sprintf("in%d", random.IntN(2)), Counts: map[string]uint64{}}
+	b := Batch{Input: fmt.Sprintf("in%d", random.IntN(2)), Counts: read(0)}
 	for range random.IntN(10) {
-		b.Counts["read"]++
+		b.Counts[Figure{Word: CountRead}]++
 		e := bounce(random.IntN(*n + 5))
 		*n++
 		switch random.IntN(4) {
 		case 0:
 			b.Held = append(b.Held, Held{Event: e, Why: "breaker"})
 		case 1:
-			word := []string{"ignored/ordinary", "refused/two_readings"}[random.IntN(2)]
-			b.Counts[word]++
+			b.Counts[[]Figure{IgnoredAs("ordinary"), RefusedAs("two_readings")}[random.IntN(2)]]++
 		default:
 			b.Events = append(b.Events, e)
 		}
@@ -138,7 +135,7 @@ func randomBatch(random *rand.Rand, n *int) Batch {
 
 func TestDeadLettersAreRetriedForTheirOutputOnly(t *testing.T) {
 	q := openNew(t, Options{Outputs: []string{"a", "b"}})
-	commit(t, q, Batch{Events: bounces(0, 3), Counts: map[string]uint64{"read": 3}})
+	commit(t, q, Batch{Events: bounces(0, 3), Counts: read(3)})
 	settleAll(t, q, "b", Sent)
 	settleAll(t, q, "a", Dead)
 	commit(t, q, Batch{Events: bounces(3, 4)})
@@ -168,7 +165,7 @@ func TestDeadLettersAreRetriedForTheirOutputOnly(t *testing.T) {
 
 func TestSettleOutOfOrder(t *testing.T) {
 	q := openNew(t, Options{})
-	commit(t, q, Batch{Events: bounces(0, 3), Counts: map[string]uint64{"read": 3}})
+	commit(t, q, Batch{Events: bounces(0, 3), Counts: read(3)})
 	items := next(t, q, "out")
 	for what, s := range map[string][]Settled{
 		"skips one":        {{Seq: items[1].Seq, Outcome: Sent}},
@@ -201,7 +198,7 @@ func TestOneBadPartSpoilsNoOther(t *testing.T) {
 	if ops[0].err != nil || ops[1].err == nil || ops[2].err != nil {
 		t.Errorf("errors: %v, %v, %v", ops[0].err, ops[1].err, ops[2].err)
 	}
-	if s := stats(t, q); s.Pending["out"] != 1 || s.Counters["input/in/ignored/repeat"] != 1 {
+	if s := stats(t, q); s.Pending["out"] != 1 || s.Counters[repeated("in")] != 1 {
 		t.Errorf("stats: %+v", s)
 	}
 }

@@ -25,7 +25,7 @@ type Batch struct {
 	State      map[string][]byte // the parser's changes; nil value = forget
 	Checkpoint map[string]string // nil: leave as is
 	Sent       [][8]byte         // ledger entries (event.Sent)
-	Counts     map[string]uint64 // increments of "input/NAME/"+key: "read", "ignored/other", "refused/malformed" …
+	Counts     map[Figure]uint64 // increments of the input's counters
 }
 
 // Held is an event that somebody has to look at before it is sent.
@@ -47,8 +47,8 @@ type Result struct {
 }
 
 // Commit stores b in one transaction, shared with concurrent callers: nil only after fsync. Repeats are dropped, and
-// their other keys remembered, so that the next one to tell is known by any of them. It counts "input/NAME/queued",
-// "…/held" and "…/ignored/repeat" itself.
+// their other keys remembered, so that the next one to tell is known by any of them. It counts what is queued, held and
+// ignored as a repeat itself.
 //
 // It blocks while the queue is full, until ctx ends. An error: none of b is stored.
 func (q *Queue) Commit(ctx context.Context, b Batch) (Result, error) {
@@ -140,8 +140,8 @@ func (p *prepared) apply(t *txn) error {
 		}
 	}
 	t.sent = append(t.sent, p.Sent...)
-	for name, n := range p.Counts {
-		t.count("input/"+p.Input+"/"+name, n)
+	for figure, n := range p.Counts {
+		t.count(Counter{InputSide, p.Input, figure}, n)
 	}
 	return nil
 }
@@ -151,13 +151,16 @@ type txn struct {
 	*bbolt.Tx
 	q      *Queue
 	now    time.Time
-	counts map[string]uint64
+	counts Counters
 	queued uint64     // events stored, for every output
 	sent   [][8]byte  // ledger entries
 	index  generation // of identity keys
 }
 
-func (t *txn) count(name string, n uint64) { t.counts[name] += n }
+func (t *txn) count(c Counter, n uint64) { t.counts[c] += n }
+
+// countRepeat counts an event of input that was told before.
+func (t *txn) countRepeat(input string) { t.count(Counter{InputSide, input, IgnoredAs(WhyRepeat)}, 1) }
 
 // store queues an encoded record for every output.
 func (t *txn) store(record []byte) (seq uint64, err error) {
@@ -173,7 +176,7 @@ func (t *txn) store(record []byte) (seq uint64, err error) {
 func (t *txn) queueNew(input string, e item) (repeat bool, err error) {
 	seen, held, err := t.seen(e.keys)
 	if seen || err != nil {
-		t.count("input/"+input+"/ignored/repeat", 1)
+		t.countRepeat(input)
 		return true, err
 	}
 	if err := t.supersede(held); err != nil {
@@ -183,7 +186,7 @@ func (t *txn) queueNew(input string, e item) (repeat bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	t.count("input/"+input+"/queued", 1)
+	t.count(inputCounter(input, CountQueued), 1)
 	return false, t.refer(e.keys, seq)
 }
 
@@ -193,15 +196,19 @@ func (t *txn) finish() error {
 		return err
 	}
 	for _, o := range t.q.outputs {
-		t.count("output/"+o+"/queued", t.queued)
+		t.count(outputCounter(o, CountQueued), t.queued)
 	}
 	return t.addCounters()
 }
 
 func (t *txn) addCounters() error {
 	stored := t.Bucket(bucketCounters)
-	for _, name := range slices.Sorted(maps.Keys(t.counts)) {
-		n, key := t.counts[name], []byte(name)
+	keys := make(map[string]uint64, len(t.counts))
+	for c, n := range t.counts {
+		keys[c.String()] = n
+	}
+	for _, name := range slices.Sorted(maps.Keys(keys)) {
+		n, key := keys[name], []byte(name)
 		if n == 0 {
 			continue
 		}
@@ -315,7 +322,7 @@ func (q *Queue) update(fn func(*txn) error) error {
 	var applied bool
 	err := q.guarded(func() error {
 		err := q.db.Update(func(tx *bbolt.Tx) error {
-			t := &txn{Tx: tx, q: q, now: q.o.Now(), counts: map[string]uint64{}}
+			t := &txn{Tx: tx, q: q, now: q.o.Now(), counts: Counters{}}
 			if err := fn(t); err != nil {
 				return err
 			}

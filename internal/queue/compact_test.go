@@ -18,7 +18,7 @@ func TestFileShrinks(t *testing.T) {
 	q := openAt(t, path, o)
 	fill := func(from int) int64 {
 		for n := from; n < from+3000; n += 500 {
-			b := Batch{Events: bounces(n, n+500), Counts: map[string]uint64{"read": 500}}
+			b := Batch{Events: bounces(n, n+500), Counts: read(500)}
 			for i := range b.Events {
 				b.Events[i].Diagnostic = strings.Repeat("550 ", 1000)
 			}
@@ -26,7 +26,7 @@ func TestFileShrinks(t *testing.T) {
 		}
 		full := stats(t, q).FileSize
 		commit(t, q, Batch{Input: "late", Events: bounces(from+20_000, from+20_001), Checkpoint: map[string]string{"a": "b"},
-			Counts: map[string]uint64{"read": 1}})
+			Counts: read(1)})
 		items := next(t, q, "out")
 		var s []Settled
 		for _, i := range items[:len(items)-1] {
@@ -66,7 +66,7 @@ func TestFileShrinks(t *testing.T) {
 	}
 	q = openAt(t, path, o)
 	verify("at start", full)
-	if r := commit(t, q, Batch{Events: bounces(5, 6), Counts: map[string]uint64{"read": 1}}); !r.Repeat[0] {
+	if r := commit(t, q, Batch{Events: bounces(5, 6), Counts: read(1)}); !r.Repeat[0] {
 		t.Error("identity keys are gone")
 	}
 }
@@ -157,7 +157,7 @@ func TestOutputsComeAndGo(t *testing.T) {
 func TestRenamedOutputKeepsItsDead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")
 	q, _ := openLogged(t, path, []string{"a"})
-	commit(t, q, Batch{Events: bounces(0, 4), Counts: map[string]uint64{"read": 4}})
+	commit(t, q, Batch{Events: bounces(0, 4), Counts: read(4)})
 	settleAll(t, q, "a", Dead)
 	if _, err := q.RetryDead("a", []uint64{1}); err != nil {
 		t.Fatal(err)

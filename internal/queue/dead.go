@@ -72,7 +72,7 @@ func (q *Queue) RetryDead(output string, seqs []uint64) (int, error) {
 	if !slices.Contains(q.outputs, output) {
 		return 0, fmt.Errorf("retry dead letters: there is no output %q", output)
 	}
-	return q.takeDead(output, seqs, "retried", func(t *txn, r *record) error {
+	return q.takeDead(output, seqs, CountRetried, func(t *txn, r *record) error {
 		again, err := t.Bucket(bucketAgain).CreateBucketIfNotExists([]byte(output))
 		if err != nil {
 			return err
@@ -91,13 +91,13 @@ func (q *Queue) RetryDead(output string, seqs []uint64) (int, error) {
 
 // DropDead forgets dead letters. nil seqs: all of them. It tells how many.
 func (q *Queue) DropDead(output string, seqs []uint64) (int, error) {
-	return q.takeDead(output, seqs, "dropped", func(*txn, *record) error { return nil })
+	return q.takeDead(output, seqs, CountDropped, func(*txn, *record) error { return nil })
 }
 
-func (q *Queue) takeDead(output string, seqs []uint64, word string, use func(*txn, *record) error) (int, error) {
+func (q *Queue) takeDead(output string, seqs []uint64, word Word, use func(*txn, *record) error) (int, error) {
 	bucket := func(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket(bucketDead).Bucket([]byte(output)) }
 	return q.take(bucket, seqs, func(t *txn, _ uint64, r *record) error {
-		t.count("output/"+output+"/"+word, 1)
+		t.count(outputCounter(output, word), 1)
 		return use(t, r)
 	})
 }

@@ -16,7 +16,7 @@ type Item struct {
 	Event event.Event
 }
 
-// Outcome is what became of an Item; also the last word of its counter, "output/NAME/sent".
+// Outcome is what became of an Item; also the word under which it is counted.
 type Outcome string
 
 // The three ends of an Item. Anything else is "later": it is simply not settled.
@@ -113,7 +113,7 @@ func (t *txn) settle(output string, s Settled) error {
 			return fmt.Errorf("out of order: %d is next", numbered(next))
 		}
 	}
-	t.count("output/"+output+"/"+string(s.Outcome), 1)
+	t.count(outputCounter(output, Word(s.Outcome)), 1)
 	switch s.Outcome {
 	case Sent, NotSent:
 	case Dead:

@@ -28,7 +28,7 @@ func heldBucket(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket(bucketHeld) }
 
 func (t *txn) holdNew(input string, e item) error {
 	if seen, held, err := t.seen(e.keys); seen || held != nil || err != nil {
-		t.count("input/"+input+"/ignored/repeat", 1)
+		t.countRepeat(input)
 		return err
 	}
 	held := t.Bucket(bucketHeld)
@@ -36,12 +36,12 @@ func (t *txn) holdNew(input string, e item) error {
 	if err != nil {
 		return err
 	}
-	t.count("input/"+input+"/held", 1)
+	t.count(inputCounter(input, CountHeld), 1)
 	if err := putSealed(held, number(seq), e.record); err != nil {
 		return err
 	}
 	if seq > maxHeld {
-		if err := t.unhold([]uint64{seq - maxHeld}, "pushed_out"); err != nil {
+		if err := t.unhold([]uint64{seq - maxHeld}, CountPushedOut); err != nil {
 			return err
 		}
 	}
@@ -49,12 +49,12 @@ func (t *txn) holdNew(input string, e item) error {
 }
 
 // supersede forgets held events whose proof has come: the event itself is queued instead.
-func (t *txn) supersede(seqs []uint64) error { return t.unhold(seqs, "superseded") }
+func (t *txn) supersede(seqs []uint64) error { return t.unhold(seqs, CountSuperseded) }
 
 // unhold removes held events, as far as they still are, and counts them under word.
-func (t *txn) unhold(seqs []uint64, word string) error {
+func (t *txn) unhold(seqs []uint64, word Word) error {
 	_, err := takePart(t, t.Bucket(bucketHeld), seqs, func(t *txn, _ uint64, r *record) error {
-		t.count("input/"+r.Input+"/"+word, 1)
+		t.count(inputCounter(r.Input, word), 1)
 		return nil
 	})
 	return err
@@ -76,7 +76,7 @@ func (q *Queue) ReleaseHeld(seqs []uint64) (int, error) {
 		if err != nil {
 			return err
 		}
-		t.count("input/"+r.Input+"/released", 1)
+		t.count(inputCounter(r.Input, CountReleased), 1)
 		seq, err := t.store(b)
 		if err != nil {
 			return err
@@ -88,7 +88,7 @@ func (q *Queue) ReleaseHeld(seqs []uint64) (int, error) {
 // DropHeld forgets held events; told again without proof, they are repeats. nil seqs: all of them. It tells how many.
 func (q *Queue) DropHeld(seqs []uint64) (int, error) {
 	return q.take(heldBucket, seqs, func(t *txn, _ uint64, r *record) error {
-		t.count("input/"+r.Input+"/dropped", 1)
+		t.count(inputCounter(r.Input, CountDropped), 1)
 		return nil
 	})
 }

@@ -11,14 +11,14 @@ func TestHeldGivesWayToItsProof(t *testing.T) {
 	q := openNew(t, Options{})
 	forged := bounce(1)
 	told := func(e event.Event) {
-		commit(t, q, Batch{Counts: map[string]uint64{"read": 1}, Held: []Held{{e, "no proof"}}})
+		commit(t, q, Batch{Counts: read(1), Held: []Held{{e, "no proof"}}})
 	}
 	told(forged)
 	told(forged)
 	if held, err := q.Held(); err != nil || len(held) != 1 {
 		t.Fatalf("%d held, %v", len(held), err)
 	}
-	r := commit(t, q, Batch{Counts: map[string]uint64{"read": 1}, Events: []event.Event{forged}})
+	r := commit(t, q, Batch{Counts: read(1), Events: []event.Event{forged}})
 	if r.Repeat[0] {
 		t.Error("the proven event is taken for a repeat of the held one")
 	}
@@ -35,7 +35,7 @@ func TestHeldGivesWayToItsProof(t *testing.T) {
 	if held, err := q.Held(); err != nil || len(held) != 0 {
 		t.Fatalf("%d held, %v", len(held), err)
 	}
-	if r := commit(t, q, Batch{Counts: map[string]uint64{"read": 1}, Events: []event.Event{dropped}}); r.Repeat[0] {
+	if r := commit(t, q, Batch{Counts: read(1), Events: []event.Event{dropped}}); r.Repeat[0] {
 		t.Error("what was dropped for want of proof is lost when the proof comes")
 	}
 	checkAccounts(t, q, "out")
@@ -43,10 +43,10 @@ func TestHeldGivesWayToItsProof(t *testing.T) {
 
 func TestHeldIsBounded(t *testing.T) {
 	q := openNew(t, Options{})
-	b := Batch{Counts: map[string]uint64{}}
+	b := Batch{Counts: read(0)}
 	for i := range maxHeld + 300 {
 		b.Held = append(b.Held, Held{bounce(i), "no proof"})
-		b.Counts["read"]++
+		b.Counts[Figure{Word: CountRead}]++
 	}
 	commit(t, q, b)
 	held, err := q.Held()

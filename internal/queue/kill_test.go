@@ -97,7 +97,7 @@ func checkAfterKill(t *testing.T, path string, committed map[string]int, deliver
 		there[id] = true
 	}
 	s := stats(t, q)
-	unreported := int(s.Counters["output/out/sent"]) - len(delivered) // settled, and killed before it could say so
+	unreported := int(s.Counters.Output("out", CountSent)) - len(delivered) // settled, and killed before it could say so
 	missing := 0
 	for input, n := range committed {
 		c, err := q.Checkpoint(input)
@@ -195,11 +195,11 @@ func killCommit(q *Queue, input string, tell func(string, ...any), fail func(err
 	}
 	start, _ := strconv.Atoi(c["next"])
 	for n := start; ; n += 5 {
-		b := Batch{Input: input, Counts: map[string]uint64{}}
+		b := Batch{Input: input, Counts: read(0)}
 		for i := max(0, n-2); i < n+5; i++ {
 			b.Events = append(b.Events, killEvent(input, i))
 			b.Sent = append(b.Sent, [8]byte{byte(i), byte(i >> 8)})
-			b.Counts["read"]++
+			b.Counts[Figure{Word: CountRead}]++
 		}
 		next := strconv.Itoa(n + 5)
 		b.Checkpoint = map[string]string{"next": next}

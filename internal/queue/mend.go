@@ -18,7 +18,7 @@ func (s *salvage) mend() error {
 	if err := furnish(s.tx); err != nil {
 		return err
 	}
-	t := &txn{Tx: s.tx, q: s.q, now: s.q.o.Now(), counts: map[string]uint64{}}
+	t := &txn{Tx: s.tx, q: s.q, now: s.q.o.Now(), counts: Counters{}}
 	if s.startOver() {
 		if err := s.forgetSources(t); err != nil {
 			return err
@@ -119,7 +119,7 @@ func (t *txn) recount() error {
 		return err
 	}
 	// settle books a difference: fewer than counted are lost, more were never counted.
-	settle := func(before, there uint64, lost, found string) {
+	settle := func(before, there uint64, lost, found Counter) {
 		if before > there && before < 1<<63 {
 			t.count(lost, before-there)
 			counted[lost] += before - there
@@ -133,17 +133,17 @@ func (t *txn) recount() error {
 		return err
 	}
 	for input, there := range held {
-		settle(heldOf(counted, input), there, "input/"+input+"/held_lost", "input/"+input+"/held")
+		settle(counted.held(input), there, inputCounter(input, CountHeldLost), inputCounter(input, CountHeld))
 	}
 	return t.Bucket(bucketOutputs).ForEach(func(name, v []byte) error {
 		position, err := unsealNumber(name, v)
 		if err != nil {
 			return err
 		}
-		out := "output/" + string(name) + "/"
-		settle(dead(counted, string(name)), countIn(t.Bucket(bucketDead), name), out+"dead_lost", out+"dead")
+		out := string(name)
+		settle(counted.dead(out), countIn(t.Bucket(bucketDead), name), outputCounter(out, CountDeadLost), outputCounter(out, CountDead))
 		there := countFrom(t.Bucket(bucketEvents), position+1) + countIn(t.Bucket(bucketAgain), name)
-		settle(pending(counted, string(name)), there, out+"lost", out+"queued")
+		settle(counted.pending(out), there, outputCounter(out, CountLost), outputCounter(out, CountQueued))
 		return nil
 	})
 }
@@ -156,11 +156,11 @@ func countIn(parent *bbolt.Bucket, name []byte) uint64 {
 }
 
 // heldByInput counts what is held of each input that ever held something.
-func (t *txn) heldByInput(counted map[string]uint64) (map[string]uint64, error) {
+func (t *txn) heldByInput(counted Counters) (map[string]uint64, error) {
 	held := map[string]uint64{}
-	for name := range counted {
-		if input, word, _ := inputCounter(name); word == "held" {
-			held[input] = 0
+	for c := range counted {
+		if c.Side == InputSide && c.Word == CountHeld {
+			held[c.Module] = 0
 		}
 	}
 	err := t.Bucket(bucketHeld).ForEach(func(k, v []byte) error {

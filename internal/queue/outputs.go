@@ -2,7 +2,6 @@ package queue
 
 import (
 	"slices"
-	"strings"
 
 	"go.etcd.io/bbolt"
 )
@@ -27,7 +26,7 @@ func (q *Queue) setUpOutputs(tx *bbolt.Tx) error {
 		return slices.DeleteFunc(slices.Clone(from), func(s string) bool { return slices.Contains(others, s) })
 	}
 	gone, added := without(known, q.outputs), without(q.outputs, known)
-	t := &txn{Tx: tx, q: q, now: q.o.Now(), counts: map[string]uint64{}}
+	t := &txn{Tx: tx, q: q, now: q.o.Now(), counts: Counters{}}
 	switch {
 	case len(known) == 0:
 		for _, name := range added {
@@ -65,8 +64,8 @@ func (t *txn) addOutput(name string, position uint64) error {
 	if err != nil {
 		return err
 	}
-	t.count("output/"+name+"/lost", pending(counted, name))
-	t.count("output/"+name+"/queued", countFrom(t.Bucket(bucketEvents), position+1))
+	t.count(outputCounter(name, CountLost), counted.pending(name))
+	t.count(outputCounter(name, CountQueued), countFrom(t.Bucket(bucketEvents), position+1))
 	return putSealed(t.Bucket(bucketOutputs), []byte(name), number(position))
 }
 
@@ -84,10 +83,10 @@ func (t *txn) dropOutput(name string) error {
 	if err != nil {
 		return err
 	}
-	left := pending(counted, name)
+	left := counted.pending(name)
 	t.q.log.Warn("an output is no longer configured: what it had pending will not be sent to it",
 		"output", name, "pending", left)
-	t.count("output/"+name+"/lost", left)
+	t.count(outputCounter(name, CountLost), left)
 	if err := t.Bucket(bucketOutputs).Delete([]byte(name)); err != nil {
 		return err
 	}
@@ -120,10 +119,10 @@ func (t *txn) renameOutputs(gone, added []string) error {
 			return err
 		}
 		behind := countFrom(events, lowest+1) - countFrom(events, position+1)
-		if err := t.moveCounters("output/"+from+"/", "output/"+to+"/"); err != nil {
+		if err := t.moveCounters(from, to); err != nil {
 			return err
 		}
-		t.count("output/"+to+"/queued", behind)
+		t.count(outputCounter(to, CountQueued), behind)
 		for _, parent := range [][]byte{bucketAgain, bucketDead} {
 			if err := renameBucket(t.Bucket(parent), from, to); err != nil {
 				return err
@@ -139,18 +138,19 @@ func (t *txn) renameOutputs(gone, added []string) error {
 	return nil
 }
 
-// moveCounters adds the counters under one prefix to those under another.
+// moveCounters adds the counters of one output to those of another.
 func (t *txn) moveCounters(from, to string) error {
 	counted, err := counters(t.Tx)
 	if err != nil {
 		return err
 	}
-	for name, n := range counted {
-		if word, ok := strings.CutPrefix(name, from); ok {
-			t.count(to+word, n)
-			if err := t.Bucket(bucketCounters).Delete([]byte(name)); err != nil {
-				return err
-			}
+	for c, n := range counted {
+		if c.Side != OutputSide || c.Module != from {
+			continue
+		}
+		t.count(Counter{OutputSide, to, c.Figure}, n)
+		if err := t.Bucket(bucketCounters).Delete([]byte(c.String())); err != nil {
+			return err
 		}
 	}
 	return nil

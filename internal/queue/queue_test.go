@@ -109,6 +109,12 @@ func stats(t testing.TB, q *Queue) Stats {
 	return s
 }
 
+// read is what a source counts of n records.
+func read(n uint64) map[Figure]uint64 { return map[Figure]uint64{{Word: CountRead}: n} }
+
+// repeated is the counter of input's events that were told before.
+func repeated(input string) Counter { return Counter{InputSide, input, IgnoredAs(WhyRepeat)} }
+
 func messageIDs(items []Item) (all []string) {
 	for _, i := range items {
 		all = append(all, i.Event.MessageID)
@@ -128,7 +134,7 @@ func TestCommitStoresEverything(t *testing.T) {
 		State:      map[string][]byte{"a": []byte("1"), "b": {}, "c": []byte("3")},
 		Checkpoint: map[string]string{"offset": "7"},
 		Sent:       [][8]byte{sent},
-		Counts:     map[string]uint64{"read": 3, "refused/malformed": 1},
+		Counts:     map[Figure]uint64{{Word: CountRead}: 3, RefusedAs("malformed"): 1},
 	})
 	commit(t, q, Batch{State: map[string][]byte{"c": nil, "none": nil}})
 	path := q.path
@@ -197,8 +203,8 @@ func TestRepeatsLinkTheirKeys(t *testing.T) {
 	if got := messageIDs(next(t, q, "out")); !slices.Equal(got, []string{"", "m2@news.example"}) {
 		t.Errorf("queued: %q", got)
 	}
-	if c := stats(t, q).Counters; c["input/in/queued"] != 1 || c["input/in/ignored/repeat"] != 2 ||
-		c["input/mail/ignored/repeat"] != 1 || c["input/hook/queued"] != 1 {
+	if c := stats(t, q).Counters; c.Input("in", CountQueued) != 1 || c[repeated("in")] != 2 ||
+		c[repeated("mail")] != 1 || c.Input("hook", CountQueued) != 1 {
 		t.Errorf("counters: %v", c)
 	}
 }

@@ -54,8 +54,13 @@ func checkEntry(path [][]byte, k, v []byte) error {
 		if len(k) != 8 {
 			return fmt.Errorf("%w: a key of %d bytes", ErrDamaged, len(k))
 		}
-		fallthrough
-	case "checkpoints", "outputs", "counters":
+	case "counters":
+		if _, err := ParseCounter(string(k)); err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+	}
+	switch name {
+	case "events", "again", "dead", "held", "refused", "checkpoints", "outputs", "counters":
 		_, err := unseal(k, v)
 		return err
 	case "index":

@@ -85,7 +85,7 @@ func TestHopelessFiles(t *testing.T) {
 			if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
 				t.Errorf("mode %v", info.Mode())
 			}
-			commit(t, q, Batch{Events: bounces(0, 3), Checkpoint: map[string]string{"offset": "5"}, Counts: map[string]uint64{"read": 3}})
+			commit(t, q, Batch{Events: bounces(0, 3), Checkpoint: map[string]string{"offset": "5"}, Counts: read(3)})
 			if c, _ := q.Checkpoint("in"); c["start"] != "" {
 				t.Errorf("after a commit: %v", c)
 			}

@@ -20,7 +20,7 @@ func (q *Queue) measure() error {
 				return err
 			}
 			for _, o := range q.outputs {
-				waiting += pending(all, o)
+				waiting += all.pending(o)
 			}
 		}
 		if q.touched >= 1<<20 {

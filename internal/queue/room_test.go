@@ -152,7 +152,7 @@ func TestConcurrentCommitsShareTransactions(t *testing.T) {
 		t.Errorf("64 commits took %d transactions", n)
 	}
 	<-q.lock
-	if s := stats(t, q); s.Pending["out"] != 32 || s.Counters["input/hook/ignored/repeat"] != 32 {
+	if s := stats(t, q); s.Pending["out"] != 32 || s.Counters[repeated("hook")] != 32 {
 		t.Errorf("stats: %v", s.Counters)
 	}
 }
@@ -202,7 +202,7 @@ func TestDiskFull(t *testing.T) {
 	n, err := 0, error(nil)
 	for ; err == nil; n++ {
 		b := Batch{Input: "in", Events: bounces(50*n, 50*n+50), Checkpoint: map[string]string{"n": fmt.Sprint(n)},
-			Counts: map[string]uint64{"read": 50}}
+			Counts: read(50)}
 		_, err = q.Commit(context.Background(), b)
 	}
 	n--
@@ -238,7 +238,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := commit(t, q, Batch{Events: bounces(50*n, 50*n+50), Checkpoint: map[string]string{"n": fmt.Sprint(n)},
-		Counts: map[string]uint64{"read": 50}})
+		Counts: read(50)})
 	if slices.Contains(r.Repeat, true) {
 		t.Error("what was not stored counts as a repeat")
 	}

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"fmt"
-	"strings"
 
 	"go.etcd.io/bbolt"
 )
@@ -17,7 +16,7 @@ import (
 // An output's "queued" counts from its first start: the inputs' queued and released since then. "lost" is 0 unless an
 // output was taken out of the configuration with events pending, or a damaged file lost some that were told again.
 type Stats struct {
-	Counters map[string]uint64 `json:"counters"`
+	Counters Counters          `json:"counters"`
 	Pending  map[string]uint64 `json:"pending"` // per output
 	Dead     map[string]uint64 `json:"dead"`    // per output
 	Held     uint64            `json:"held"`
@@ -43,14 +42,14 @@ func (q *Queue) Stats() (Stats, error) {
 		return s, err
 	}
 	for _, o := range q.outputs {
-		s.Pending[o] = pending(s.Counters, o)
+		s.Pending[o] = s.Counters.pending(o)
 	}
-	for name := range s.Counters {
-		if input, word, _ := inputCounter(name); word == "held" {
-			s.Held += heldOf(s.Counters, input)
-		} else if output, ok := strings.CutSuffix(name, "/dead"); ok {
-			output = strings.TrimPrefix(output, "output/")
-			s.Dead[output] = dead(s.Counters, output)
+	for c := range s.Counters {
+		switch {
+		case c.Side == InputSide && c.Word == CountHeld:
+			s.Held += s.Counters.held(c.Module)
+		case c.Side == OutputSide && c.Word == CountDead:
+			s.Dead[c.Module] = s.Counters.dead(c.Module)
 		}
 	}
 	q.mu.Lock()
@@ -59,39 +58,16 @@ func (q *Queue) Stats() (Stats, error) {
 	return s, nil
 }
 
-// inputCounter splits "input/NAME/word"; word may have slashes of its own, NAME has none.
-func inputCounter(counter string) (input, word string, ok bool) {
-	rest, ok := strings.CutPrefix(counter, "input/")
-	if !ok {
-		return "", "", false
-	}
-	return strings.Cut(rest, "/")
-}
-
 // counters reads all counters.
-func counters(tx *bbolt.Tx) (map[string]uint64, error) {
-	all := map[string]uint64{}
-	err := tx.Bucket(bucketCounters).ForEach(func(k, v []byte) (err error) {
-		all[string(k)], err = unsealNumber(k, v)
+func counters(tx *bbolt.Tx) (Counters, error) {
+	all := Counters{}
+	err := tx.Bucket(bucketCounters).ForEach(func(k, v []byte) error {
+		c, err := ParseCounter(string(k))
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		all[c], err = unsealNumber(k, v)
 		return err
 	})
 	return all, err
-}
-
-// pending counts what output has not settled.
-func pending(counters map[string]uint64, output string) uint64 {
-	c := func(word string) uint64 { return counters["output/"+output+"/"+word] }
-	return c("queued") + c("retried") - c("sent") - c("not_sent") - c("dead") - c("lost")
-}
-
-// dead counts output's dead letters.
-func dead(counters map[string]uint64, output string) uint64 {
-	c := func(word string) uint64 { return counters["output/"+output+"/"+word] }
-	return c("dead") - c("retried") - c("dropped") - c("dead_lost")
-}
-
-// heldOf counts what is held of input.
-func heldOf(counters map[string]uint64, input string) uint64 {
-	c := func(word string) uint64 { return counters["input/"+input+"/"+word] }
-	return c("held") - c("released") - c("dropped") - c("superseded") - c("pushed_out") - c("held_lost")
 }
