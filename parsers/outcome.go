@@ -1,9 +1,7 @@
 package parsers
 
 import (
-	"bytes"
 	"strings"
-	"unicode/utf8"
 
 	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
@@ -66,50 +64,9 @@ func (m *queueMessage) isSilent() bool {
 
 // setReply takes over a server's words, or the MTA's own: a status counts unless it contradicts the reply code.
 func (o *outcome) setReply(words []byte) {
-	o.diagnostic = text.Cut(strings.ToValidUTF8(unescape(words), "\uFFFD"), maxDiagnostic)
+	o.diagnostic = text.Cut(strings.ToValidUTF8(text.UnescapeLetters(string(words)), "\uFFFD"), maxDiagnostic)
 	o.code = smtp.Code(o.diagnostic)
 	if s := smtp.ReplyStatus(o.diagnostic); s != "" && (o.code == 0 || s[0] == o.diagnostic[0]) {
 		o.status = s
 	}
-}
-
-// unescape makes one line of a reply of several, and letters of the octal numbers that Exim and Sendmail write for bytes that
-// are not ASCII, where they are UTF-8.
-func unescape(b []byte) string {
-	if bytes.IndexByte(b, '\\') < 0 {
-		return string(b)
-	}
-	out := make([]byte, 0, len(b))
-	for i := 0; i < len(b); {
-		if b[i] != '\\' || i+1 == len(b) {
-			out = append(out, b[i])
-			i++
-			continue
-		}
-		if b[i+1] == 'n' || b[i+1] == 'r' || b[i+1] == 't' {
-			out = append(out, ' ')
-			i += 2
-			continue
-		}
-		from := len(out)
-		end := i
-		for c, ok := octal(b[end:]); ok; c, ok = octal(b[end:]) {
-			out = append(out, c)
-			end += 4
-		}
-		if end == i || !utf8.Valid(out[from:]) {
-			end = max(end, i+1)
-			out = append(out[:from], b[i:end]...)
-		}
-		i = end
-	}
-	return string(out)
-}
-
-// octal reads "\320", a byte that is not ASCII.
-func octal(b []byte) (byte, bool) {
-	if len(b) < 4 || b[0] != '\\' || b[1] < '2' || b[1] > '3' || b[2] < '0' || b[2] > '7' || b[3] < '0' || b[3] > '7' {
-		return 0, false
-	}
-	return (b[1]-'0')<<6 | (b[2]-'0')<<3 | (b[3] - '0'), true
 }

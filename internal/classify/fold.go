@@ -148,35 +148,3 @@ func foldPlain(out []byte, spelling string) []byte {
 
 // foldPhrase folds a piece of a rule's phrase the same way.
 func foldPhrase(s string) string { return string(fold(nil, s, 0)) }
-
-// unescape turns what Exim and others write for bytes that do not fit on a log line, "\n" and "\303", into those bytes.
-func unescape(s string) string {
-	if strings.IndexByte(s, '\\') < 0 {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch rest := s[i:]; {
-		case s[i] != '\\' || len(rest) < 2:
-			b.WriteByte(s[i])
-		case rest[1] == 'n' || rest[1] == 'r' || rest[1] == 't':
-			b.WriteByte(' ')
-			i++
-		case len(rest) >= 4 && isOctal(rest[1:4]):
-			b.WriteByte((rest[1]-'0')<<6 | (rest[2]-'0')<<3 | rest[3] - '0')
-			i += 3
-		default:
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String()
-}
-
-func isOctal(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '7' {
-			return false
-		}
-	}
-	return s[0] < '4'
-}

@@ -1,9 +1,11 @@
 package classify
 
 import (
-	"bouncefeed/internal/smtp"
 	"slices"
 	"strings"
+
+	"bouncefeed/internal/smtp"
+	"bouncefeed/internal/text"
 )
 
 // maxText is how many bytes of a diagnostic are looked at.
@@ -19,7 +21,8 @@ type facts struct {
 }
 
 func (f *facts) read(r Reply) {
-	prefix, words := splitReporter(unescape(r.Text[:min(len(r.Text), maxText)]))
+	// The parsers of logs have unescaped the letters already, for those who read the diagnostic: then there is little to do.
+	prefix, words := splitReporter(text.Unescape(r.Text[:min(len(r.Text), maxText)]))
 	f.code = r.Code
 	headCode, headStatus := head(words)
 	if !failure(f.code) {

@@ -76,8 +76,26 @@ func TestPrefixAndIndexFold(t *testing.T) {
 	}
 }
 
+func TestUnescape(t *testing.T) {
+	for s, want := range map[string][2]string{
+		`550 no`:                 {"550 no", "550 no"},
+		`550-no\n550 no\r\t`:     {"550-no 550 no  ", "550-no 550 no  "},
+		`Bo\303\256te`:           {"Boîte", "Boîte"},
+		`Empf\344nger`:           {"Empf\xe4nger", `Empf\344nger`},
+		`\344\303\244`:           {"\xe4ä", `\344\303\244`},
+		`a\040b\134n`:            {`a b\n`, `a\040b\134n`},
+		`\`:                      {`\`, `\`},
+		`\30 \400 \x \\303\\244`: {`\30 \400 \x \` + "\xc3" + `\` + "\xa4", `\30 \400 \x \\303\\244`},
+	} {
+		if got := [2]string{Unescape(s), UnescapeLetters(s)}; got != want {
+			t.Errorf("%s is %q, expected %q", s, got, want)
+		}
+	}
+}
+
 func FuzzText(f *testing.F) {
 	f.Add("Ärger – “Köln”\xff\x00", 7, "*ä*")
+	f.Add(`550-\n550 \303\244\344\134n\040\\303`, 7, "*")
 	f.Fuzz(func(t *testing.T, s string, limit int, pattern string) {
 		limit = limit & 0xFF
 		if got := Cut(s, limit); len(got) > limit && len(s) > limit || !strings.HasPrefix(s, got) || utf8.ValidString(s) && !utf8.ValidString(got) {
@@ -91,6 +109,9 @@ func FuzzText(f *testing.F) {
 		}
 		if folded := FoldCollapse(s); !utf8.ValidString(folded) || folded != Collapse(Fold(s)) && utf8.ValidString(s) {
 			t.Errorf("FoldCollapse(%q) = %q, Fold %q", s, folded, Fold(s))
+		}
+		if letters := UnescapeLetters(s); Unescape(letters) != Unescape(s) || utf8.ValidString(s) && !utf8.ValidString(letters) {
+			t.Errorf("UnescapeLetters(%q) = %q", s, letters)
 		}
 		if !Match("*", s) || !Match(s+"*", s) || strings.Count(pattern, "*") == 0 && Match(pattern, s) != (strings.ToLower(pattern) == strings.ToLower(s)) {
 			t.Errorf("Match(%q, %q)", pattern, s)
