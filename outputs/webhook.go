@@ -2,19 +2,16 @@ package outputs
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/stdwebhook"
 )
 
 // webhookConfig is a section `type: webhook`.
@@ -43,12 +40,8 @@ const maxBatch = 100
 //	{"id":"9f2c…","time":"2026-11-22T07:01:02Z","type":"hard","recipient":"jo@example.org",…}
 //
 // with `batch: 1`, and with a larger one always an array of them, even of one. Any 2xx means that the receiver has
-// them all; an event may be posted again with the same id. With a secret a request carries the three headers of
-// Standard Webhooks (https://www.standardwebhooks.com):
-//
-//	webhook-id: 9f2c…               the event's id, or a hash of the ids: a repeat of the same request has the same
-//	webhook-timestamp: 1795330862   Unix time of this attempt, in seconds
-//	webhook-signature: v1,K5oZ…     base64 of HMAC-SHA256 with the key over "ID.TIMESTAMP.BODY"
+// them all; an event may be posted again with the same id. With a secret a request carries the three headers of Standard
+// Webhooks; its id is the event's, or a hash of the ids.
 type webhook struct {
 	*poster
 	array  bool
@@ -136,16 +129,11 @@ func (w *webhook) sign(header http.Header, id string, at time.Time, body []byte)
 		return err
 	}
 	timestamp := strconv.FormatInt(at.Unix(), 10)
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%s.%s.%s", id, timestamp, body)
 	header.Set("webhook-id", id)
 	header.Set("webhook-timestamp", timestamp)
-	header.Set("webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	header.Set("webhook-signature", stdwebhook.Signature(stdwebhook.MAC(key, id, timestamp, body)))
 	return nil
 }
-
-// shortestKey is less than the 24 bytes that Standard Webhooks asks for: some receivers hand out shorter ones.
-const shortestKey = 16
 
 // signingKey reads the secret anew, so that a rotated one needs no restart; nil if there is none.
 func signingKey(secret config.Secret) ([]byte, error) {
@@ -153,9 +141,9 @@ func signingKey(secret config.Secret) ([]byte, error) {
 	if err != nil || text == "" {
 		return nil, err
 	}
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, "whsec_"))
-	if err != nil || len(key) < shortestKey {
-		return nil, errors.New(`secret: not "whsec_" and base64 of 24 bytes or more: make one with: echo "whsec_$(head -c 32 /dev/urandom | base64)"`)
+	key, err := stdwebhook.Key(text)
+	if err != nil {
+		return nil, fmt.Errorf(`%w: make one with: echo "whsec_$(head -c 32 /dev/urandom | base64)"`, err)
 	}
 	return key, nil
 }

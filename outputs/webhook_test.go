@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"bouncefeed/internal/event"
 )
@@ -78,18 +77,6 @@ func TestWebhookBearer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := h.headers[0].Get("Authorization"); got != "Bearer "+token {
-		t.Errorf("got %q", got)
-	}
-}
-
-// The example of the Standard Webhooks specification.
-func TestWebhookSignatureOfTheSpecification(t *testing.T) {
-	w := mustBuild(t, "webhook", "url: https://a.example", "secret_file: "+secretFile(t, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).(*webhook)
-	header := http.Header{}
-	if err := w.sign(header, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`)); err != nil {
-		t.Fatal(err)
-	}
-	if got := header.Get("webhook-signature"); got != "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -2,7 +2,6 @@ package parsers
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"strings"
@@ -81,7 +80,7 @@ func (s lettermintSignature) Verify(_ context.Context, rec event.Record) error {
 	if len(macs) == 0 || timestamp == "" {
 		return event.Refuse(WhyNoSignature, "no X-Lettermint-Signature of the form t=…,v1=…")
 	}
-	if err := signedBy(s.secret, nil, sha256.New, macs, []byte(timestamp+"."), rec.Body); err != nil {
+	if err := signedBy(s.secret, macs, hmacSHA256([]byte(timestamp+"."), rec.Body)); err != nil {
 		return err
 	}
 	return freshAt(timestamp, rec)

@@ -3,7 +3,6 @@ package parsers
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 
@@ -109,7 +108,7 @@ func (s mailgunSignature) Verify(_ context.Context, rec event.Record) error {
 	if err != nil || len(mac) == 0 || m.Signature.Token == "" {
 		return event.Refuse(WhyNoSignature, "no signature in the body")
 	}
-	if err := signedBy(s.secret, nil, sha256.New, [][]byte{mac}, []byte(m.Signature.Timestamp), []byte(m.Signature.Token)); err != nil {
+	if err := signedBy(s.secret, [][]byte{mac}, hmacSHA256([]byte(m.Signature.Timestamp), []byte(m.Signature.Token))); err != nil {
 		return err
 	}
 	return freshAt(string(m.Signature.Timestamp), rec)

@@ -10,7 +10,7 @@ import (
 )
 
 func init() {
-	registerSigned("resend", func(s config.Secret) signature { return standardSignature{s} }, (*resend).tell)
+	registerSigned("resend", func(s config.Secret) signature { return standardSignature{sharedSecret{s}} }, (*resend).tell)
 }
 
 // resend is one request of Resend, signed as Standard Webhooks under Svix's names (https://resend.com/docs/webhooks/emails/bounced):

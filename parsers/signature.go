@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"hash"
 	"math"
 	"strconv"
 	"time"
@@ -37,7 +36,7 @@ func (s bodySignature) Verify(_ context.Context, rec event.Record) error {
 	if err != nil || len(mac) == 0 {
 		return event.Refuse(WhyNoSignature, "no %s", s.header)
 	}
-	return signedBy(s.secret, nil, sha256.New, [][]byte{mac}, rec.Body)
+	return signedBy(s.secret, [][]byte{mac}, hmacSHA256(rec.Body))
 }
 
 const signedWithin = 5 * time.Minute
@@ -77,31 +76,19 @@ func freshAt(timestamp string, rec event.Record) error {
 	return fresh(signed, rec)
 }
 
-// A signer makes the code that a request should carry, of what is signed, for one key.
-func signer(newHash func() hash.Hash, key []byte, parts ...[]byte) []byte {
-	mac := hmac.New(newHash, key)
-	for _, p := range parts {
-		mac.Write(p)
-	}
-	return mac.Sum(nil)
-}
-
-// signedBy says, in constant time, whether one of macs is what one of the secret's lines makes of parts. Two lines are
-// two secrets, while one takes the other's place. decode turns a line into the key; nil takes it as it is.
-func signedBy(secret config.Secret, decode func(string) ([]byte, error), newHash func() hash.Hash, macs [][]byte, parts ...[]byte) error {
+// signedBy says, in constant time, whether one of macs is what sign makes of the request with one of the secret's lines.
+// Two lines are two secrets, while one takes the other's place.
+func signedBy(secret config.Secret, macs [][]byte, sign func(line string) ([]byte, error)) error {
 	lines, err := secret.Lines()
 	if err != nil {
 		return err
 	}
 	good := false
 	for _, line := range lines {
-		key := []byte(line)
-		if decode != nil {
-			if key, err = decode(line); err != nil {
-				return err
-			}
+		want, err := sign(line)
+		if err != nil {
+			return err
 		}
-		want := signer(newHash, key, parts...)
 		for _, mac := range macs {
 			good = hmac.Equal(mac, want) || good
 		}
@@ -110,4 +97,15 @@ func signedBy(secret config.Secret, decode func(string) ([]byte, error), newHash
 		return event.Refuse(WhyBadSignature, "the signature is made with another key, or the body was changed")
 	}
 	return nil
+}
+
+// hmacSHA256 is how most providers sign: the secret is the key as it is, parts one text.
+func hmacSHA256(parts ...[]byte) func(line string) ([]byte, error) {
+	return func(line string) ([]byte, error) {
+		mac := hmac.New(sha256.New, []byte(line))
+		for _, p := range parts {
+			mac.Write(p)
+		}
+		return mac.Sum(nil), nil
+	}
 }

@@ -2,13 +2,10 @@ package parsers
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"errors"
-	"strings"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/stdwebhook"
 	"bouncefeed/parsers/item"
 )
 
@@ -19,7 +16,7 @@ type standardConfig struct {
 
 func init() {
 	RegisterMessage("standard", standardConfig{}, func(_ config.Env, _ config.Section, c *standardConfig) (Parser, error) {
-		return &standard{standardSignature: standardSignature{c.Secret}}, nil
+		return &standard{standardSignature: standardSignature{sharedSecret{c.Secret}}}, nil
 	})
 }
 
@@ -74,15 +71,8 @@ func keepOwn(e *event.Event) error {
 	return nil
 }
 
-// standardSignature verifies Standard Webhooks (https://www.standardwebhooks.com), also under Svix's names:
-//
-//	webhook-id: 9f2c…
-//	webhook-timestamp: 1795330862
-//	webhook-signature: v1,K5oZ… v1,…     base64 of HMAC-SHA256 over "ID.TIMESTAMP.BODY", one for each key
-type standardSignature struct{ secret config.Secret }
-
-func (s standardSignature) Keyed() bool       { return s.secret.Set() }
-func (s standardSignature) KeyNeeded() string { return "secret_file" }
+// standardSignature verifies Standard Webhooks, also under Svix's names.
+type standardSignature struct{ sharedSecret }
 
 // Verify implements Verifier.
 func (s standardSignature) Verify(_ context.Context, rec event.Record) error {
@@ -91,25 +81,16 @@ func (s standardSignature) Verify(_ context.Context, rec event.Record) error {
 		prefix = "Svix-"
 	}
 	id, timestamp := rec.Request.Field(prefix+"Id"), rec.Request.Field(prefix+"Timestamp")
-	var macs [][]byte
-	for _, signature := range strings.Fields(rec.Request.Field(prefix + "Signature")) {
-		if mac, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(signature, "v1,")); err == nil {
-			macs = append(macs, mac)
-		}
-	}
+	macs := stdwebhook.MACs(rec.Request.Field(prefix + "Signature"))
 	if len(macs) == 0 || id == "" {
 		return event.Refuse(WhyNoSignature, "no webhook-id and webhook-signature")
 	}
-	if err := signedBy(s.secret, standardKey, sha256.New, macs, []byte(id+"."+timestamp+"."), rec.Body); err != nil {
+	err := signedBy(s.secret, macs, func(line string) ([]byte, error) {
+		key, err := stdwebhook.Key(line)
+		return stdwebhook.MAC(key, id, timestamp, rec.Body), err
+	})
+	if err != nil {
 		return err
 	}
 	return freshAt(timestamp, rec)
-}
-
-func standardKey(line string) ([]byte, error) {
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(line, "whsec_"))
-	if err != nil || len(key) < 16 {
-		return nil, errors.New(`secret: not "whsec_" and base64 of 24 bytes or more`)
-	}
-	return key, nil
 }
