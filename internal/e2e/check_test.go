@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // verdict is what the book (traffic.wants) and the receiver's record say of each other. The promises hold if problems
@@ -42,10 +44,10 @@ func (v verdict) String() string {
 type delivery struct{ recipient, messageID string }
 
 // judge compares what was to be reported under a `send:` setting with what the receiver took.
-func judge(wants []want, posts []post, send string) verdict {
+func judge(wants []want, posts []e2etest.Post, send string) verdict {
 	var v verdict
-	posts = slices.DeleteFunc(slices.Clone(posts), func(p post) bool { return !p.taken() })
-	arrived := map[delivery][]post{}
+	posts = slices.DeleteFunc(slices.Clone(posts), func(p e2etest.Post) bool { return !p.Taken() })
+	arrived := map[delivery][]e2etest.Post{}
 	for _, p := range posts {
 		key := delivery{p.Email, p.Meta.MessageID}
 		arrived[key] = append(arrived[key], p)
@@ -75,24 +77,24 @@ func judge(wants []want, posts []post, send string) verdict {
 }
 
 // countRepeats looks at posts of an id that was taken before.
-func (v *verdict) countRepeats(posts []post) {
-	before := map[string]post{}
+func (v *verdict) countRepeats(posts []e2etest.Post) {
+	before := map[string]e2etest.Post{}
 	for _, p := range posts {
 		earlier, again := before[p.Meta.ID]
 		before[p.Meta.ID] = p
 		switch {
 		case !again:
-		case earlier.life != p.life:
+		case earlier.Life != p.Life:
 			v.afterKill++
-		case earlier.mood == dropsAfter:
+		case earlier.Mood == e2etest.DropsAfter:
 			v.afterSilent++
 		default:
-			v.repeated = append(v.repeated, fmt.Sprintf("%s, id %s, %v after the first", p.Email, p.Meta.ID, p.at.Sub(earlier.at)))
+			v.repeated = append(v.repeated, fmt.Sprintf("%s, id %s, %v after the first", p.Email, p.Meta.ID, p.At.Sub(earlier.At)))
 		}
 	}
 }
 
-func distinctIDs(posts []post) []string {
+func distinctIDs(posts []e2etest.Post) []string {
 	var ids []string
 	for _, p := range posts {
 		ids = append(ids, p.Meta.ID)
@@ -102,7 +104,7 @@ func distinctIDs(posts []post) []string {
 }
 
 // differences compares every field of a post with the book.
-func (w want) differences(p post) []string {
+func (w want) differences(p e2etest.Post) []string {
 	var diffs []string
 	for _, f := range []struct{ name, got, want string }{
 		{"type", p.Type, w.scenario.typ},
@@ -118,8 +120,8 @@ func (w want) differences(p post) []string {
 		}
 	}
 	// It happened between submission and post; the log's older time format knows whole seconds only.
-	if p.CreatedAt.Before(w.sent.Truncate(time.Second)) || p.CreatedAt.After(p.at) {
-		diffs = append(diffs, fmt.Sprintf("%s: created_at %v is not between %v and %v", w.recipient, p.CreatedAt, w.sent, p.at))
+	if p.CreatedAt.Before(w.sent.Truncate(time.Second)) || p.CreatedAt.After(p.At) {
+		diffs = append(diffs, fmt.Sprintf("%s: created_at %v is not between %v and %v", w.recipient, p.CreatedAt, w.sent, p.At))
 	}
 	return diffs
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // harnessCanFail is the negative control: it damages what Postfix logged, what the receiver recorded or what the daemon
@@ -35,7 +37,7 @@ func harnessCanFail(t *testing.T, wants []want) {
 	})
 	t.Run("ReceiverForgets", func(t *testing.T) {
 		r, _ := replayed(t, log)
-		posts := slices.DeleteFunc(r.seen(), func(p post) bool { return p.Email == victim.recipient })
+		posts := slices.DeleteFunc(r.Seen(), func(p e2etest.Post) bool { return p.Email == victim.recipient })
 		v := judge(wants, posts, sendAll)
 		mustSay(t, v.problems(), "lost: "+victim.recipient)
 	})
@@ -47,7 +49,7 @@ func harnessCanFail(t *testing.T, wants []want) {
 		}
 		d.start(t)
 		d.waitIdle(t)
-		v := judge(wants, r.seen(), sendAll)
+		v := judge(wants, r.Seen(), sendAll)
 		if len(v.repeated) != v.expected || len(v.lost)+len(v.doubled)+len(v.unexpected)+len(v.wrong) != 0 {
 			t.Errorf("everything was told twice, but the judge says: %v", v)
 		}
@@ -55,7 +57,7 @@ func harnessCanFail(t *testing.T, wants []want) {
 }
 
 // replayed lets a new daemon read a log from its beginning, until it is done.
-func replayed(t *testing.T, log string) (*receiver, *daemon) {
+func replayed(t *testing.T, log string) (*e2etest.Receiver, *daemon) {
 	t.Helper()
 	file := "/var/log/" + strings.ReplaceAll(t.Name(), "/", "_") + ".log"
 	writeFile(t, file, log)
@@ -69,7 +71,7 @@ func replayed(t *testing.T, log string) (*receiver, *daemon) {
 func replay(t *testing.T, log string, wants []want) verdict {
 	t.Helper()
 	r, _ := replayed(t, log)
-	return judge(wants, r.seen(), sendAll)
+	return judge(wants, r.Seen(), sendAll)
 }
 
 // mustSay compares the problems found with the ones made, by their beginnings.

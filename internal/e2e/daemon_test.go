@@ -14,13 +14,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // daemon is bouncefeed as its unit starts it: its own user, group adm, readiness by sd_notify.
 type daemon struct {
 	dir      string        // its configuration, queue and socket
 	ready    chan struct{} // one for each READY=1 it said
-	receiver *receiver
+	receiver *e2etest.Receiver
 	process  *process
 }
 
@@ -55,14 +57,14 @@ const (
 )
 
 // newDaemon writes a configuration; nothing runs yet.
-func newDaemon(t *testing.T, r *receiver, log, send string) *daemon {
+func newDaemon(t *testing.T, r *e2etest.Receiver, log, send string) *daemon {
 	t.Helper()
-	return newDaemonNamed(t, r, "", daemonConfig, log, r.url, send)
+	return newDaemonNamed(t, r, "", daemonConfig, log, r.URL, send)
 }
 
 // newDaemonNamed is newDaemon for a test with several daemons, or with a configuration of its own. The first blank of
 // that is the daemon's directory.
-func newDaemonNamed(t *testing.T, r *receiver, name, configuration string, blanks ...any) *daemon {
+func newDaemonNamed(t *testing.T, r *e2etest.Receiver, name, configuration string, blanks ...any) *daemon {
 	t.Helper()
 	dir := filepath.Join("/var/lib/bouncefeed", strings.ReplaceAll(t.Name(), "/", "_")+name)
 	if err := os.RemoveAll(dir); err != nil {
@@ -70,7 +72,7 @@ func newDaemonNamed(t *testing.T, r *receiver, name, configuration string, blank
 	}
 	writeFile(t, filepath.Join(dir, "config.yaml"), fmt.Sprintf(configuration, append([]any{dir}, blanks...)...))
 	d := &daemon{dir: dir, receiver: r}
-	d.addSecret(t, "token", token)
+	d.addSecret(t, "token", e2etest.Token)
 	if err := os.Chown(dir, daemonUID, daemonUID); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +157,7 @@ func (d *daemon) start(t *testing.T) {
 	case <-d.ready:
 	case <-d.process.done:
 		t.Fatalf("the daemon ended at its start: %v\n%s", d.process.cmd.ProcessState, tail(d.process.log, 4000))
-	case <-time.After(patience):
+	case <-time.After(e2etest.Patience):
 		t.Fatalf("the daemon did not say READY=1\n%s", tail(d.process.log, 4000))
 	}
 }

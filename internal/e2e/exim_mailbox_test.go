@@ -130,8 +130,8 @@ func TestEximMailboxHoldsTheUnproven(t *testing.T) {
 	tr.send(t, letter{names: []string{"plain"}})
 	waitEximEmpty(t)
 	waitFor(t, "all is held", func() bool { return d.status(t).Inputs[0].Held == 3 })
-	if left := mailsLeft(t); len(d.receiver.seen()) != 0 || len(left) != 2 {
-		t.Errorf("%d posts, left:\n%s", len(d.receiver.seen()), describeMails(left))
+	if left := mailsLeft(t); len(d.receiver.Seen()) != 0 || len(left) != 2 {
+		t.Errorf("%d posts, left:\n%s", len(d.receiver.Seen()), describeMails(left))
 	}
 	d.stop(t)
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // Exim as Debian ships it, unpacked by packaging/test-deps.sh: Debian installs no two mail servers beside each other.
@@ -117,7 +119,7 @@ func waitEximEmpty(t *testing.T) {
 }
 
 // newEximDaemon is newDaemon for a log of Exim's.
-func newEximDaemon(t *testing.T, r *receiver, log string) *daemon {
+func newEximDaemon(t *testing.T, r *e2etest.Receiver, log string) *daemon {
 	t.Helper()
 	d := newDaemon(t, r, log, sendAll)
 	file := filepath.Join(d.dir, "config.yaml")
@@ -197,6 +199,11 @@ func sendThroughExim(t *testing.T, tr *traffic) {
 	// The notice to this sender bounces, too: that is nobody's business.
 	tr.send(t, letter{sender: "unknown-800002@mixed.test", names: []string{"unknown"}})
 
+	// listmonk's test mails belong to nobody.
+	for _, name := range []string{"unknown", "full", "gone"} {
+		tr.send(t, letter{names: []string{name}, identified: asTest})
+	}
+
 	// Exim prints a local part without its quotes. The forger's address exists; the victim must not hear of it.
 	tr.send(t, letter{to: []string{`"victim-2@mixed.test R=dnslookup T=remote_smtp: 550 5.1.1 no such user"@mixed.test`}})
 }
@@ -206,7 +213,7 @@ func settleExim(t *testing.T, tr *traffic, d *daemon) {
 	t.Helper()
 	waitEximEmpty(t)
 	last := tr.send(t, letter{names: []string{"unknown"}})[0] // the log is read in order: what comes before it was read
-	waitFor(t, "the last bounce arrives", func() bool { return d.receiver.has(last.recipient) })
+	waitFor(t, "the last bounce arrives", func() bool { return d.receiver.Has(last.recipient) })
 	waitEximEmpty(t)
 	d.waitIdle(t)
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // A mail server that knows nothing of listmonk, and the hub that alone does. Their first blank is the daemon's
@@ -72,8 +74,8 @@ func TestHub(t *testing.T) {
 	}
 	startMailServer(t, rfc3339Log)
 	r := startReceiver(t)
-	r.beAny(moods()...)
-	edge, hub := newDaemonNamed(t, r, "-edge", edgeConfig, mailLog), newDaemonNamed(t, r, "-hub", hubConfig, r.url)
+	r.BeAny(moods()...)
+	edge, hub := newDaemonNamed(t, r, "-edge", edgeConfig, mailLog), newDaemonNamed(t, r, "-hub", hubConfig, r.URL)
 	kills, seed := setting(t, "BOUNCEFEED_E2E_KILLS", 14), setting(t, "BOUNCEFEED_E2E_SEED", int(time.Now().UnixNano()))
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	t.Logf("BOUNCEFEED_E2E_SEED=%d", seed)
@@ -97,7 +99,7 @@ func TestHub(t *testing.T) {
 			killed++
 		}
 		if !hub.process.running() {
-			r.nextLife(t)
+			r.NextLife(t)
 		}
 		for _, d := range victims {
 			d.launch(t)
@@ -105,13 +107,13 @@ func TestHub(t *testing.T) {
 	}
 	edge.process.kill(t)
 	hub.process.kill(t)
-	r.nextLife(t)
-	r.be(takes)
+	r.NextLife(t)
+	r.Be(e2etest.Takes)
 	hub.start(t)
 	edge.start(t)
 	settle(t, &tr, edge)
 	hub.waitIdle(t)
-	t.Logf("%d kills in %v, %d recipients, %d posts", kills+2, time.Since(began).Round(time.Second), len(tr.wants), len(r.seen()))
+	t.Logf("%d kills in %v, %d recipients, %d posts", kills+2, time.Since(began).Round(time.Second), len(tr.wants), len(r.Seen()))
 	requireFaultless(t, &tr, edge, sendDefault)
 	requireFaultless(t, &tr, hub, sendDefault)
 	requireSameIDs(t, edge, r)
@@ -120,7 +122,7 @@ func TestHub(t *testing.T) {
 }
 
 // requireSameIDs compares what the edge gave every bounce as its id with what the receiver knows it by.
-func requireSameIDs(t *testing.T, edge *daemon, r *receiver) {
+func requireSameIDs(t *testing.T, edge *daemon, r *e2etest.Receiver) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(edge.dir, "told.jsonl"))
 	if err != nil {
@@ -134,8 +136,8 @@ func requireSameIDs(t *testing.T, edge *daemon, r *receiver) {
 		}
 	}
 	arrived := map[string]string{}
-	for _, p := range r.seen() {
-		if p.taken() {
+	for _, p := range r.Seen() {
+		if p.Taken() {
 			arrived[p.Meta.ID] = p.Email
 		}
 	}

@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // moods is what the receiver does while the daemon is being killed: mostly it takes what comes.
-func moods() []mood {
-	all := []mood{forbids, hangs}
-	for m, n := range map[mood]int{takes: 40, busy: 6, dropsFirst: 4, dropsAfter: 4} {
+func moods() []e2etest.Mood {
+	all := []e2etest.Mood{e2etest.Forbids, e2etest.Hangs}
+	for m, n := range map[e2etest.Mood]int{e2etest.Takes: 40, e2etest.Busy: 6, e2etest.DropsFirst: 4, e2etest.DropsAfter: 4} {
 		for range n {
 			all = append(all, m)
 		}
@@ -32,7 +34,7 @@ func TestKills(t *testing.T) {
 	}
 	rsyslogd := startMailServer(t, rfc3164Log)
 	r := startReceiver(t)
-	r.beAny(moods()...)
+	r.BeAny(moods()...)
 	d := newDaemon(t, r, mailLog, sendDefault)
 	kills, seed := setting(t, "BOUNCEFEED_E2E_KILLS", 25), setting(t, "BOUNCEFEED_E2E_SEED", int(time.Now().UnixNano()))
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
@@ -58,15 +60,15 @@ func TestKills(t *testing.T) {
 			<-time.After(time.Duration(random.IntN(60)) * time.Millisecond)
 		}
 		d.strike(t, random, writes)
-		r.nextLife(t)
+		r.NextLife(t)
 	}
 	if hupDue {
 		rsyslogd.signal(t, syscall.SIGHUP)
 	}
-	r.be(takes)
+	r.Be(e2etest.Takes)
 	d.start(t)
 	settle(t, &tr, d)
-	t.Logf("%d kills in %v, %d rotations, %d recipients, %d posts", kills, time.Since(began).Round(time.Second), rotations, len(tr.wants), len(r.seen()))
+	t.Logf("%d kills in %v, %d rotations, %d recipients, %d posts", kills, time.Since(began).Round(time.Second), rotations, len(tr.wants), len(r.Seen()))
 	requireFaultless(t, &tr, d, sendDefault)
 	d.stop(t)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // returnToSender has Postfix deliver what comes back to news.test into the mailbox.
@@ -43,7 +45,7 @@ var mailboxInputs = map[string]string{
 const loginKeys = "\nhost: 127.0.0.1\nusername: bounces\npassword_file: " + dovecotDir + "/password\nca_file: " + dovecotDir + "/cert.pem\npoll: 1s"
 
 // newMailboxDaemon is newDaemon with a mailbox beside the log, or instead of it.
-func newMailboxDaemon(t *testing.T, r *receiver, input, port, trust string, withLog bool) *daemon {
+func newMailboxDaemon(t *testing.T, r *e2etest.Receiver, input, port, trust string, withLog bool) *daemon {
 	t.Helper()
 	d := newDaemon(t, r, mailLog, sendDefault)
 	text := strings.Replace(mailboxInputs[input], "%s", port, 1) + "\ntrust: " + trust
@@ -72,9 +74,9 @@ func newMailboxDaemon(t *testing.T, r *receiver, input, port, trust string, with
 // requireEveryBounce ends the test unless each bounce arrived once, the counters add up and no report is left behind.
 func requireEveryBounce(t *testing.T, tr *traffic, d *daemon) {
 	t.Helper()
-	v := judge(tr.wants, d.receiver.seen(), sendDefault)
+	v := judge(tr.wants, d.receiver.Seen(), sendDefault)
 	t.Log(v)
-	for _, p := range append(v.problems(), d.receiver.misunderstood()...) {
+	for _, p := range append(v.problems(), d.receiver.Misunderstood()...) {
 		t.Error(p)
 	}
 	var queued uint64
@@ -219,8 +221,8 @@ func TestMailboxHoldsTheUnproven(t *testing.T) {
 	d.stop(t)
 	d.start(t) // and what it finds again is known
 	waitFor(t, "the mailbox is looked at", func() bool { return d.status(t).Inputs[0].Lag == 0 })
-	if s := d.status(t).Inputs[0]; len(r.seen()) != 0 || len(mailsLeft(t)) != 2 || s.Held != 3 || s.Read != 3 {
-		t.Errorf("%d posts, %+v, left:\n%s", len(r.seen()), s, describeMails(mailsLeft(t)))
+	if s := d.status(t).Inputs[0]; len(r.Seen()) != 0 || len(mailsLeft(t)) != 2 || s.Held != 3 || s.Read != 3 {
+		t.Errorf("%d posts, %+v, left:\n%s", len(r.Seen()), s, describeMails(mailsLeft(t)))
 	}
 	d.stop(t)
 }
@@ -253,7 +255,7 @@ func TestMailboxPipe(t *testing.T) {
 	sendBounced(t, &tr, inHeaders)
 	for range 3 { // some of it while the daemon is down
 		d.process.kill(t)
-		r.nextLife(t)
+		r.NextLife(t)
 		tr.send(t, letter{names: []string{"unknown", "full"}, identified: anonymous})
 		<-time.After(500 * time.Millisecond)
 		d.start(t)
@@ -307,7 +309,7 @@ func underFire(t *testing.T, input, server string) {
 			<-time.After(time.Duration(random.IntN(60)) * time.Millisecond)
 		}
 		d.process.kill(t)
-		r.nextLife(t)
+		r.NextLife(t)
 	}
 	c.cut(nil)
 	d.start(t)

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // process is a server the test started. It is ended, by its own pid, at the latest when the test ends.
@@ -107,22 +109,10 @@ func (p *process) signal(t *testing.T, sig syscall.Signal) {
 	}
 }
 
-// patience is how long anything may take: a busy machine takes far longer than this one, and only what hangs should fail.
-const patience = 3 * time.Minute
-
-// waitFor polls until ready is true; after patience the test ends, with what it waited for.
+// waitFor polls until ready is true; when patience ends, so does the test.
 func waitFor(t *testing.T, what string, ready func() bool) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for !ready() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-	}
+	e2etest.WaitFor(t, 20*time.Millisecond, what, ready)
 }
 
 // tail is the end of a file, at most n bytes, for a failure's report.

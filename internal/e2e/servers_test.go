@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"net"
 	"os"
 	"strings"
 	"testing"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // startMailServer runs everything a bounce needs before bouncefeed sees it: name server, sink, rsyslog, Postfix.
@@ -14,6 +17,18 @@ func startMailServer(t *testing.T, template string) (rsyslogd *process) {
 	rsyslogd = startRsyslog(t, template)
 	startPostfix(t)
 	return rsyslogd
+}
+
+// startReceiver listens on loopback and takes everything.
+func startReceiver(t *testing.T) *e2etest.Receiver {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := e2etest.NewReceiver()
+	r.Listen(t, l)
+	return r
 }
 
 // TestServers checks the stage itself: whatever bouncefeed makes of it, the log must hold each failure as the scenario

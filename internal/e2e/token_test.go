@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // tokens is the server that Dovecot asks about a token: one is good.
@@ -25,7 +27,7 @@ func startTokens(t *testing.T) *tokens {
 	}
 	k := &tokens{}
 	server := &http.Server{Handler: k, ReadTimeout: 10 * time.Second}
-	serve(t, server, l)
+	e2etest.Serve(t, server, l)
 	return k
 }
 

@@ -151,7 +151,7 @@ func TestFigureForgeries(t *testing.T) {
 		return total(s.Inputs[0].Refused) == uint64(forgeries)
 	})
 	t.Logf("refused %v, stored %d", s.Inputs[0].Refused, s.Inputs[0].Queued)
-	if s.Inputs[0].Queued != 0 || s.Inputs[0].Held != 0 || len(r.seen()) != 0 {
+	if s.Inputs[0].Queued != 0 || s.Inputs[0].Held != 0 || len(r.Seen()) != 0 {
 		t.Error("a forgery got through")
 	}
 	d.requireQuiet(t)

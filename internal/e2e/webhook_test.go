@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 const (
@@ -71,9 +73,9 @@ control:
 `
 
 // startHooks runs a daemon with hooksConfig.
-func startHooks(t *testing.T, r *receiver) *daemon {
+func startHooks(t *testing.T, r *e2etest.Receiver) *daemon {
 	t.Helper()
-	d := newDaemonNamed(t, r, "", hooksConfig, r.url)
+	d := newDaemonNamed(t, r, "", hooksConfig, r.URL)
 	d.addSecret(t, "password", hooksPass)
 	d.addSecret(t, "secret", hubSecret)
 	d.addSecret(t, "smtpeter-4711.txt", "it is me")
@@ -239,7 +241,7 @@ func requireBounces(t *testing.T, d *daemon, recipients ...string) {
 	t.Helper()
 	d.waitIdle(t)
 	times := map[string]int{}
-	for _, p := range d.receiver.seen() {
+	for _, p := range d.receiver.Seen() {
 		times[p.Email]++
 		if p.Type != "hard" {
 			t.Errorf("%s: %s", p.Email, p.Type)
@@ -285,5 +287,22 @@ func TestCopernica(t *testing.T) {
 	}
 	hooks.require(t, "sent again", copernica(t, "new-key@mixed.test", two, second), http.StatusOK)
 	requireBounces(t, d, "genuine@mixed.test", "known@mixed.test", "new-key@mixed.test")
+	d.stop(t)
+}
+
+// TestShutdownWaitsForThePost: a POST under way when the daemon is told to stop may still end, and is not posted again.
+func TestShutdownWaitsForThePost(t *testing.T) {
+	if !jailed(t) {
+		return
+	}
+	r := startReceiver(t)
+	d := startHooks(t, r)
+	r.Be(e2etest.Lingers)
+	(door{addr: hooksAddr}).require(t, "a bounce", native("unknown@mixed.test", hooksPass), http.StatusOK)
+	waitFor(t, "its POST is under way", func() bool { return len(r.Seen()) == 1 })
+	d.stop(t)
+	r.Be(e2etest.Takes)
+	d.start(t)
+	requireBounces(t, d, "unknown@mixed.test")
 	d.stop(t)
 }

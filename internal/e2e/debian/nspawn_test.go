@@ -3,11 +3,13 @@
 // without them the test is skipped, or fails where CI is set. It is a package of its own because package e2e runs inside
 // namespaces that have no network to fetch a Debian from.
 //
+// What is installed and built beforehand, packaging/e2e-prepare.sh does: `make e2e` runs it.
+//
+//	BOUNCEFEED_E2E_DEBS=dist/e2e   where the packages are that are tested, of the versions 0.0.1 and 0.0.2
 //	BOUNCEFEED_E2E_SUITES=trixie   the releases to test on; default "bookworm trixie"
 package debian
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -22,6 +24,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // debian is a Debian in a container of its own: its own network, and once booted systemd as PID 1. Its disk is an
@@ -37,30 +41,19 @@ type debian struct {
 // newDebian prepares a switched-off Debian of a suite. Where that is impossible the test is skipped, or fails in CI.
 func newDebian(t *testing.T, suite string) *debian {
 	t.Helper()
-	for _, tool := range []string{"debootstrap", "systemd-nspawn", "nsenter"} {
+	for _, tool := range []string{"systemd-nspawn", "nsenter"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			skipUnlessCI(t, tool+" is not installed: packaging/test-deps.sh installs it")
+			e2etest.Skip(t, tool+" is not installed: packaging/test-deps.sh installs it")
 		}
 	}
 	if os.Getuid() != 0 {
-		skipUnlessCI(t, "containers need root")
+		e2etest.Skip(t, "containers need root")
 	}
-	var stderr bytes.Buffer
-	prepare := exec.Command("../../../packaging/nspawn-root.sh", suite)
-	prepare.Stderr = &stderr
-	root, err := prepare.Output()
+	root, err := exec.Command("../../../packaging/nspawn-root.sh", "--where", suite).Output()
 	if err != nil {
-		t.Fatalf("prepare Debian %s: %v\n%s", suite, err, stderr.String())
+		e2etest.Skip(t, "there is no Debian "+suite+" here: packaging/nspawn-root.sh "+suite+" prepares one")
 	}
 	return &debian{t: t, base: strings.TrimSpace(string(root)), disk: t.TempDir()}
-}
-
-func skipUnlessCI(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(why)
-	}
-	t.Skip("SKIPPED, NOTHING PROVED: " + why)
 }
 
 // systemd-nspawn wants /run/systemd on a tmpfs; the mount namespace keeps that, and the overlay, from the host.
@@ -219,18 +212,10 @@ func (d *debian) copyTo(from, root, to string) {
 	}
 }
 
-// until polls for what must come true within a minute.
+// until polls for what must come true.
 func (d *debian) until(what string, holds func() bool) {
 	d.t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(time.Minute); !holds(); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			d.t.Fatalf("waited a minute for %s", what)
-		}
-	}
+	e2etest.WaitFor(d.t, 100*time.Millisecond, what, holds)
 }
 
 // listen opens a TCP port in the container's network. A socket belongs to the namespace of the thread that made it,

@@ -1,59 +1,30 @@
 package debian
 
 import (
-	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"strings"
-	"sync"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
-// receiver stands in for listmonk, inside the container's network.
+// receiver stands in for listmonk, inside the container's network. It knows what was sent to it by way of Postfix.
 type receiver struct {
-	d     *debian
-	sent  []string // local parts that bounced
-	mu    sync.Mutex
-	posts []string
+	*e2etest.Receiver
+	d    *debian
+	sent []string // local parts that bounced
 }
+
+func newReceiver(d *debian) *receiver { return &receiver{Receiver: e2etest.NewReceiver(), d: d} }
 
 func (r *receiver) listen() {
 	r.d.t.Helper()
-	server := &http.Server{Handler: r}
-	listener := r.d.listen("127.0.0.1:9000")
-	go func(l net.Listener) { _ = server.Serve(l) }(listener)
-	r.d.t.Cleanup(func() { server.Close() })
-}
-
-// ServeHTTP answers as listmonk does: 403 without its token, 400 to the empty probe.
-func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	body, _ := io.ReadAll(io.LimitReader(req.Body, 1<<20))
-	user, token, basic := req.BasicAuth()
-	known := basic && user == "bouncefeed" && token == "secret-token" || req.Header.Get("Authorization") == "token bouncefeed:secret-token"
-	switch {
-	case !known:
-		http.Error(w, `{"message":"invalid API credentials"}`, http.StatusForbidden)
-	case string(body) == "{}":
-		http.Error(w, `{"message":"Invalid fields: email / subscriber_uuid"}`, http.StatusBadRequest)
-	default:
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.posts = append(r.posts, string(body))
-		fmt.Fprint(w, `{"data":true}`)
-	}
-}
-
-func (r *receiver) bodies() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]string(nil), r.posts...)
+	r.Listen(r.d.t, r.d.listen("127.0.0.1:9000"))
 }
 
 // count is how many posts name a recipient.
 func (r *receiver) count(localPart string) int {
 	n := 0
-	for _, b := range r.bodies() {
-		if strings.Contains(b, `"`+localPart+`@localhost"`) {
+	for _, p := range r.Seen() {
+		if p.Email == localPart+"@localhost" {
 			n++
 		}
 	}
@@ -92,7 +63,10 @@ func (r *receiver) onceEach() {
 			r.d.t.Errorf("%s was posted %d times", s, n)
 		}
 	}
-	if posts := r.bodies(); len(posts) != len(r.sent) {
-		r.d.t.Errorf("%d bounces, %d posts:\n%s", len(r.sent), len(posts), strings.Join(posts, "\n"))
+	if posts := r.Seen(); len(posts) != len(r.sent) {
+		r.d.t.Errorf("%d bounces, %d posts: %+v", len(r.sent), len(posts), posts)
+	}
+	for _, bad := range r.Misunderstood() {
+		r.d.t.Errorf("listmonk would not understand %s", bad)
 	}
 }
