@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"slices"
 	"strings"
 
 	"bouncefeed/internal/text"
@@ -74,4 +75,8 @@ func (m *mailMessage) isChallenge() bool {
 		return false
 	}
 	return challengeTexts.in(m.foldedText())
+}
+
+func beginsWith(s string, words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(s, w) })
 }

@@ -201,7 +201,7 @@ func saysFinal(text string) bool {
 // returns says whether the message has more of a bounce than its words, a recipient in wording of at least that weight.
 func (p *prose) returns(weight int) bool {
 	return p.returnsMessage() || p.shows(showsReply) ||
-		slices.ContainsFunc(p.candidates(), func(c candidate) bool { return c.class >= weight && c.named() })
+		slices.ContainsFunc(p.candidates(), func(c candidate) bool { return c.wording >= weight && c.named() })
 }
 
 // isAggregateReport knows DMARC aggregate (RFC 7489 §7.2.1.1) and TLS reports (RFC 8460 §5.3).
