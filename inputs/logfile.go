@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/disk"
 )
 
 type logfileConfig struct {
@@ -129,19 +130,19 @@ func (l *logfile) Report() Position {
 	p.At = fmt.Sprintf("%s offset %d", w.path, w.offset)
 	files, _ := neighbours(l.config.Path, w.position)
 	p.Lag = 0
-	for _, e := range successors(files, w.position, indexOf(files, w.fileInfo)) {
-		p.Lag += e.size
+	for _, e := range successors(files, w.position, indexOf(files, w.Info)) {
+		p.Lag += e.Size
 	}
-	if i := indexOf(files, w.fileInfo); i >= 0 {
-		p.Lag += max(0, files[i].size-w.offset)
+	if i := indexOf(files, w.Info); i >= 0 {
+		p.Lag += max(0, files[i].Size-w.offset)
 	}
 	return p
 }
 
 // indexOf is where i stands in files, -1 nowhere.
-func indexOf(files []entry, i fileInfo) int {
+func indexOf(files []entry, i disk.Info) int {
 	for n := range files {
-		if files[n].same(i) {
+		if files[n].Same(i) {
 			return n
 		}
 	}
@@ -156,7 +157,7 @@ func successors(files []entry, p position, index int) []entry {
 	}
 	var after []entry
 	for i, e := range files {
-		older := e.mtime < p.mtime || !e.packed && e.born != 0 && e.born < p.born
+		older := e.Mtime < p.Mtime || !e.packed && e.Born != 0 && e.Born < p.Born
 		if i != index && (e.live || !older) {
 			after = append(after, e)
 		}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -15,83 +14,16 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"bouncefeed/internal/disk"
 )
-
-// fileInfo is what statx tells of a file.
-type fileInfo struct {
-	dev, ino uint64
-	born     int64 // creation, Unix nanoseconds; 0 where the filesystem keeps none
-	mtime    int64 // Unix nanoseconds
-	size     int64
-	links    uint32
-	mode     uint16
-	uid, gid uint32
-}
-
-func (i fileInfo) regular() bool { return i.mode&unix.S_IFMT == unix.S_IFREG }
-
-// same says whether both tell of one inode in one life. An inode number alone comes back after a delete.
-func (i fileInfo) same(o fileInfo) bool {
-	return i.ino == o.ino && i.dev == o.dev && (i.born == o.born || i.born == 0 || o.born == 0)
-}
-
-func statPath(path string, flags int) (fileInfo, error) {
-	i, err := statx(unix.AT_FDCWD, path, flags)
-	if err != nil {
-		return i, &fs.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return i, nil
-}
-
-func statx(dirfd int, path string, flags int) (fileInfo, error) {
-	var st unix.Statx_t
-	err := unix.Statx(dirfd, path, flags|unix.AT_STATX_SYNC_AS_STAT, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st)
-	if err != nil {
-		return fileInfo{}, err
-	}
-	i := fileInfo{
-		dev: unix.Mkdev(st.Dev_major, st.Dev_minor), ino: st.Ino,
-		mtime: st.Mtime.Sec*1e9 + int64(st.Mtime.Nsec), size: int64(st.Size),
-		links: st.Nlink, mode: st.Mode, uid: st.Uid, gid: st.Gid,
-	}
-	if st.Mask&unix.STATX_BTIME != 0 {
-		i.born = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
-	}
-	return i, nil
-}
-
-var errNotRegular = errors.New("not a regular file")
-
-// openRegular never waits on a FIFO and never touches a device. follow says whether path may be a symlink.
-func openRegular(path string, follow bool) (*os.File, error) {
-	statFlags, openFlags := 0, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY
-	if !follow {
-		statFlags, openFlags = unix.AT_SYMLINK_NOFOLLOW, openFlags|unix.O_NOFOLLOW
-	}
-	if i, err := statPath(path, statFlags); err != nil {
-		return nil, err
-	} else if !i.regular() {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
-	}
-	f, err := os.OpenFile(path, openFlags, 0)
-	if err != nil {
-		return nil, err
-	}
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		f.Close()
-		return nil, &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
-	}
-	return f, nil
-}
 
 // position is a place in the stream: a file's identity and an offset in it. It is what a checkpoint stores.
 type position struct {
-	fileInfo        // as of the reading: all that was written before its mtime has been read, or follows in this file
-	path     string // where the file was; a symlink's target
-	offset   int64  // in the (decompressed) contents
-	head     string // hash of the first line, at most printSize bytes of it; empty at offset 0
-	tail     string // hash of the printSize bytes before offset; empty at offset 0
+	disk.Info        // as of the reading: all that was written before its mtime has been read, or follows in this file
+	path      string // where the file was; a symlink's target
+	offset    int64  // in the (decompressed) contents
+	head      string // hash of the first line, at most printSize bytes of it; empty at offset 0
+	tail      string // hash of the printSize bytes before offset; empty at offset 0
 }
 
 // file is one file of the stream, being read. For a compressed one offsets are those of its contents.
@@ -100,7 +32,7 @@ type file struct {
 	path    string
 	f       *os.File
 	unpack  *bufio.Reader   // the contents of a compressed file; nil: a plain one
-	info    fileInfo        // as of the last stat
+	info    disk.Info       // as of the last stat
 	read    int64           // how far it was read
 	head    []byte          // the first line, at most printSize bytes of it, as far as it was read
 	mark    int64           // the offset last verified or committed
@@ -113,7 +45,7 @@ type file struct {
 // open opens e at the beginning; fs.ErrNotExist if something else has its name by now, or it was truncated.
 func (e entry) open() (*file, error) {
 	o, err := openFile(e.path, e.live)
-	if err == nil && (!o.info.same(e.fileInfo) || o.info.size < e.size) {
+	if err == nil && (!o.info.Same(e.Info) || o.info.Size < e.Size) {
 		o.close()
 		return nil, &fs.PathError{Op: "open", Path: e.path, Err: fs.ErrNotExist}
 	}
@@ -121,7 +53,11 @@ func (e entry) open() (*file, error) {
 }
 
 func openFile(path string, follow bool) (*file, error) {
-	f, err := openRegular(path, follow)
+	how := disk.Read
+	if !follow {
+		how |= disk.NoFollow
+	}
+	f, err := disk.Open(path, how)
 	if err != nil {
 		return nil, err
 	}
@@ -133,13 +69,13 @@ func openFile(path string, follow bool) (*file, error) {
 		f.Close()
 		return nil, err
 	}
-	if r, err := decompress(f); err != nil {
+	if r, err := disk.Unpack(f); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("decompress %s: %w", path, err)
 	} else if r != nil {
 		o.unpack = bufio.NewReaderSize(r, 64<<10)
 	}
-	if age := time.Duration(time.Now().UnixNano() - o.info.mtime); age >= 0 {
+	if age := time.Duration(time.Now().UnixNano() - o.info.Mtime); age >= 0 {
 		o.grown = time.Now().Add(-age)
 	} else {
 		o.grown = time.Now()
@@ -162,7 +98,7 @@ func (f *file) not(ino uint64) {
 }
 
 func (f *file) stat() error {
-	i, err := statx(int(f.f.Fd()), "", unix.AT_EMPTY_PATH)
+	i, err := disk.Fstat(f.f)
 	if err != nil {
 		return fmt.Errorf("stat %s: %w", f.path, err)
 	}
@@ -196,7 +132,7 @@ func firstLine(b []byte) []byte {
 
 // position is where the first line not yet complete begins.
 func (f *file) position() position {
-	p := position{fileInfo: f.info, path: f.path, offset: f.offset}
+	p := position{Info: f.info, path: f.path, offset: f.offset}
 	if f.offset > 0 {
 		p.head, p.tail = digest(f.head[:min(int64(len(f.head)), f.offset)]), digest(f.tail())
 	}
@@ -225,7 +161,7 @@ func (f *file) holds(want []byte, at int64, b []byte) bool {
 
 // seek puts f, freshly opened, at p if its contents are those p speaks of, whatever the inode.
 func (f *file) seek(ctx context.Context, p position) (bool, error) {
-	if f.unpack == nil && f.info.size < p.offset {
+	if f.unpack == nil && f.info.Size < p.offset {
 		return false, nil
 	}
 	head, err := f.peek()
@@ -273,7 +209,7 @@ func (f *file) skip(ctx context.Context, offset int64) (tail []byte, err error) 
 
 // seekEnd puts f, freshly opened, behind its last complete line.
 func (f *file) seekEnd(ctx context.Context) error {
-	end := f.info.size
+	end := f.info.Size
 	if f.unpack != nil {
 		end = math.MaxInt64
 	}

@@ -11,12 +11,12 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"bouncefeed/internal/disk"
 )
 
 // entry is one file of the stream, as the directory shows it.
 type entry struct {
-	fileInfo
+	disk.Info
 	path   string
 	live   bool // the configured path itself
 	class  rotatedClass
@@ -37,12 +37,11 @@ const (
 var (
 	rotatedNumber = regexp.MustCompile(`^\.(\d{1,4})$`)
 	rotatedDate   = regexp.MustCompile(`^[-._](?:(20\d\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])((?:[-_.T:]?\d+)*)|(1\d{9}))$`)
-	packedName    = regexp.MustCompile(`\.(gz|xz|zst|bz2)$`)
 )
 
 // rotatedName says whether name is base rotated, and where it stands among its like.
 func rotatedName(base, name string) (e entry, ok bool) {
-	name, base = packedName.ReplaceAllString(name, ""), packedName.ReplaceAllString(base, "")
+	name, base = plainName(name), plainName(base)
 	e.packed = false
 	ext := filepath.Ext(base)
 	middle, found := strings.CutPrefix(name, base)
@@ -71,6 +70,11 @@ func rotatedName(base, name string) (e entry, ok bool) {
 		e.key = [2]uint64{number(m[1] + m[2] + m[3]), number(digits(m[4]))}
 	}
 	return e, true
+}
+
+func plainName(name string) string {
+	name, _ = disk.PlainName(name)
+	return name
 }
 
 func digits(s string) string {
@@ -105,7 +109,7 @@ func neighbours(path string, known ...position) ([]entry, error) {
 	return last, nil
 }
 
-func sameEntry(a, b entry) bool { return a.path == b.path && a.ino == b.ino && a.dev == b.dev }
+func sameEntry(a, b entry) bool { return a.path == b.path && a.Ino == b.Ino && a.Dev == b.Dev }
 
 func list(path string, known []position) ([]entry, error) {
 	var err error
@@ -114,20 +118,20 @@ func list(path string, known []position) ([]entry, error) {
 	if target, e := filepath.EvalSymlinks(path); e == nil && target != path {
 		dirs = append(dirs, target)
 	}
-	live, liveErr := statPath(path, 0)
+	live, liveErr := disk.Stat(path)
 	for _, p := range dirs {
 		if e := l.dir(p, live, known); e != nil && err == nil {
 			err = e
 		}
 	}
 	for _, k := range known {
-		if i, e := statPath(k.path, unix.AT_SYMLINK_NOFOLLOW); e == nil && i.regular() && i.same(k.fileInfo) {
-			l.add(entry{path: k.path, fileInfo: i, class: renamed}, live)
+		if i, e := disk.Lstat(k.path); e == nil && i.Regular() && i.Same(k.Info) {
+			l.add(entry{path: k.path, Info: i, class: renamed}, live)
 		}
 	}
 	all := l.inOrder()
-	if liveErr == nil && live.regular() {
-		all = append(all, entry{path: path, fileInfo: live, live: true})
+	if liveErr == nil && live.Regular() {
+		all = append(all, entry{path: path, Info: live, live: true})
 	}
 	return all, err
 }
@@ -135,7 +139,7 @@ func list(path string, known []position) ([]entry, error) {
 type listing struct{ classes [3][]entry }
 
 // dir adds what path's directory holds.
-func (l *listing) dir(path string, live fileInfo, known []position) error {
+func (l *listing) dir(path string, live disk.Info, known []position) error {
 	dir, base := filepath.Split(path)
 	files, err := os.ReadDir(filepath.Clean(dir))
 	for _, d := range files {
@@ -146,14 +150,15 @@ func (l *listing) dir(path string, live fileInfo, known []position) error {
 		if !ok && len(known) == 0 {
 			continue
 		}
-		e.path, e.packed = filepath.Join(dir, d.Name()), packedName.MatchString(d.Name())
-		i, statErr := statPath(e.path, unix.AT_SYMLINK_NOFOLLOW)
-		if statErr != nil || !i.regular() {
+		e.path = filepath.Join(dir, d.Name())
+		_, e.packed = disk.PlainName(d.Name())
+		i, statErr := disk.Lstat(e.path)
+		if statErr != nil || !i.Regular() {
 			continue
 		}
-		e.fileInfo = i
+		e.Info = i
 		if !ok {
-			if !slices.ContainsFunc(known, func(k position) bool { return i.same(k.fileInfo) }) {
+			if !slices.ContainsFunc(known, func(k position) bool { return i.Same(k.Info) }) {
 				continue
 			}
 			e.class = renamed
@@ -163,12 +168,12 @@ func (l *listing) dir(path string, live fileInfo, known []position) error {
 	return err
 }
 
-func (l *listing) add(e entry, live fileInfo) {
-	if e.same(live) {
+func (l *listing) add(e entry, live disk.Info) {
+	if e.Same(live) {
 		return
 	}
 	for _, class := range l.classes {
-		if slices.ContainsFunc(class, func(o entry) bool { return o.same(e.fileInfo) }) {
+		if slices.ContainsFunc(class, func(o entry) bool { return o.Same(e.Info) }) {
 			return
 		}
 	}
@@ -178,7 +183,7 @@ func (l *listing) add(e entry, live fileInfo) {
 func (l *listing) inOrder() []entry {
 	slices.SortFunc(l.classes[numbered], func(a, b entry) int { return -compareKeys(a, b) })
 	slices.SortFunc(l.classes[dated], compareKeys)
-	slices.SortFunc(l.classes[renamed], func(a, b entry) int { return cmp.Compare(a.mtime, b.mtime) })
+	slices.SortFunc(l.classes[renamed], func(a, b entry) int { return cmp.Compare(a.Mtime, b.Mtime) })
 	var all []entry
 	for _, class := range l.classes {
 		all = merge(all, unpackedTwice(class))
@@ -188,7 +193,7 @@ func (l *listing) inOrder() []entry {
 
 func compareKeys(a, b entry) int {
 	return cmp.Or(cmp.Compare(a.key[0], b.key[0]), cmp.Compare(a.key[1], b.key[1]),
-		cmp.Compare(packedName.ReplaceAllString(a.path, ""), packedName.ReplaceAllString(b.path, "")))
+		cmp.Compare(plainName(a.path), plainName(b.path)))
 }
 
 // unpackedTwice drops the compressed twin of a file that is still there: it is being written.
@@ -198,14 +203,14 @@ func unpackedTwice(sorted []entry) []entry {
 		plain[e.path] = !e.packed
 	}
 	return slices.DeleteFunc(sorted, func(e entry) bool {
-		return e.packed && plain[packedName.ReplaceAllString(e.path, "")]
+		return e.packed && plain[plainName(e.path)]
 	})
 }
 
 func merge(a, b []entry) []entry {
 	var all []entry
 	for len(a) > 0 && len(b) > 0 {
-		if a[0].mtime <= b[0].mtime {
+		if a[0].Mtime <= b[0].Mtime {
 			all, a = append(all, a[0]), a[1:]
 		} else {
 			all, b = append(all, b[0]), b[1:]

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"bouncefeed/internal/disk"
 	"bouncefeed/internal/event"
 )
 
@@ -94,10 +95,10 @@ func (f *follower) deliver(ctx context.Context, src *file) (readState, error) {
 	if err := src.stat(); err != nil {
 		return atEnd, err
 	}
-	if src.unpack == nil && src.info.size < max(was.size, src.read) {
+	if src.unpack == nil && src.info.Size < max(was.Size, src.read) {
 		return rewritten, nil
 	}
-	if src.unpack == nil && src.info.size == src.read && src.info.mtime == was.mtime && src.scan == src.n {
+	if src.unpack == nil && src.info.Size == src.read && src.info.Mtime == was.Mtime && src.scan == src.n {
 		return atEnd, nil
 	}
 	src.now = time.Now()
@@ -173,7 +174,7 @@ func (f *follower) drainOld(ctx context.Context) error {
 			continue
 		case state == rewritten:
 			f.dropOld()
-		case f.old.unpack != nil, f.old.info.links == 0 && time.Since(f.old.grown) > linger:
+		case f.old.unpack != nil, f.old.info.Links == 0 && time.Since(f.old.grown) > linger:
 			return f.retireOld(ctx)
 		}
 		return nil
@@ -210,18 +211,18 @@ func (f *follower) relax() {
 
 // advance goes on to the file after the current one, which is at its end, if it is time.
 func (f *follower) advance(ctx context.Context) (again bool, err error) {
-	live, err := statPath(f.config.Path, 0)
+	live, err := disk.Stat(f.config.Path)
 	switch {
-	case err == nil && live.same(f.cur.info):
+	case err == nil && live.Same(f.cur.info):
 		f.well()
 		return false, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		f.say(err)
 		return false, nil
-	case err == nil && !live.regular():
-		f.say(&fs.PathError{Op: "read", Path: f.config.Path, Err: errNotRegular})
+	case err == nil && !live.Regular():
+		f.say(&fs.PathError{Op: "read", Path: f.config.Path, Err: disk.ErrNotRegular})
 		return false, nil
-	case (err != nil || live.size == 0) && time.Now().Before(f.again):
+	case (err != nil || live.Size == 0) && time.Now().Before(f.again):
 		return false, nil
 	}
 	f.again = time.Now().Add(listEvery * f.config.Poll.Std())
@@ -247,7 +248,7 @@ func (f *follower) quietNow() bool {
 
 func unread(files []entry) bool {
 	for _, e := range files {
-		if e.size > 0 {
+		if e.Size > 0 {
 			return true
 		}
 	}
@@ -261,7 +262,7 @@ func (f *follower) indexOfCurrent(ctx context.Context, files []entry) int {
 	}
 	p := f.cur.position()
 	for i, e := range files {
-		if p.offset == 0 || !e.packed || f.cur.isNot[e.ino] {
+		if p.offset == 0 || !e.packed || f.cur.isNot[e.Ino] {
 			continue
 		}
 		twin, err := f.match(ctx, e, p)
@@ -272,7 +273,7 @@ func (f *follower) indexOfCurrent(ctx context.Context, files []entry) int {
 			twin.close()
 			return i
 		}
-		f.cur.not(e.ino)
+		f.cur.not(e.Ino)
 	}
 	return -1
 }
@@ -290,7 +291,7 @@ func (f *follower) moveOn(ctx context.Context, e entry) (bool, error) {
 			return false, err
 		}
 	}
-	if f.old != nil && f.old.info.same(next.info) { // the path came back to it, as a symlink can
+	if f.old != nil && f.old.info.Same(next.info) { // the path came back to it, as a symlink can
 		next.close()
 		next, f.old = f.old, nil
 	}

@@ -1,20 +1,14 @@
 package inputs
 
 import (
-	"bufio"
-	"bytes"
-	"compress/bzip2"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
+	"bouncefeed/internal/disk"
 	"bouncefeed/internal/event"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
 // Spot is how far a finished log has been read.
@@ -50,7 +44,7 @@ func ReadLog(ctx context.Context, in *os.File, name string, from int64, commit f
 	} else if err == nil && st.IsDir() {
 		return fmt.Errorf("read %s: is a directory", name)
 	}
-	r, err := contents(in)
+	r, err := disk.Contents(in)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
@@ -77,45 +71,4 @@ func ReadLog(ctx context.Context, in *os.File, name string, from int64, commit f
 		}
 	}
 	return nil
-}
-
-// contents is r, decompressed if need be.
-func contents(r io.Reader) (io.Reader, error) {
-	b := bufio.NewReaderSize(r, readBlock)
-	magic, err := b.Peek(6)
-	if notEOF(err) != nil {
-		return nil, err
-	}
-	if u, err := unpack(magic, b); u != nil || err != nil {
-		return u, err
-	}
-	return b, nil
-}
-
-// decompress is the contents of a compressed f, nil for a plain one.
-func decompress(f *os.File) (io.Reader, error) {
-	magic := make([]byte, 6)
-	n, err := f.ReadAt(magic, 0)
-	if notEOF(err) != nil {
-		return nil, err
-	}
-	return unpack(magic[:n], f)
-}
-
-// Windows are bounded: `zstd -19` needs 8 MiB, `xz -9` 64 MiB of it only for contents as large.
-const zstdWindow = 8 << 20
-
-func unpack(magic []byte, r io.Reader) (io.Reader, error) {
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		return gzip.NewReader(r)
-	case bytes.HasPrefix(magic, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
-		return xz.NewReader(bufio.NewReader(r))
-	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		// With one decoder everything runs in Read: nothing to close.
-		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
-	case bytes.HasPrefix(magic, []byte("BZh")):
-		return bzip2.NewReader(bufio.NewReader(r)), nil
-	}
-	return nil, nil
 }

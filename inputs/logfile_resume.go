@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"time"
+
+	"bouncefeed/internal/disk"
 )
 
 // resume finds the file to read from what is stored. It leaves cur nil when that has to wait.
@@ -20,8 +22,8 @@ func (f *follower) resume(ctx context.Context) error {
 		f.say(err)
 	}
 	if len(files) == 0 || !files[len(files)-1].live {
-		if i, err := statPath(f.config.Path, 0); err == nil && !i.regular() {
-			f.say(&fs.PathError{Op: "read", Path: f.config.Path, Err: errNotRegular})
+		if i, err := disk.Stat(f.config.Path); err == nil && !i.Regular() {
+			f.say(&fs.PathError{Op: "read", Path: f.config.Path, Err: disk.ErrNotRegular})
 			return nil
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			f.say(err)
@@ -48,7 +50,7 @@ func (f *follower) startFirst(ctx context.Context, files []entry) error {
 		if e.live || !e.packed && f.config.Start == startEnd {
 			return f.begin(ctx, e)
 		}
-		newest.mtime = e.mtime + 1
+		newest.Mtime = e.Mtime + 1
 	}
 	return f.commit(ctx, nil, newest) // the log is yet to appear; what is there now is history
 }
@@ -97,14 +99,14 @@ func (f *follower) findCurrent(ctx context.Context, files []entry) error {
 	for _, sameInode := range []bool{true, false} {
 		for i := len(files) - 1; i >= 0; i-- {
 			e := files[i]
-			if e.same(f.at.fileInfo) != sameInode {
+			if e.Same(f.at.Info) != sameInode {
 				continue
 			}
 			o, err := f.match(ctx, e, *f.at)
 			if o != nil {
 				return f.takeUp(ctx, o, files[:i])
 			}
-			if err != nil && (sameInode || e.live || e.mtime >= f.at.mtime) && !isDamage(err) {
+			if err != nil && (sameInode || e.live || e.Mtime >= f.at.Mtime) && !isDamage(err) {
 				blocked = err
 			}
 		}
@@ -124,8 +126,8 @@ func isDamage(err error) bool {
 
 // match opens e at p if it is the file that p is in.
 func (f *follower) match(ctx context.Context, e entry, p position) (*file, error) {
-	same := e.same(p.fileInfo)
-	if !same && (p.offset == 0 || e.class == renamed && !e.live) || !e.packed && e.size < p.offset {
+	same := e.Same(p.Info)
+	if !same && (p.offset == 0 || e.class == renamed && !e.live) || !e.packed && e.Size < p.offset {
 		return nil, nil
 	}
 	o, err := e.open()
@@ -147,7 +149,7 @@ func (f *follower) match(ctx context.Context, e entry, p position) (*file, error
 func (f *follower) takeUp(ctx context.Context, o *file, older []entry) error {
 	if f.at.offset == 0 {
 		for _, e := range older {
-			if e.mtime > f.at.mtime && (e.born > f.at.mtime || e.born == 0) {
+			if e.Mtime > f.at.Mtime && (e.Born > f.at.Mtime || e.Born == 0) {
 				o.close()
 				if o, err := e.open(); err == nil {
 					return f.beginIn(ctx, o)
@@ -164,7 +166,7 @@ func (f *follower) takeUp(ctx context.Context, o *file, older []entry) error {
 func (f *follower) goOn(ctx context.Context, files []entry) error {
 	older := false
 	for _, e := range files {
-		if !e.live && e.mtime < f.at.mtime {
+		if !e.live && e.Mtime < f.at.Mtime {
 			older = true
 			continue
 		}
@@ -177,10 +179,10 @@ func (f *follower) goOn(ctx context.Context, files []entry) error {
 			f.sayUnlessMoved(err)
 			return nil
 		}
-		if f.at.ino != 0 && !(f.at.offset == 0 && older) {
+		if f.at.Ino != 0 && !(f.at.offset == 0 && older) {
 			f.gaps++
 			f.log.Error("the place in the log is gone: lines may be missing", "file", f.at.path, "offset", f.at.offset,
-				"last_written", time.Unix(0, f.at.mtime).UTC(), "reading_on_at", e.path, "gaps", f.gaps)
+				"last_written", time.Unix(0, f.at.Mtime).UTC(), "reading_on_at", e.path, "gaps", f.gaps)
 		}
 		return f.beginIn(ctx, o)
 	}
@@ -190,10 +192,10 @@ func (f *follower) goOn(ctx context.Context, files []entry) error {
 
 // alreadyRead says whether e is surely behind us: the file before the current one, or the beginning of what was read.
 func (f *follower) alreadyRead(e entry) bool {
-	if f.oldAt != nil && e.same(f.oldAt.fileInfo) || f.old != nil && e.same(f.old.info) {
+	if f.oldAt != nil && e.Same(f.oldAt.Info) || f.old != nil && e.Same(f.old.info) {
 		return !e.live
 	}
-	if e.live || e.packed || f.at.offset == 0 || e.size >= f.at.offset {
+	if e.live || e.packed || f.at.offset == 0 || e.Size >= f.at.offset {
 		return false
 	}
 	o, err := e.open()
@@ -207,7 +209,7 @@ func (f *follower) alreadyRead(e entry) bool {
 
 // findOld takes up the file before the current one where it can still be found.
 func (f *follower) findOld(ctx context.Context, files []entry) error {
-	if f.old != nil && f.old.info.same(f.cur.info) {
+	if f.old != nil && f.old.info.Same(f.cur.info) {
 		f.dropOld()
 	}
 	p := f.oldAt
@@ -217,7 +219,7 @@ func (f *follower) findOld(ctx context.Context, files []entry) error {
 	f.oldAt = nil
 	for _, sameInode := range []bool{true, false} {
 		for _, e := range files {
-			if e.same(p.fileInfo) != sameInode || e.same(f.cur.info) {
+			if e.Same(p.Info) != sameInode || e.Same(f.cur.info) {
 				continue
 			}
 			if o, err := f.match(ctx, e, *p); o != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"bouncefeed/internal/disk"
 	"bouncefeed/internal/event"
 )
 
@@ -156,13 +157,13 @@ func torture(t *testing.T, r *rand.Rand, rotate func(*tortured)) {
 func tick(w *world) {
 	probe := w.dir + "/clock"
 	w.must(os.WriteFile(probe, nil, 0o644))
-	first, err := statPath(probe, 0)
+	first, err := disk.Stat(probe)
 	w.must(err)
 	w.eventually("the clock moves", func() bool {
 		now := time.Now()
 		w.must(os.WriteFile(probe, []byte(now.String()), 0o644))
-		i, err := statPath(probe, 0)
+		i, err := disk.Stat(probe)
 		w.must(err)
-		return i.mtime > first.mtime
+		return i.Mtime > first.Mtime
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/disk"
 )
 
 type maildirConfig struct {
@@ -66,7 +67,7 @@ type maildir struct {
 	log     *slog.Logger
 	said    string // the trouble last told of
 	settled bool   // nothing changed since the last reading, as far as stamps tell
-	stamps  []fileInfo
+	stamps  []disk.Info
 	absent  hashSet // not found in the last reading
 	where   atomic.Pointer[Position]
 }
@@ -117,17 +118,17 @@ func (m *maildir) Run(ctx context.Context, sink Sink) error {
 // unchanged says whether no entry of the directories changed since the last reading. Changes within two seconds of a
 // stamp may hide behind its resolution.
 func (m *maildir) unchanged() (bool, error) {
-	var now []fileInfo
+	var now []disk.Info
 	newest := int64(0)
 	for _, dir := range m.directories() {
-		i, err := statPath(dir, 0)
+		i, err := disk.Stat(dir)
 		if err != nil {
 			return false, err
 		}
 		now = append(now, i)
-		newest = max(newest, i.mtime)
+		newest = max(newest, i.Mtime)
 	}
-	same := slices.EqualFunc(now, m.stamps, func(a, b fileInfo) bool { return a.same(b) && a.mtime == b.mtime })
+	same := slices.EqualFunc(now, m.stamps, func(a, b disk.Info) bool { return a.Same(b) && a.Mtime == b.Mtime })
 	same = same && m.settled
 	m.stamps, m.settled = now, time.Now().UnixNano()-newest > int64(2*time.Second)
 	return same, nil
@@ -136,7 +137,7 @@ func (m *maildir) unchanged() (bool, error) {
 // Probe says whether the directories can be read, and changed if that is asked for.
 func (m *maildir) Probe(context.Context) error {
 	for _, dir := range m.directories() {
-		i, err := statPath(dir, 0)
+		i, err := disk.Stat(dir)
 		if err != nil {
 			return fmt.Errorf("%w: give the path of a Maildir: new, cur and tmp stand in it", err)
 		}
@@ -145,7 +146,7 @@ func (m *maildir) Probe(context.Context) error {
 			mode, what = mode|unix.W_OK, "change (say after: leave if it need not)"
 		}
 		if err := unix.Access(dir, mode); err != nil {
-			return fmt.Errorf("%s: %w: this user may not %s it; it belongs to uid %d, gid %d, mode %04o", dir, err, what, i.uid, i.gid, i.mode&0o7777)
+			return fmt.Errorf("%s: %w: this user may not %s it; it belongs to uid %d, gid %d, mode %04o", dir, err, what, i.UID, i.GID, i.Mode&0o7777)
 		}
 	}
 	return nil

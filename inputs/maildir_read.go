@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"bouncefeed/internal/disk"
 	"bouncefeed/internal/event"
 )
 
@@ -85,7 +86,7 @@ func (r *maildirReading) file(path string) error {
 	}
 	body, truncated, info, err := readMessage(path)
 	switch {
-	case errors.Is(err, errNotRegular) || err == nil && info.size == 0:
+	case errors.Is(err, disk.ErrNotRegular) || err == nil && info.Size == 0:
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		r.gone++

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"bouncefeed/internal/disk"
 )
 
 // maildirChunk is how many names are held at a time.
@@ -139,21 +139,21 @@ func (s *maildirScan) file(f maildirFile) error {
 	}
 	body, truncated, info, err := readMessage(f.path())
 	switch {
-	case errors.Is(err, errNotRegular) || err == nil && info.size == 0:
+	case errors.Is(err, disk.ErrNotRegular) || err == nil && info.Size == 0:
 		return nil
 	case errors.Is(err, fs.ErrNotExist): // somebody moved it: it is met again
 		s.settled = false
 		return nil
 	case err != nil:
-		s.left, s.trouble = s.left+1, withRemedy(err).Error()
+		s.left, s.trouble = s.left+1, disk.WithRemedy(err).Error()
 		return nil
 	}
-	if inode, doomed := s.state.doomed[f.hash]; doomed && inode == info.ino {
+	if inode, doomed := s.state.doomed[f.hash]; doomed && inode == info.Ino {
 		s.remove(f)
 		return nil
 	}
 	s.read = append(s.read, f)
-	if !s.add(f.hash, info.ino, messageRecord(body, truncated, deliveredAt(info))) {
+	if !s.add(f.hash, info.Ino, messageRecord(body, truncated, deliveredAt(info))) {
 		return nil
 	}
 	return s.flush()
@@ -169,29 +169,29 @@ func (s *maildirScan) folderOf(dir string) string {
 }
 
 // deliveredAt is when the file was written; zero if that can't be.
-func deliveredAt(i fileInfo) time.Time {
-	if t := time.Unix(0, i.mtime); i.mtime > 0 && t.Before(time.Now()) {
+func deliveredAt(i disk.Info) time.Time {
+	if t := time.Unix(0, i.Mtime); i.Mtime > 0 && t.Before(time.Now()) {
 		return t
 	}
 	return time.Time{}
 }
 
 // readMessage reads a file that is a message, up to maxMessage.
-func readMessage(path string) (body []byte, truncated bool, info fileInfo, err error) {
-	f, err := openRegular(path, false)
+func readMessage(path string) (body []byte, truncated bool, info disk.Info, err error) {
+	f, err := disk.Open(path, disk.Read|disk.NoFollow)
 	if err != nil {
 		return nil, false, info, err
 	}
 	defer f.Close()
-	if info, err = statx(int(f.Fd()), "", unix.AT_EMPTY_PATH); err != nil {
+	if info, err = disk.Fstat(f); err != nil {
 		return nil, false, info, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	body = make([]byte, min(info.size, maxMessage))
+	body = make([]byte, min(info.Size, maxMessage))
 	n, err := io.ReadFull(f, body)
 	if err == io.ErrUnexpectedEOF || err == io.EOF {
 		err = nil
 	}
-	return body[:n], info.size > maxMessage, info, err
+	return body[:n], info.Size > maxMessage, info, err
 }
 
 func (s *maildirScan) flush() error {
@@ -230,6 +230,6 @@ func (s *maildirScan) move(f maildirFile) {
 // cleared notes a message that stays where it is though it should not.
 func (s *maildirScan) cleared(err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.left, s.trouble = s.left+1, withRemedy(err).Error()
+		s.left, s.trouble = s.left+1, disk.WithRemedy(err).Error()
 	}
 }

@@ -14,9 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/disk"
 	"bouncefeed/internal/event"
 )
 
@@ -56,10 +55,10 @@ func buildMbox(env config.Env, section config.Section, c *mboxConfig) (Input, er
 type mbox struct {
 	config mboxConfig
 	log    *slog.Logger
-	info   fileInfo // as of the last reading
-	end    int64    // how far it was read
-	tail   []byte   // the bytes before end
-	listed hashSet  // what was read up to end
+	info   disk.Info // as of the last reading
+	end    int64     // how far it was read
+	tail   []byte    // the bytes before end
+	listed hashSet   // what was read up to end
 	where  atomic.Pointer[Position]
 }
 
@@ -85,19 +84,19 @@ func (m *mbox) Run(ctx context.Context, sink Sink) error {
 	return nil
 }
 
-func (m *mbox) restart() { m.info, m.end, m.tail, m.listed = fileInfo{}, 0, nil, nil }
+func (m *mbox) restart() { m.info, m.end, m.tail, m.listed = disk.Info{}, 0, nil, nil }
 
 // Probe says whether the file, if there is one, can be read, locked, and emptied if that is asked for.
 func (m *mbox) Probe(ctx context.Context) error {
-	if _, err := statPath(filepath.Dir(m.config.Path), 0); err != nil {
-		return withRemedy(err)
+	if _, err := disk.Stat(filepath.Dir(m.config.Path)); err != nil {
+		return disk.WithRemedy(err)
 	}
 	f, err := m.open()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return withRemedy(err)
+		return disk.WithRemedy(err)
 	}
 	defer f.Close()
 	unlock, err := lockMbox(ctx, f, m.config.Path, m.empties())
@@ -110,22 +109,20 @@ func (m *mbox) Probe(ctx context.Context) error {
 func (m *mbox) empties() bool { return m.config.After == afterDeleteAll }
 
 func (m *mbox) open() (*os.File, error) {
-	f, err := openRegular(m.config.Path, true)
-	if err != nil || !m.empties() {
-		return f, err
+	if m.empties() {
+		return disk.Open(m.config.Path, disk.ReadWrite)
 	}
-	f.Close()
-	return os.OpenFile(m.config.Path, os.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	return disk.Open(m.config.Path, disk.Read)
 }
 
 // scan commits what is new and empties the file if it may.
 func (m *mbox) scan(ctx context.Context, sink Sink, tell bool) error {
-	info, err := statPath(m.config.Path, 0)
+	info, err := disk.Stat(m.config.Path)
 	gone := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !gone {
-		return withRemedy(err)
+		return disk.WithRemedy(err)
 	}
-	if !tell && info.same(m.info) && info.size == m.end && info.mtime == m.info.mtime {
+	if !tell && info.Same(m.info) && info.Size == m.end && info.Mtime == m.info.Mtime {
 		return nil
 	}
 	batch, err := newMailBatch(&m.config.Mailbox, sink)
@@ -149,7 +146,7 @@ func (m *mbox) scan(ctx context.Context, sink Sink, tell bool) error {
 func (m *mbox) read(ctx context.Context, batch *mailBatch) error {
 	f, err := m.open()
 	if err != nil {
-		return withRemedy(err)
+		return disk.WithRemedy(err)
 	}
 	defer f.Close()
 	for more := true; more; {
@@ -180,7 +177,7 @@ func (m *mbox) locked(ctx context.Context, f *os.File, do func() error) error {
 
 // next reads one batch from where the last ended, or from the start if the file is not what it was.
 func (m *mbox) next(f *os.File) (recs []event.Record, more bool, err error) {
-	info, err := statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
+	info, err := disk.Fstat(f)
 	if err != nil {
 		return nil, false, &fs.PathError{Op: "stat", Path: m.config.Path, Err: err}
 	}
@@ -188,7 +185,7 @@ func (m *mbox) next(f *os.File) (recs []event.Record, more bool, err error) {
 		m.restart()
 	}
 	m.info = info
-	r := newMboxReader(io.NewSectionReader(f, m.end, max(0, info.size-m.end)), m.end)
+	r := newMboxReader(io.NewSectionReader(f, m.end, max(0, info.Size-m.end)), m.end)
 	recs, more, err = r.batch()
 	if err == errNotMbox && m.end > 0 { // somebody wrote on at what seemed complete
 		m.restart()
@@ -204,8 +201,8 @@ func (m *mbox) next(f *os.File) (recs []event.Record, more bool, err error) {
 }
 
 // intact says whether the file still holds what was read, and at most something behind it.
-func (m *mbox) intact(f *os.File, info fileInfo) bool {
-	if !info.same(m.info) || info.size < m.end {
+func (m *mbox) intact(f *os.File, info disk.Info) bool {
+	if !info.Same(m.info) || info.Size < m.end {
 		return false
 	}
 	b := make([]byte, len(m.tail))
@@ -245,9 +242,9 @@ func (m *mbox) empty(ctx context.Context, f *os.File, batch *mailBatch) error {
 		return nil
 	}
 	return m.locked(ctx, f, func() error {
-		info, err := statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
-		path, _ := statPath(m.config.Path, 0)
-		if err != nil || !path.same(info) || info.size != m.end || !m.intact(f, info) {
+		info, err := disk.Fstat(f)
+		path, _ := disk.Stat(m.config.Path)
+		if err != nil || !path.Same(info) || info.Size != m.end || !m.intact(f, info) {
 			return err // mail came: next time
 		}
 		if err := f.Truncate(0); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/disk"
 	"bouncefeed/internal/event"
 )
 
@@ -55,7 +56,7 @@ func wholeMessage(f *os.File, path string, size int64) []byte {
 	if _, err := f.ReadAt(body, 0); err != nil || isMbox(path, body) {
 		return nil
 	}
-	if packed, err := unpack(body[:min(len(body), 6)], bytes.NewReader(body)); packed != nil || err != nil {
+	if disk.Packed(body) {
 		return nil
 	}
 	return body
@@ -74,15 +75,15 @@ func isMbox(name string, start []byte) bool {
 // delivered meanwhile is not read. Errors are those of ReadLog.
 func ReadMbox(ctx context.Context, in *os.File, name string, from int64, commit func(recs []event.Record, at Spot) error) error {
 	var at Spot
-	disk, latest := io.Reader(in), time.Now()
+	file, latest := io.Reader(in), time.Now()
 	if st, err := in.Stat(); err == nil && st.Mode().IsRegular() {
 		latest = st.ModTime()
 		if at.Size, err = sizeAtRest(ctx, in); err != nil {
 			return unlessEnded(ctx, fmt.Errorf("read %s: %w", name, err))
 		}
-		disk = io.LimitReader(in, at.Size)
+		file = io.LimitReader(in, at.Size)
 	}
-	contents, err := contents(disk)
+	contents, err := disk.Contents(file)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}

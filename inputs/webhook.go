@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/disk"
 )
 
 // webhookConfig is a section `type: webhook`.
@@ -284,21 +285,17 @@ func (w *webhook) server(ctx context.Context, sink RequestSink, g *guard) *http.
 
 func (w *webhook) open() (all []*lobby, err error) {
 	for _, addr := range w.listen {
-		network := "tcp"
-		if path, unix := strings.CutPrefix(addr, "unix:"); unix {
-			network, addr = "unix", path
-			if err := removeDeadSocket(path); err != nil {
-				return all, errors.Join(err, closeAll(all))
-			}
-		}
-		l, err := net.Listen(network, addr)
-		if err == nil && network == "unix" {
-			err = os.Chmod(addr, 0o660) // the web server's group is the directory's business
+		var l net.Listener
+		path, unix := strings.CutPrefix(addr, "unix:")
+		if unix {
+			l, err = disk.Listen(path, 0o660) // the web server's group is the directory's business
+		} else {
+			l, err = net.Listen("tcp", addr)
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("listen: %w", err), closeAll(all))
 		}
-		y, err := newLobby(l, w.cert != nil && network == "tcp", w.exempt)
+		y, err := newLobby(l, w.cert != nil && !unix, w.exempt)
 		if err != nil {
 			l.Close()
 			return nil, errors.Join(err, closeAll(all))
@@ -311,22 +308,6 @@ func (w *webhook) open() (all []*lobby, err error) {
 func closeAll(listeners []*lobby) error {
 	for _, l := range listeners {
 		l.Close()
-	}
-	return nil
-}
-
-// removeDeadSocket takes away what a killed daemon left; one that still answers stays, and listening fails.
-func removeDeadSocket(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&os.ModeSocket == 0 {
-		return nil
-	}
-	if c, err := net.Dial("unix", path); err == nil {
-		c.Close()
-		return nil
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("remove the socket of an earlier run: %w", err)
 	}
 	return nil
 }

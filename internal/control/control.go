@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"bouncefeed/internal/disk"
 )
 
 // Call answers one call. Each reply is sent at once; an error ends the answer and reaches the caller as text.
@@ -40,21 +42,11 @@ func Listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		c.Close()
+	l, err := disk.Listen(path, 0o660)
+	switch {
+	case errors.Is(err, disk.ErrAnswers):
 		return nil, fmt.Errorf("control socket %s: another bouncefeed answers there", path)
-	}
-	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("control socket: %w", err)
-		}
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		l.Close()
+	case err != nil:
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	return l, nil
