@@ -33,9 +33,10 @@ type copernica struct {
 	accounts map[string]bool
 	hosts    map[string]bool
 	keys     *dkimKeys
+	mail     Parser // of the messages that stand in the requests
 }
 
-func buildCopernica(_ config.Env, section config.Section, c *copernicaConfig) (Parser, error) {
+func buildCopernica(env config.Env, section config.Section, c *copernicaConfig) (Parser, error) {
 	p := &copernica{accounts: map[string]bool{}, hosts: map[string]bool{}, keys: newDKIMKeys()}
 	for _, a := range c.Accounts {
 		if kind, number, _ := strings.Cut(a, "-"); kind != "account" && kind != "environment" || number == "" {
@@ -49,7 +50,9 @@ func buildCopernica(_ config.Env, section config.Section, c *copernicaConfig) (P
 		}
 		p.hosts[strings.ToLower(h)] = true
 	}
-	return p, nil
+	var err error
+	p.mail, err = Modules.Build(env, config.Section{Type: "mail"})
+	return p, err
 }
 
 // Keyed implements Verifier.
@@ -97,7 +100,7 @@ func (p *copernica) Parse(rec event.Record, emit func(event.Event)) error {
 	if err != nil {
 		return err
 	}
-	hook := copernicaHook{read: rec.Time, id: v[1], recipient: cleanAddress(v[4]), mime: v[5], form: f}
+	hook := copernicaHook{mail: p.mail, read: rec.Time, id: v[1], recipient: cleanAddress(v[4]), mime: v[5], form: f}
 	if at := cmp.Or(v[2], v[3]); at != "" {
 		hook.time = timeOf(at, rec.Time)
 	}
@@ -114,7 +117,9 @@ func (p *copernica) Parse(rec event.Record, emit func(event.Event)) error {
 	return nil
 }
 
+// A copernicaHook is one request.
 type copernicaHook struct {
+	mail                Parser
 	read                time.Time
 	id, recipient, mime string
 	time                time.Time // zero: it does not say
@@ -123,7 +128,10 @@ type copernicaHook struct {
 
 // message has the mail parser say what mime is.
 func (h *copernicaHook) message() (events []event.Event, err error) {
-	err = mailParser{}.Parse(event.Record{Time: h.read, Body: []byte(h.mime)}, func(e event.Event) { events = append(events, e) })
+	err = h.mail.Parse(event.Record{Time: h.read, Body: []byte(h.mime)}, func(e event.Event) { events = append(events, e) })
+	if err == nil && len(events) == 0 {
+		err = event.Refuse(WhyMalformed, "a message of which the mail parser says nothing")
+	}
 	return events, h.inMIME(err)
 }
 

@@ -24,8 +24,7 @@ func (m *mailMessage) snsEvents() []event.Event {
 		return nil
 	}
 	var events []event.Event
-	p := provider[sesItem]{kind: "ses", read: readSES}
-	err := p.Parse(event.Record{Time: m.read, Body: raw}, func(e event.Event) {
+	err := Notification(event.Record{Time: m.read, Body: raw}, func(e event.Event) {
 		e.SubscriberUUID, e.CampaignUUID, e.Evidence = "", "", ""
 		events = append(events, unledgered(e))
 	})

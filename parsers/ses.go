@@ -23,13 +23,12 @@ func init() { RegisterMessage("ses", sesConfig{}, buildSES) }
 // JSON again, in a string.
 // https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html and event-publishing-retrieving-sns-contents.html
 type ses struct {
-	provider[sesItem]
 	topics map[string]bool
 	sns    *snsVerifier
 }
 
 func buildSES(_ config.Env, section config.Section, c *sesConfig) (Parser, error) {
-	s := &ses{provider: provider[sesItem]{kind: "ses", read: readSES}, topics: map[string]bool{}, sns: newSNSVerifier()}
+	s := &ses{topics: map[string]bool{}, sns: newSNSVerifier()}
 	for _, arn := range c.Topics {
 		if _, ok := snsHost(arn); !ok {
 			return nil, section.Errorf("topics", "%q is no topic: arn:aws:sns:REGION:ACCOUNT:NAME", arn)
@@ -80,7 +79,15 @@ func (s *ses) Parse(rec event.Record, emit func(event.Event)) error {
 	if m.Type != snsNotification || !strings.HasPrefix(message, "{") { // the latter: SES tells once that it found the topic
 		return nil
 	}
-	return s.provider.Parse(event.Record{Time: rec.Time, Body: []byte(message)}, emit)
+	return Notification(event.Record{Time: rec.Time, Body: []byte(message)}, emit)
+}
+
+var sesNotification = provider[sesItem]{kind: "ses", read: readSES}
+
+// Notification reads what SES tells, without SNS's envelope: {"notificationType":"Bounce","mail":{…},"bounce":{…}}. It is a
+// parser's Parse. Nobody vouches for what stands there: SNS's signature is on the envelope.
+func Notification(rec event.Record, emit func(event.Event)) error {
+	return sesNotification.Parse(rec, emit)
 }
 
 type sesItem struct {
