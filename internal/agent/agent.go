@@ -165,20 +165,28 @@ func (a *Agent) assemble() {
 }
 
 func (a *Agent) newSink(in plannedInput) *sink {
-	return &sink{
-		formats: sections(in.built.Input),
-		name:    in.name, format: in.built.Settings.Parser, env: in.env, senders: in.built.Settings.Senders,
-		classifier: a.plan.classifier, store: a.queue, ledgerKey: a.queue.Secret(), now: time.Now,
-		trust: in.built.Settings.Trust, wasSent: a.queue.WasSent,
-		load:    func(p parsers.Stateful) error { return p.Load(a.queue.State(in.name)) },
-		observe: func(outcome string, e *event.Event) { a.tail.publish(in.name, outcome, e) },
-		healthy: func() {
-			if failed := in.state.succeed(); failed > 0 {
-				in.env.Log.Info("reading again", "after", failed.Round(time.Second).String())
-			}
-		},
+	return newSink(sinkConfig{
+		name: in.name, env: in.env, format: in.built.Settings.Parser, formats: sections(in.built.Input),
+		senders: in.built.Settings.Senders, trust: in.built.Settings.Trust, ledger: ledger{a.queue.Secret(), a.queue.WasSent},
+		classifier: a.plan.classifier, now: time.Now, store: a.queue,
+		memory:  func(p parsers.Stateful) error { return p.Load(a.queue.State(in.name)) },
+		watcher: &inputWatcher{in, &a.tail},
+	})
+}
+
+// inputWatcher tells `status` and `tail` how an input fares.
+type inputWatcher struct {
+	plannedInput
+	tail *tail
+}
+
+func (w *inputWatcher) committed() {
+	if failed := w.state.succeed(); failed > 0 {
+		w.env.Log.Info("reading again", "after", failed.Round(time.Second).String())
 	}
 }
+
+func (w *inputWatcher) found(outcome string, e *event.Event) { w.tail.publish(w.name, outcome, e) }
 
 // work runs everything side by side; the first fatal error ends it all.
 func (a *Agent) work(ctx context.Context, listener net.Listener, ready func()) error {

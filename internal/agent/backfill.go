@@ -84,22 +84,26 @@ func (b *Backfill) Run(ctx context.Context) (BackfillSummary, error) {
 	if err := b.Check(); err != nil {
 		return sum, err
 	}
-	s, err := newLooseSink(b.Config, b.As, b.Version, b.Log)
+	c, err := looseSink(b.Config, b.As, b.Version, b.Log)
 	if err != nil {
 		return sum, err
 	}
-	s.senders, s.trust = append(s.senders, b.Senders...), b.Trust
-	target, end, err := b.target(ctx, s, &sum)
+	c.senders, c.trust = append(c.senders, b.Senders...), b.Trust
+	target, end, err := b.target(ctx, &c, &sum)
 	if err != nil {
 		return sum, err
 	}
-	s.store = &tally{target: target, since: b.Since, until: b.Until, sum: &sum}
-	return sum, errors.Join(b.read(ctx, s, target, &sum), end())
+	c.store = &tally{target: target, since: b.Since, until: b.Until, sum: &sum}
+	return sum, errors.Join(b.read(ctx, c, target, &sum), end())
 }
 
-func (b *Backfill) read(ctx context.Context, s *sink, target backfillStore, sum *BackfillSummary) error {
-	start, err := b.resume(s, target)
+func (b *Backfill) read(ctx context.Context, c sinkConfig, target backfillStore, sum *BackfillSummary) error {
+	start, err := b.resume(&c, target)
 	if err != nil {
+		return err
+	}
+	s := newSink(c)
+	if err := s.parsers.ready(); err != nil {
 		return err
 	}
 	if b.As == asJournald && len(b.Files) == 0 {
@@ -166,16 +170,16 @@ func (b *Backfill) readJournal(ctx context.Context, s *sink) error {
 }
 
 // target is where the events go: to the caller, to the running daemon, or into the queue of one that does not run.
-func (b *Backfill) target(ctx context.Context, s *sink, sum *BackfillSummary) (backfillStore, func() error, error) {
+func (b *Backfill) target(ctx context.Context, c *sinkConfig, sum *BackfillSummary) (backfillStore, func() error, error) {
 	nothing := func() error { return nil }
 	if b.DryRun != nil {
 		return &dryStore{seen: map[event.Key]bool{}, show: b.DryRun}, nothing, nil
 	}
-	err := control.Do(ctx, b.Config.Control.Socket, "ledger-key", nil, nil, func(v json.RawMessage) error { return json.Unmarshal(v, &s.ledgerKey) })
+	err := control.Do(ctx, b.Config.Control.Socket, "ledger-key", nil, nil, func(v json.RawMessage) error { return json.Unmarshal(v, &c.ledger.key) })
 	if err == nil {
 		remote := &remoteStore{socket: b.Config.Control.Socket}
-		s.wasSent = func(h [8]byte) (bool, error) { return remote.wasSent(ctx, h) }
-		return remote, nothing, b.mayAsk(s)
+		c.ledger.wasSent = func(h [8]byte) (bool, error) { return remote.wasSent(ctx, h) }
+		return remote, nothing, b.mayAsk(c.ledger)
 	}
 	if !errors.Is(err, control.ErrNotRunning) {
 		return nil, nil, err
@@ -185,43 +189,43 @@ func (b *Backfill) target(ctx context.Context, s *sink, sum *BackfillSummary) (b
 	if err != nil {
 		return nil, nil, err
 	}
-	s.ledgerKey, s.wasSent = q.Secret(), q.WasSent
+	c.ledger = ledger{q.Secret(), q.WasSent}
 	owned := ownedQueue{q, b.Config.Queue.Path}
 	return owned, owned.close, nil
 }
 
 // mayAsk says why the daemon can't be asked for the proof that this backfill needs.
-func (b *Backfill) mayAsk(s *sink) error {
+func (b *Backfill) mayAsk(l ledger) error {
 	if b.Trust != trustProof {
 		return nil
 	}
-	if _, err := s.wasSent([8]byte{}); err != nil {
+	if _, err := l.wasSent([8]byte{}); err != nil {
 		return fmt.Errorf("--trust proof asks the queue what was sent: %w (else stop the daemon while this runs: nothing is lost)", err)
 	}
 	return nil
 }
 
-// newLooseSink makes a sink that belongs to no running input, for format as. With a configuration it has the admin's
-// rules and the settings of the first input that reads this format.
-func newLooseSink(cfg *config.Config, as, version string, log *slog.Logger) (*sink, error) {
+// looseSink is the beginning of a sink that belongs to no running input, for format as. With a configuration it has the
+// admin's rules and the settings of the first input that reads this format.
+func looseSink(cfg *config.Config, as, version string, log *slog.Logger) (c sinkConfig, err error) {
 	if !slices.Contains(Formats(), as) {
-		return nil, fmt.Errorf("unknown format %q: one of %s", as, strings.Join(Formats(), ", "))
+		return c, fmt.Errorf("unknown format %q: one of %s", as, strings.Join(Formats(), ", "))
 	}
-	s := &sink{name: as, format: config.Section{Type: as}, classifier: classify.Default(), now: time.Now}
+	c = sinkConfig{name: as, format: config.Section{Type: as}, classifier: classify.Default(), now: time.Now}
 	host := config.Default().Host
 	if cfg != nil {
 		p, err := newPlan(cfg, "", version, log)
 		if err != nil {
-			return nil, err
+			return c, err
 		}
-		s.classifier, host = p.classifier, cfg.Host
+		c.classifier, host = p.classifier, cfg.Host
 		for _, in := range p.inputs {
 			if section, ok := in.reads(as); ok {
-				s.name, s.format, s.senders = in.name, section, in.built.Settings.Senders
+				c.name, c.format, c.senders = in.name, section, in.built.Settings.Senders
 				break
 			}
 		}
 	}
-	s.env = config.Env{Name: s.name, Host: host, Version: version, Log: log}
-	return s, s.ready()
+	c.env = config.Env{Name: c.name, Host: host, Version: version, Log: log}
+	return c, nil
 }

@@ -34,7 +34,7 @@ func (s spot) checkpoint(file int, offset int64) map[string]string {
 
 // resume finds out whether this very backfill was interrupted, and if so restores what its parser knew. The memory of
 // any other is forgotten: its events are safe, and read again they are repeats.
-func (b *Backfill) resume(s *sink, target backfillStore) (spot, error) {
+func (b *Backfill) resume(c *sinkConfig, target backfillStore) (spot, error) {
 	if b.DryRun != nil {
 		return spot{}, nil
 	}
@@ -56,9 +56,8 @@ func (b *Backfill) resume(s *sink, target backfillStore) (spot, error) {
 		return start, target.Forget(config.Backfill)
 	}
 	start.file, start.offset = file, offset
-	s.parser = nil
-	s.load = func(p parsers.Stateful) error { return p.Load(target.State(config.Backfill)) }
-	return start, s.ready()
+	c.memory = func(p parsers.Stateful) error { return p.Load(target.State(config.Backfill)) }
+	return start, nil
 }
 
 // job names this backfill: the same format, trust, senders and files. "" if it reads from a pipe.

@@ -51,8 +51,12 @@ func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) error
 	if q.As == asReply {
 		return explainReplies(ctx, q.Config, q.Files, show)
 	}
-	s, err := newLooseSink(q.Config, q.As, q.Version, q.Log)
+	c, err := looseSink(q.Config, q.As, q.Version, q.Log)
 	if err != nil {
+		return err
+	}
+	s := newSink(c)
+	if err := s.parsers.ready(); err != nil {
 		return err
 	}
 	for _, file := range q.Files {
@@ -139,8 +143,8 @@ func (x *explainer) verify(ctx context.Context, headers string, rec *event.Recor
 	if rec.Request, err = readRequest(f); err != nil {
 		return fmt.Errorf("read the header fields in %s: %w", headers, err)
 	}
-	v, signed := x.sink.parser.(parsers.Verifier)
-	err = admit(ctx, x.sink.parser, *rec)
+	v, signed := x.sink.parsers.main.(parsers.Verifier)
+	err = admit(ctx, x.sink.parsers.main, *rec)
 	switch {
 	case err != nil:
 		x.signature = "does not hold: " + err.Error()
@@ -175,13 +179,12 @@ func readRequest(r io.Reader) (*event.Request, error) {
 
 // record takes the way of the daemon up to the queue, for one record.
 func (x *explainer) record(rec event.Record) error {
-	var nameless []event.Event
-	x.sink.nameless = func(e event.Event) { nameless = append(nameless, e) }
-	b, err := x.sink.parse([]event.Record{rec})
+	d, err := x.sink.parse([]event.Record{rec}, nil)
 	if err != nil {
 		return err
 	}
-	e := Explanation{File: x.file, Line: x.line, Signature: x.signature, Events: append(append([]event.Event{}, b.Events...), nameless...)}
+	b := &d.batch
+	e := Explanation{File: x.file, Line: x.line, Signature: x.signature, Events: append(append([]event.Event{}, b.Events...), d.nameless...)}
 	for _, h := range b.Held {
 		e.Events = append(e.Events, h.Event)
 	}

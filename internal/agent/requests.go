@@ -116,7 +116,7 @@ func (s *sink) CommitRequest(ctx context.Context, rec event.Record) (answer stri
 // asks the network.
 func (s *sink) admit(ctx context.Context, rec event.Record) (answer string, err error) {
 	s.mu.Lock()
-	p, err := s.parserOf(rec.Route)
+	p, err := s.parsers.of(rec.Route)
 	s.mu.Unlock()
 	if err == nil {
 		err = admit(ctx, p, rec)

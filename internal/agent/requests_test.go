@@ -219,7 +219,7 @@ func TestAHandshakeIsAnswered(t *testing.T) {
 }
 
 func TestNoRequestIsStoredUnverified(t *testing.T) {
-	s := &sink{formats: map[string]config.Section{"/": {Type: "native"}}}
+	s := newSink(sinkConfig{formats: map[string]config.Section{"/": {Type: "native"}}})
 	if s.Commit(t.Context(), []event.Record{{Route: "/", Body: []byte(seedPost)}}, nil) == nil {
 		t.Error("committed as if no stranger could have sent it")
 	}

@@ -44,10 +44,10 @@ func BenchmarkSink(b *testing.B) {
 		}
 		line("qmgr", "%s: removed", id)
 	}
-	s := &sink{
+	s := newSink(sinkConfig{
 		name: "postfix", format: config.Section{Type: "postfix"}, classifier: classify.Default(), store: nowhere{}, now: time.Now,
-		ledgerKey: make([]byte, 32), senders: []string{"*@news.example.com"}, env: config.Env{Log: slog.New(slog.DiscardHandler)},
-	}
+		ledger: ledger{key: make([]byte, 32)}, senders: []string{"*@news.example.com"}, env: config.Env{Log: slog.New(slog.DiscardHandler)},
+	})
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := s.Commit(b.Context(), recs, nil); err != nil {

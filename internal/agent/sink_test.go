@@ -28,12 +28,14 @@ func (mistaken) Parse(rec event.Record, emit func(event.Event)) error {
 
 // A record that a parser fails on, or whose time no JSON can carry, does not keep the others back.
 func TestSinkOutlivesItsParser(t *testing.T) {
-	s := &sink{name: "box", parser: mistaken{}, classifier: classify.Default(), now: time.Now, env: config.Env{Log: slog.New(slog.DiscardHandler)}}
+	s := newSink(sinkConfig{name: "box", classifier: classify.Default(), now: time.Now, env: config.Env{Log: slog.New(slog.DiscardHandler)}})
+	s.parsers.main = mistaken{}
 	late := time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -8*3600))
-	b, err := s.parse([]event.Record{{Time: time.Now(), Body: []byte("fail")}, {Time: late}, {Time: time.Now()}})
+	d, err := s.parse([]event.Record{{Time: time.Now(), Body: []byte("fail")}, {Time: late}, {Time: time.Now()}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	b := &d.batch
 	if len(b.Events) != 2 || len(b.Refused) != 1 || b.Refused[0].Why != refusedPanic || string(b.Refused[0].Body) != "fail" || b.Counts[queue.Figure{Word: queue.CountRead}] != 3 {
 		t.Errorf("%d events, refused %+v, counts %v", len(b.Events), b.Refused, b.Counts)
 	}
@@ -53,18 +55,20 @@ func (g given) Parse(rec event.Record, emit func(event.Event)) error {
 }
 
 // parseEvents has a sink take what a parser emitted, one event a record.
-func parseEvents(t *testing.T, s *sink, events ...event.Event) *queue.Batch {
+func parseEvents(t *testing.T, c sinkConfig, events ...event.Event) *queue.Batch {
 	t.Helper()
-	s.name, s.parser, s.classifier, s.now = "in", given(events), classify.Default(), time.Now
+	c.name, c.classifier, c.now = "in", classify.Default(), time.Now
+	s := newSink(c)
+	s.parsers.main = given(events)
 	recs := make([]event.Record, len(events))
 	for i := range recs {
 		recs[i] = event.Record{Time: time.Unix(1_800_000_000, 0), Body: []byte{byte(i)}}
 	}
-	b, err := s.parse(recs)
+	d, err := s.parse(recs, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return &d.batch
 }
 
 // With `senders:` only mail of those envelope senders is reported, counted under its types and entered in the ledger.
@@ -78,7 +82,7 @@ func TestOnlyTheSendersNamedAreReported(t *testing.T) {
 		{Recipient: "f@example.org", Sender: "office@example.com", MessageID: "m@x", Type: event.Delivered},
 		{Recipient: "g@example.org", Sender: "list@news.example", MessageID: "m@x", Type: event.Delivered},
 	}
-	b := parseEvents(t, &sink{senders: []string{"*@news.example"}, ledgerKey: []byte("key")}, events...)
+	b := parseEvents(t, sinkConfig{senders: []string{"*@news.example"}, ledger: ledger{key: []byte("key")}}, events...)
 	if len(b.Events) != 2 || b.Events[0].Recipient != "a@example.org" || b.Events[1].Recipient != "b@example.org" {
 		t.Errorf("reported: %+v", b.Events)
 	}
@@ -88,7 +92,7 @@ func TestOnlyTheSendersNamedAreReported(t *testing.T) {
 	if len(b.Sent) != 1 || b.Sent[0] != event.Sent([]byte("key"), "m@x", "g@example.org") {
 		t.Errorf("the ledger's entries: %v", b.Sent)
 	}
-	if b := parseEvents(t, &sink{}, events...); len(b.Events) != 5 {
+	if b := parseEvents(t, sinkConfig{}, events...); len(b.Events) != 5 {
 		t.Errorf("without senders: %d reported", len(b.Events))
 	}
 }
@@ -96,7 +100,7 @@ func TestOnlyTheSendersNamedAreReported(t *testing.T) {
 // listmonk's test mails carry the all-zero UUID: nobody is subscribed under it.
 func TestTestMailsAreNotReported(t *testing.T) {
 	const zero = "00000000-0000-0000-0000-000000000000"
-	b := parseEvents(t, &sink{},
+	b := parseEvents(t, sinkConfig{},
 		event.Event{Recipient: "a@example.org", SubscriberUUID: zero, CampaignUUID: zero},
 		event.Event{Recipient: "b@example.org", SubscriberUUID: "7a8b9c0d-1e2f-4a3b-9c4d-5e6f7a8b9c0d", CampaignUUID: zero},
 		event.Event{SubscriberUUID: zero, Type: event.Complaint})
@@ -124,11 +128,11 @@ func (f *failing) Checkpoint(string) (map[string]string, error) { return map[str
 // After a failed Commit the parser goes: it remembers what was not stored. The next one begins with what is.
 func TestParserGoesWithAFailedCommit(t *testing.T) {
 	store, loads := &failing{}, 0
-	s := &sink{
+	s := newSink(sinkConfig{
 		name: "in", format: config.Section{Type: "postfix"}, classifier: classify.Default(), store: store, now: time.Now,
-		env:  config.Env{Log: slog.New(slog.DiscardHandler)},
-		load: func(p parsers.Stateful) error { loads++; return nil },
-	}
+		env:    config.Env{Log: slog.New(slog.DiscardHandler)},
+		memory: func(p parsers.Stateful) error { loads++; return nil },
+	})
 	opened := []event.Record{{Body: []byte("Nov 22 10:00:00 mx1 postfix/qmgr[1]: 4F1A01C2D0: from=<b@news.example>, size=1, nrcpt=2 (queue active)")}}
 	bounced := []event.Record{{Body: []byte("Nov 22 10:00:01 mx1 postfix/smtp[1]: 4F1A01C2D0: to=<jo@example.org>, relay=mx.example.org[192.0.2.1]:25, " +
 		"delay=1, delays=0/0/1/0, dsn=5.1.1, status=bounced (host mx.example.org[192.0.2.1] said: 550 5.1.1 User unknown (in reply to RCPT TO command))")}}

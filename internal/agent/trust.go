@@ -15,13 +15,13 @@ const whyUnproven = "no proof: no subscriber UUID of ours in the returned messag
 // prove asks whether we sent the message to the recipient that e names, and takes from e what is not proven. Proof is
 // the ledger, which the log inputs write, or a subscriber's UUID, which strangers can't guess; who knows his own can
 // speak for himself only, so the address beside it is not believed. false: e is to be held.
-func (s *sink) prove(e *event.Event) bool {
+func (d *draft) prove(e *event.Event) bool {
 	switch {
-	case s.inLedger(e, e.Recipient):
-		if !s.inLedger(e, e.OriginalRecipient) {
+	case d.ledger.has(e.MessageID, e.Recipient):
+		if !d.ledger.has(e.MessageID, e.OriginalRecipient) {
 			e.OriginalRecipient = ""
 		}
-	case s.inLedger(e, e.OriginalRecipient):
+	case d.ledger.has(e.MessageID, e.OriginalRecipient):
 		e.Recipient, e.OriginalRecipient = e.OriginalRecipient, ""
 	case e.SubscriberUUID != "" && e.Evidence != "":
 		e.Claimed, e.Recipient, e.OriginalRecipient = e.Recipient, "", ""
@@ -34,23 +34,30 @@ func (s *sink) prove(e *event.Event) bool {
 	return true
 }
 
-func (s *sink) inLedger(e *event.Event, address string) bool {
-	if address == "" || e.MessageID == "" || s.wasSent == nil {
-		return false
-	}
-	found, err := s.wasSent(event.Sent(s.ledgerKey, e.MessageID, address))
-	return found && err == nil // a queue that can't be read fails the Commit, too
-}
-
 // enter notes in the ledger that our MTA took e's message for its addresses. Only what a log tells is entered: a mail or
 // a webhook would be a stranger's word.
-func (s *sink) enter(e *event.Event) {
-	if e.MessageID == "" || s.ledgerKey == nil || s.formats != nil || parsers.IsMessage(s.format.Type) {
+func (d *draft) enter(e *event.Event) {
+	if e.MessageID == "" || d.ledger.key == nil || d.formats != nil || parsers.IsMessage(d.format.Type) {
 		return
 	}
 	for _, address := range []string{e.Recipient, e.OriginalRecipient} {
 		if address != "" {
-			s.batch.Sent = append(s.batch.Sent, event.Sent(s.ledgerKey, e.MessageID, address))
+			d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, e.MessageID, address))
 		}
 	}
+}
+
+// ledger is what is known of the messages that we sent; the zero value knows of none and takes no entries.
+type ledger struct {
+	key     []byte // of its hashes
+	wasSent func([8]byte) (bool, error)
+}
+
+// has says whether we sent the message to that address, as far as is known.
+func (l ledger) has(messageID, address string) bool {
+	if address == "" || messageID == "" || l.wasSent == nil {
+		return false
+	}
+	found, err := l.wasSent(event.Sent(l.key, messageID, address))
+	return found && err == nil // a queue that can't be read fails the Commit, too
 }

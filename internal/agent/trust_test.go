@@ -14,15 +14,14 @@ import (
 func acceptAll(trust, format string, events ...event.Event) *queue.Batch {
 	secret := []byte("secret")
 	known := event.Sent(secret, "m1@news.example", "jo@example.org")
-	s := &sink{
-		name: "in", format: config.Section{Type: format}, classifier: classify.Default(), ledgerKey: secret, trust: trust, now: time.Now,
-		wasSent: func(h [8]byte) (bool, error) { return h == known, nil },
-		batch:   &queue.Batch{Counts: map[queue.Figure]uint64{}}, noted: map[event.Type]uint64{},
-	}
+	d := newDraft(&sinkConfig{
+		name: "in", format: config.Section{Type: format}, classifier: classify.Default(), trust: trust, now: time.Now,
+		ledger: ledger{secret, func(h [8]byte) (bool, error) { return h == known, nil }},
+	})
 	for _, e := range events {
-		s.accept(e)
+		d.accept(e)
 	}
-	return s.batch
+	return &d.batch
 }
 
 func TestProof(t *testing.T) {

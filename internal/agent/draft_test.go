@@ -36,17 +36,17 @@ func TestFates(t *testing.T) {
 		"any":   {event.Understood, event.Unreported, event.Understood, event.Kept, event.Kept, event.Understood},
 		"proof": {event.Kept, event.Unreported, event.Understood, event.Kept, event.Kept, event.Kept},
 	} {
-		s := &sink{
+		s := newSink(sinkConfig{
 			name: "box", format: config.Section{Type: "mail"}, classifier: classify.Default(), now: time.Now, trust: trust,
-			ledgerKey: []byte("k"), wasSent: func([8]byte) (bool, error) { return false, nil }, env: config.Env{Log: slog.New(slog.DiscardHandler)},
-		}
+			ledger: ledger{[]byte("k"), func([8]byte) (bool, error) { return false, nil }}, env: config.Env{Log: slog.New(slog.DiscardHandler)},
+		})
 		nobody := "From: MAILER-DAEMON@mx.example.org\nSubject: Undelivered Mail Returned to Sender\n\nYour message could not be delivered.\n"
 		var recs []event.Record
 		for _, body := range []string{bounceOfJo, ordinary, vacation, "no message at all", nobody, bounceOfJo} {
 			recs = append(recs, event.Record{Time: time.Now(), Body: []byte(body)})
 		}
 		fates := make([]event.Fate, len(recs))
-		if _, err := s.parseFates(recs, fates); err != nil || !slices.Equal(fates, want) {
+		if _, err := s.parse(recs, fates); err != nil || !slices.Equal(fates, want) {
 			t.Errorf("trust: %s: %v, want %v (%v)", trust, fates, want, err)
 		}
 	}

@@ -1,0 +1,206 @@
+package agent
+
+import (
+	"errors"
+	"time"
+
+	"bouncefeed/internal/classify"
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/queue"
+	"bouncefeed/internal/text"
+)
+
+// Why something read is not reported, beside the parsers' refusals and the event types that are only counted.
+const (
+	ignoredOther       = "other"        // a record of no interest
+	ignoredSender      = "other_sender" // not an envelope sender of `senders:`
+	ignoredTest        = "test_mail"    // listmonk's dummy UUID
+	ignoredOutside     = "outside"      // of backfill's --since and --until
+	refusedNoRecipient = "no_recipient" // a failure that names nobody
+	refusedMalformed   = "malformed"
+	refusedPanic       = "parser_panic"
+)
+
+// maxDiagnostic is how much is kept of what a server said, in bytes; what follows is rarely about the failure.
+const maxDiagnostic = 4 << 10
+
+// dummyUUID marks listmonk's test mails.
+const dummyUUID = "00000000-0000-0000-0000-000000000000"
+
+// draft is a batch in the making: records are parsed into it one after the other, each between begin and end.
+type draft struct {
+	*sinkConfig
+	batch    queue.Batch
+	nameless []event.Event // failures that name nobody, beside their refusals
+	read     uint64        // outcomes of all records
+	other    uint64        // records without any
+	noted    map[event.Type]uint64
+	record   finding
+}
+
+// finding is what came of one record.
+type finding struct {
+	time       time.Time // when it was read or happened
+	outcomes   int
+	kept       int // of outcomes: refused or held
+	unreported int // of outcomes: of no interest
+}
+
+// fate is the most cautious one of all that was found in a record.
+func (f *finding) fate() event.Fate {
+	switch {
+	case f.outcomes == 0 || f.kept > 0:
+		return event.Kept
+	case f.unreported > 0:
+		return event.Unreported
+	}
+	return event.Understood
+}
+
+func newDraft(c *sinkConfig) *draft {
+	return &draft{
+		sinkConfig: c, noted: map[event.Type]uint64{},
+		batch: queue.Batch{Input: c.name, Counts: map[queue.Figure]uint64{}},
+	}
+}
+
+// begin starts with a record.
+func (d *draft) begin(at time.Time) { d.record = finding{time: at} }
+
+// end ends with a record, and tells its fate. One of which nothing was said is counted, too.
+func (d *draft) end() event.Fate {
+	fate := d.record.fate()
+	if d.record.outcomes == 0 {
+		d.record.outcomes = 1
+		d.other++
+	}
+	d.read += uint64(d.record.outcomes)
+	return fate
+}
+
+// finish adds the counts of all records.
+func (d *draft) finish() {
+	counts := d.batch.Counts
+	for t, n := range d.noted {
+		counts[queue.IgnoredAs(string(t))] += n
+	}
+	counts[queue.Figure{Word: queue.CountRead}] += d.read
+	if d.other > 0 {
+		counts[queue.IgnoredAs(ignoredOther)] += d.other
+	}
+}
+
+// refuseAll refuses what a parser did: one record may hold several items, each with a mistake of its own.
+func (d *draft) refuseAll(err error, body []byte) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range several.Unwrap() {
+			d.refuse(one, body)
+		}
+	} else if err != nil {
+		d.refuse(err, body)
+	}
+}
+
+// refuse counts what is not believed and keeps it aside.
+func (d *draft) refuse(err error, body []byte) {
+	d.record.outcomes++
+	d.record.kept++
+	why := refusedMalformed
+	if r, ok := errors.AsType[*event.RefusedError](err); ok {
+		why = r.Why
+		if r.Part != nil {
+			body = r.Part
+		}
+	}
+	d.batch.Counts[queue.RefusedAs(why)]++
+	d.batch.Refused = append(d.batch.Refused, queue.Refused{Time: d.now(), Why: why, Body: append([]byte(nil), body[:min(len(body), 4096)]...)})
+}
+
+func (d *draft) ignore(why string) {
+	d.record.outcomes++
+	d.batch.Counts[queue.IgnoredAs(why)]++
+}
+
+// note counts an event of a type that is not reported.
+func (d *draft) note(t event.Type) {
+	d.record.outcomes++
+	if t == event.Ordinary {
+		d.record.unreported++
+	}
+	d.noted[t]++
+}
+
+// accept completes what a parser emitted and decides where it goes.
+func (d *draft) accept(e event.Event) {
+	if !d.wanted(e.Sender) {
+		d.record.unreported++
+		d.ignore(ignoredSender)
+		return
+	}
+	if e.Type == event.Delivered || e.Type == "" {
+		d.enter(&e)
+	}
+	if e.Type != "" && !e.Type.Reported() {
+		d.note(e.Type)
+		return
+	}
+	if e.Recipient == "" && e.SubscriberUUID == "" {
+		d.refuse(event.Refuse(refusedNoRecipient, "a failure that names nobody"), []byte(e.Diagnostic))
+		d.complete(&e)
+		d.nameless = append(d.nameless, e)
+		return
+	}
+	if e.SubscriberUUID == dummyUUID {
+		d.ignore(ignoredTest)
+		return
+	}
+	d.record.outcomes++
+	if d.trust == trustProof && !d.prove(&e) {
+		d.complete(&e)
+		d.record.kept++
+		d.batch.Held = append(d.batch.Held, queue.Held{Event: e, Why: whyUnproven})
+		return
+	}
+	d.complete(&e)
+	d.batch.Events = append(d.batch.Events, e)
+}
+
+// complete adds what only the agent knows: the verdict, the id, the input.
+func (d *draft) complete(e *event.Event) {
+	e.Input = d.name
+	if e.Time.IsZero() {
+		e.Time = d.record.time
+	}
+	if e.Time.IsZero() {
+		e.Time = d.now()
+	}
+	if e.Time = e.Time.UTC(); e.Time.Year() < 1 || e.Time.Year() > 9999 { // which JSON can't carry
+		e.Time = d.now().UTC()
+	}
+	e.Diagnostic = text.Cut(e.Diagnostic, maxDiagnostic)
+	if e.Type == "" {
+		judge(d.classifier, e)
+	}
+	if !event.IsID(e.ID) { // another bouncefeed's event keeps its own
+		e.ID = e.MakeID()
+	}
+}
+
+// judge fills in e's verdict from its code, status, text and remote host.
+func judge(c *classify.Classifier, e *event.Event) {
+	v := c.Classify(classify.Reply{Code: e.Code, Status: e.Status, Text: e.Diagnostic, Remote: e.RemoteMTA, Expired: e.Expired, Hint: e.Hint})
+	e.Type, e.Reason, e.Fault, e.Rule = v.Type, v.Reason, v.Fault, v.Rule
+}
+
+// wanted says whether mail of this envelope sender is reported.
+func (d *draft) wanted(sender string) bool {
+	if len(d.senders) == 0 {
+		return true
+	}
+	for _, pattern := range d.senders {
+		if text.Match(pattern, sender) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,76 @@
+package agent
+
+import (
+	"fmt"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/parsers"
+)
+
+// parserSet are the parsers of one sink, each made when it is first asked for.
+type parserSet struct {
+	env     config.Env
+	format  config.Section               // of records without a Route
+	formats map[string]config.Section    // by Record.Route
+	memory  func(parsers.Stateful) error // restores the stored memory of the format's parser; nil: it starts empty
+
+	main   parsers.Parser            // of the format; nil: not made yet
+	routed map[string]parsers.Parser // of the formats, by Record.Route
+}
+
+// of gives the parser of records with that route.
+func (s *parserSet) of(route string) (parsers.Parser, error) {
+	if route == "" {
+		err := s.ready()
+		return s.main, err
+	}
+	if p := s.routed[route]; p != nil {
+		return p, nil
+	}
+	section, known := s.formats[route]
+	if !known {
+		return nil, fmt.Errorf("no parser for records of route %q", route)
+	}
+	p, err := parsers.Modules.Build(s.env, section)
+	if err != nil {
+		return nil, err
+	}
+	if s.routed == nil {
+		s.routed = map[string]parsers.Parser{}
+	}
+	s.routed[route] = p
+	return p, nil
+}
+
+// ready makes the format's parser and restores its memory, at first and after a failed Commit. Memory that can't be read
+// is no reason to stop reading: the parser starts as on a first start.
+func (s *parserSet) ready() error {
+	if s.main != nil {
+		return nil
+	}
+	p, err := parsers.Modules.Build(s.env, s.format)
+	if err != nil {
+		return err
+	}
+	if st, ok := p.(parsers.Stateful); ok && s.memory != nil {
+		if err := s.memory(st); err != nil {
+			s.env.Log.Error("the parser's stored memory can't be read, it starts without", "parser", s.format.Type, "error", err)
+			if p, err = parsers.Modules.Build(s.env, s.format); err != nil {
+				return err
+			}
+		}
+	}
+	s.main = p
+	return nil
+}
+
+// forget drops the parser that remembers.
+func (s *parserSet) forget() { s.main = nil }
+
+// changes are what the parser remembers otherwise since the last call.
+func (s *parserSet) changes() map[string][]byte {
+	if p, ok := s.main.(parsers.Stateful); ok {
+		return p.Changes()
+	}
+	return nil
+}
