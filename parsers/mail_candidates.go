@@ -44,10 +44,12 @@ var wordings = []struct {
 	fits   func(s surroundings) bool
 	sample string
 }{
-	{notRecipient, func(s surroundings) bool { return senderWords.in(s.before) && !recipientWords.in(s.before) }, "MAIL FROM:<jo@example.org>"},
+	{notRecipient, func(s surroundings) bool {
+		return phrases.address.ofOther.in(s.before) && !phrases.address.ofRecipient.in(s.before)
+	}, "MAIL FROM:<jo@example.org>"},
 	{notRecipient, leadsToOther, "but you can write to jo@example.org"},
 	{notRecipient, func(s surroundings) bool { return saysDelivered(s.after) }, "jo@example.org: sent ok"},
-	{notRecipient, func(s surroundings) bool { return senderVerdicts.in(text.Cut(s.after, 40)) }, "<jo@example.org>: Sender address rejected"},
+	{notRecipient, func(s surroundings) bool { return phrases.address.senderRejected.in(text.Cut(s.after, 40)) }, "<jo@example.org>: Sender address rejected"},
 	{onItsOwn, standsAlone, "  * <jo@example.org>:"},
 	{beforeReason, isAnswered, "550 <jo@example.org>... User unknown"},
 	{afterLabel, isLabelled, "RCPT TO:<jo@example.org> failed"},
@@ -57,7 +59,7 @@ var wordings = []struct {
 }
 
 func leadsToOther(s surroundings) bool {
-	return s.before != "" && elsewhereWords.in(text.Tail(s.before, 40)) && !failureTexts.in(s.before)
+	return s.before != "" && phrases.address.elsewhere.in(text.Tail(s.before, 40)) && !phrases.failure.anyText.in(s.before)
 }
 
 func standsAlone(s surroundings) bool {
@@ -66,15 +68,15 @@ func standsAlone(s surroundings) bool {
 
 func isAnswered(s surroundings) bool {
 	onlyReply := s.before == "" || smtp.Code(s.before) != 0 && strings.Trim(s.before, "0123456789.-# <") == ""
-	return onlyReply && !senderWords.in(s.after)
+	return onlyReply && !phrases.address.ofOther.in(s.after)
 }
 
 func isLabelled(s surroundings) bool {
-	return strings.HasSuffix(strings.TrimRight(s.before, " \t<"), ":") && recipientWords.in(s.before) || strings.HasPrefix(s.before, "to:")
+	return strings.HasSuffix(strings.TrimRight(s.before, " \t<"), ":") && phrases.address.ofRecipient.in(s.before) || strings.HasPrefix(s.before, "to:")
 }
 
 func saysOfRecipient(s surroundings) bool {
-	return recipientWords.in(s.before) || recipientWords.in(s.after) || failureTexts.in(s.before) || failureTexts.in(s.after)
+	return phrases.address.ofRecipient.in(s.before) || phrases.address.ofRecipient.in(s.after) || phrases.failure.anyText.in(s.before) || phrases.failure.anyText.in(s.after)
 }
 
 // wordingAt is the place of the wording that an address in line has.
@@ -214,7 +216,7 @@ func (r *candidateReader) add(line string, s addressSpan, indent int, inList, of
 // leadsElsewhere looks at the end of a clause.
 func leadsElsewhere(clause string) bool {
 	clause = text.Fold(text.Tail(clause, 120))
-	return elsewhereWords.in(clause) && !failureTexts.in(clause) && !undeliveredTexts.in(clause)
+	return phrases.address.elsewhere.in(clause) && !phrases.failure.anyText.in(clause) && !phrases.failure.clause.in(clause)
 }
 
 // namesRecipient says whether a line says itself that its address is the recipient, or what was answered.
@@ -222,7 +224,7 @@ func namesRecipient(line string) bool {
 	line = text.Cut(line, mailMaxWording)
 	code, _ := smtp.FindReply(line)
 	at := strings.IndexByte(line, '@')
-	return code != 0 || at > 0 && recipientWords.in(text.Fold(line[:at]))
+	return code != 0 || at > 0 && phrases.address.ofRecipient.in(text.Fold(line[:at]))
 }
 
 // An otherContact is what a sentence opens that leads to another address than the one that failed: "Please write to:", or "For
@@ -262,11 +264,11 @@ func withoutNumber(s string) string {
 // saysDelivered says whether what stands behind an address begins with a word of success and has none of failure.
 func saysDelivered(after string) bool {
 	after = strings.TrimLeft(after, " .:-=>")
-	for _, word := range deliveredWords {
+	for _, word := range phrases.success.behindAddress {
 		rest, found := strings.CutPrefix(after, word)
 		if found && (rest == "" || !isWordByte(rest[0])) {
 			code, _ := smtp.FindReply(rest)
-			return code == 0 && !failureTexts.in(rest) && !undeliveredTexts.in(after) && !mailboxTexts.in(rest) && len(strings.TrimSpace(rest)) < 24
+			return code == 0 && !phrases.failure.anyText.in(rest) && !phrases.failure.clause.in(after) && !phrases.failure.mailbox.in(rest) && len(strings.TrimSpace(rest)) < 24
 		}
 	}
 	return false

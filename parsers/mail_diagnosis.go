@@ -64,7 +64,7 @@ func tells(d string) bool {
 		return false
 	}
 	words := text.Fold(d)
-	return smtp.FindStatus(d, "245") != "" || failureTexts.in(words) || undeliveredTexts.in(words) || mailboxTexts.in(words)
+	return smtp.FindStatus(d, "245") != "" || phrases.failure.anyText.in(words) || phrases.failure.clause.in(words) || phrases.failure.mailbox.in(words)
 }
 
 // paragraphAt finds where the paragraph that line at stands in begins and ends.
@@ -154,8 +154,8 @@ func following(lines []string, addr string, indent int) []string {
 		case words == "" && (said && !promised || i > 3):
 			return lines[:i]
 		case words == "":
-		case !said && i > 0 && !promised && adviceWords.in(text.Fold(words)),
-			!said && strings.Contains(words, "@") && senderWords.in(text.Fold(text.Cut(words, 12))):
+		case !said && i > 0 && !promised && phrases.layout.advice.in(text.Fold(words)),
+			!said && strings.Contains(words, "@") && phrases.address.ofOther.in(text.Fold(text.Cut(words, 12))):
 			return lines[:i]
 		case isRule(words), i > 0 && isTranscript(words), !promised && len(indentOf(line)) <= indent && beginsWithOther(words, addr):
 			return lines[:i]
@@ -248,7 +248,7 @@ func labelledReason(lines []string) string {
 		if len(lower) != len(line) || !strings.ContainsAny(line, ":：は") {
 			continue
 		}
-		at, label := reasonLabels.find(lower)
+		at, label := phrases.failure.reasonLabel.find(lower)
 		if at < 0 || !endsLabel(line[at+len(label)-1:]) {
 			continue
 		}

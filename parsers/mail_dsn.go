@@ -299,7 +299,7 @@ func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 }
 
 func saysExpired(diagnostic string) bool {
-	return expiredTexts.in(text.Fold(diagnostic))
+	return phrases.failure.expired.in(text.Fold(diagnostic))
 }
 
 // isVague is true of "", "550", "5.0.0 failed" and of an address alone.

@@ -8,46 +8,109 @@ import (
 	"strings"
 )
 
-// The words by which mails that no standard marks are told apart, in the languages of the world's mail servers.
+// mailPhrases has the words by which mails that no standard marks are told apart, in the languages of the world's mail
+// servers.
 //
 //go:embed mail_phrases.txt
 var mailPhrases string
 
-var (
-	failureSubjects   = phraseSection("failureSubjects", "reportSubjects")
-	undelivered       = phraseSection("failureSubjects")
-	failureTexts      = phraseSection("failureTexts", "failureSubjects", "reportSubjects")
-	failureWords      = phraseSection("failureTexts", "failureSubjects")
-	undeliveredTexts  = pairSection("undeliveredTexts")
-	mailboxTexts      = pairSection("mailboxTexts")
-	delayPairs        = pairSection("delayPairs")
-	incomingTexts     = phraseSection("incomingTexts")
-	listTexts         = phraseSection("listTexts")
-	negations         = phraseSection("negations")
-	robotNames        = foldedLines("robotNames")
-	delaySubjects     = phraseSection("delaySubjects")
-	delayTexts        = phraseSection("delayTexts")
-	delaySpans        = phraseSection("delaySpans")
-	yourMessage       = phraseSection("yourMessage")
-	finalTexts        = phraseSection("finalTexts")
-	expiredTexts      = phraseSection("expiredTexts")
-	autoreplySubjects = phraseSection("autoreplySubjects")
-	autoreplyTexts    = phraseSection("autoreplyTexts")
-	challengeTexts    = phraseSection("challengeTexts")
-	listSubjects      = phraseSection("listSubjects")
-	postmasterTexts   = phraseSection("postmasterTexts")
-	daemonNames       = phraseSection("daemonNames")
-	successSubjects   = phraseSection("successSubjects")
-	successTexts      = phraseSection("successTexts")
-	adviceWords       = phraseSection("adviceWords")
-	copyMarks         = phraseSection("copyMarks")
-	senderWords       = phraseSection("senderWords")
-	senderVerdicts    = phraseSection("senderVerdicts")
-	recipientWords    = phraseSection("recipientWords")
-	elsewhereWords    = phraseSection("elsewhereWords")
-	deliveredWords    = foldedLines("deliveredWords")
-	reasonLabels      = newPhraseSet(phraseLines("reasonLabels")) // not folded: their places in a line matter
-)
+// phrases are those words by what they are about. Without another word they are looked for in folded text, those called
+// subject in a Subject, those called text in a body, those called clause in both: pairs of phrases, looser than the others.
+var phrases = readPhrases()
+
+type phraseBook struct {
+	failure struct {
+		subject     *phraseSet   // a bounce
+		anySubject  *phraseSet   // that, or a report that is of failure if it says no more
+		text        *phraseSet   // a message was not delivered, also as subjects say it
+		anyText     *phraseSet   // that, or the name of any report
+		clause      *phrasePairs // a message did not arrive
+		mailbox     *phrasePairs // what is the matter with a mailbox: a clause of a reason, or of a notice
+		expired     *phraseSet   // a server gave up after trying for long
+		reasonLabel *phraseSet   // before the reply or the reason, in lower case only: its place in the line matters
+	}
+	delay struct {
+		subject  *phraseSet   // the server still tries (RFC 3464 "delayed")
+		text     *phraseSet   // the same
+		clause   *phrasePairs // the same
+		span     *phraseSet   // in the Subject of a warning: for how long
+		final    *phraseSet   // it is not about a delay after all
+		negation *phraseSet   // right before a final phrase: its opposite
+	}
+	success struct {
+		subject       *phraseSet // RFC 3464 "delivered", "relayed"
+		text          *phraseSet // the same
+		behindAddress []string   // of somebody who got the message
+	}
+	autoreply struct {
+		subject *phraseSet // RFC 3834 asks for "Auto:"
+		text    *phraseSet // the same
+	}
+	challenge *phraseSet // the sender is to prove something
+	// Whom a text speaks to.
+	audience struct {
+		sender     *phraseSet // of a message: "your message"
+		reader     *phraseSet // the mail system's own user, of mail that came or could not come to him
+		member     *phraseSet // of a list
+		moderator  *phraseSet // of a list, or who gave it commands: in a Subject
+		postmaster *phraseSet // of somebody else's mail
+	}
+	// Names in From, without blanks, dashes, dots, underscores and quotes.
+	from struct {
+		daemon *phraseSet // of mail systems
+		robot  []string   // beginnings of local parts that belong to no person
+	}
+	// Around an address in a line.
+	address struct {
+		ofRecipient    *phraseSet // it is the failed recipient
+		ofOther        *phraseSet // before it: it is not
+		elsewhere      *phraseSet // before it: another to use, or somebody to ask
+		senderRejected *phraseSet // behind it: what a server thought of the sender
+	}
+	// What lines are for.
+	layout struct {
+		copyMark *phraseSet // a rule or a heading: the copy of the returned message follows
+		advice   *phraseSet // for the reader, no reason
+	}
+}
+
+func readPhrases() *phraseBook {
+	var b phraseBook
+	b.failure.subject = phraseSection("failure.subject")
+	b.failure.anySubject = phraseSection("failure.subject", "report.subject")
+	b.failure.text = phraseSection("failure.text", "failure.subject")
+	b.failure.anyText = phraseSection("failure.text", "failure.subject", "report.subject")
+	b.failure.clause = pairSection("failure.clause")
+	b.failure.mailbox = pairSection("failure.mailbox")
+	b.failure.expired = phraseSection("failure.expired")
+	b.failure.reasonLabel = newPhraseSet(phraseLines("failure.reasonLabel"))
+	b.delay.subject = phraseSection("delay.subject")
+	b.delay.text = phraseSection("delay.text")
+	b.delay.clause = pairSection("delay.clause")
+	b.delay.span = phraseSection("delay.span")
+	b.delay.final = phraseSection("delay.final")
+	b.delay.negation = phraseSection("delay.negation")
+	b.success.subject = phraseSection("success.subject")
+	b.success.text = phraseSection("success.text")
+	b.success.behindAddress = foldedLines("success.behindAddress")
+	b.autoreply.subject = phraseSection("autoreply.subject")
+	b.autoreply.text = phraseSection("autoreply.text")
+	b.challenge = phraseSection("challenge")
+	b.audience.sender = phraseSection("audience.sender")
+	b.audience.reader = phraseSection("audience.reader")
+	b.audience.member = phraseSection("audience.member")
+	b.audience.moderator = phraseSection("audience.moderator")
+	b.audience.postmaster = phraseSection("audience.postmaster")
+	b.from.daemon = phraseSection("from.daemon")
+	b.from.robot = foldedLines("from.robot")
+	b.address.ofRecipient = phraseSection("address.ofRecipient")
+	b.address.ofOther = phraseSection("address.ofOther")
+	b.address.elsewhere = phraseSection("address.elsewhere")
+	b.address.senderRejected = phraseSection("address.senderRejected")
+	b.layout.copyMark = phraseSection("layout.copyMark")
+	b.layout.advice = phraseSection("layout.advice")
+	return &b
+}
 
 // phraseSection reads the named sections of mail_phrases.txt.
 func phraseSection(names ...string) *phraseSet { return newPhraseSet(foldedLines(names...)) }

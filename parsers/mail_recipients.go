@@ -104,7 +104,7 @@ func (p *prose) subjectRecipient() []string {
 	if len(spans) != 1 || strings.Contains(subject[:spans[0].start], ":") {
 		return nil
 	}
-	if from := p.from; !from.daemon && !from.null && !failureSubjects.in(text.Fold(subject[:spans[0].start])) {
+	if from := p.from; !from.daemon && !from.null && !phrases.failure.anySubject.in(text.Fold(subject[:spans[0].start])) {
 		return nil
 	}
 	if p.knownAddresses()[strings.ToLower(spans[0].addr)] < 0 {

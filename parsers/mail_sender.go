@@ -25,10 +25,10 @@ func readSender(header mailHeader) mailSender {
 		from = header.text("Sender")
 	}
 	name := undecorated.Replace(text.Fold(from))
-	s := mailSender{daemon: daemonNames.in(name) || name == "<>", mailer: strings.Contains(name, "mailerdaemon")}
+	s := mailSender{daemon: phrases.from.daemon.in(name) || name == "<>", mailer: strings.Contains(name, "mailerdaemon")}
 	if addrs := headerAddresses(from); len(addrs) > 0 {
 		local, _, _ := strings.Cut(undecorated.Replace(text.Fold(addrs[0])), "@")
-		s.robot = beginsWith(local, robotNames)
+		s.robot = beginsWith(local, phrases.from.robot)
 	}
 	if path := strings.TrimSpace(header.get("Return-Path")); path != "" {
 		path = strings.ToLower(strings.Trim(path, "<> "))
@@ -50,7 +50,7 @@ func (m *mailMessage) isHuman() bool {
 	if !replyPrefix(subject) {
 		return false
 	}
-	if !failureSubjects.in(subject) || m.header.has("In-Reply-To") || m.header.has("References") || forwardPrefix(subject) {
+	if !phrases.failure.anySubject.in(subject) || m.header.has("In-Reply-To") || m.header.has("References") || forwardPrefix(subject) {
 		return true
 	}
 	return strings.Contains(m.body, "\n>")
@@ -74,7 +74,7 @@ func (m *mailMessage) isChallenge() bool {
 	if s := m.from; s.daemon || s.null {
 		return false
 	}
-	return challengeTexts.in(m.foldedText())
+	return phrases.challenge.in(m.foldedText())
 }
 
 func beginsWith(s string, words []string) bool {

@@ -104,32 +104,32 @@ var signTests = [signCount]func(*prose) bool{
 	repliesForSomebody: func(p *prose) bool { return !p.from.daemon && p.shows(autoReplied) },
 	fromPerson:         func(p *prose) bool { return p.isHuman() },
 
-	subjectFails:       func(p *prose) bool { return failureSubjects.in(p.subject) },
-	ownSubjectFails:    func(p *prose) bool { return failureSubjects.in(p.ownSubject) },
+	subjectFails:       func(p *prose) bool { return phrases.failure.anySubject.in(p.subject) },
+	ownSubjectFails:    func(p *prose) bool { return phrases.failure.anySubject.in(p.ownSubject) },
 	daemonFails:        func(p *prose) bool { return p.from.daemon && p.shows(subjectFails) },
 	subjectDelays:      (*prose).subjectDelays,
 	subjectIsFinal:     func(p *prose) bool { return saysFinal(p.ownSubject) },
 	subjectOfPostfix:   func(p *prose) bool { return strings.Contains(p.ownSubject, "undelivered mail returned to sender") },
-	subjectSucceeds:    func(p *prose) bool { return successSubjects.in(p.ownSubject) },
-	subjectAutoreplies: func(p *prose) bool { return autoreplySubjects.in(p.ownSubject) },
-	subjectChallenges:  func(p *prose) bool { return challengeTexts.in(p.ownSubject) },
-	subjectOfList:      func(p *prose) bool { return listSubjects.in(p.ownSubject) },
+	subjectSucceeds:    func(p *prose) bool { return phrases.success.subject.in(p.ownSubject) },
+	subjectAutoreplies: func(p *prose) bool { return phrases.autoreply.subject.in(p.ownSubject) },
+	subjectChallenges:  func(p *prose) bool { return phrases.challenge.in(p.ownSubject) },
+	subjectOfList:      func(p *prose) bool { return phrases.audience.moderator.in(p.ownSubject) },
 	subjectOfTrouble:   (*prose).subjectOfTrouble,
 	replySubject:       func(p *prose) bool { return replyPrefix(p.ownSubject) },
 
-	textFails:         func(p *prose) bool { return p.shows(failedHeader) || failureTexts.in(p.words) },
-	textFailsByItself: func(p *prose) bool { return failureWords.in(p.words) },
-	textUndelivered:   func(p *prose) bool { return undeliveredTexts.in(p.words) },
-	textOfMailbox:     func(p *prose) bool { return mailboxTexts.in(p.words) },
-	textDelays:        func(p *prose) bool { return delayTexts.in(p.words) || delayPairs.in(p.words) },
+	textFails:         func(p *prose) bool { return p.shows(failedHeader) || phrases.failure.anyText.in(p.words) },
+	textFailsByItself: func(p *prose) bool { return phrases.failure.text.in(p.words) },
+	textUndelivered:   func(p *prose) bool { return phrases.failure.clause.in(p.words) },
+	textOfMailbox:     func(p *prose) bool { return phrases.failure.mailbox.in(p.words) },
+	textDelays:        func(p *prose) bool { return phrases.delay.text.in(p.words) || phrases.delay.clause.in(p.words) },
 	textIsFinal:       func(p *prose) bool { return saysFinal(p.words) },
-	textSucceeds:      func(p *prose) bool { return successTexts.in(p.words) },
-	textAutoreplies:   func(p *prose) bool { return autoreplyTexts.in(p.words) },
-	textChallenges:    func(p *prose) bool { return challengeTexts.in(p.words) },
-	textToPostmaster:  func(p *prose) bool { return postmasterTexts.in(p.words) },
-	textToSender:      func(p *prose) bool { return yourMessage.in(p.words) },
-	textIncoming:      func(p *prose) bool { return incomingTexts.in(p.words) },
-	textOfList:        func(p *prose) bool { return listTexts.in(p.words) },
+	textSucceeds:      func(p *prose) bool { return phrases.success.text.in(p.words) },
+	textAutoreplies:   func(p *prose) bool { return phrases.autoreply.text.in(p.words) },
+	textChallenges:    func(p *prose) bool { return phrases.challenge.in(p.words) },
+	textToPostmaster:  func(p *prose) bool { return phrases.audience.postmaster.in(p.words) },
+	textToSender:      func(p *prose) bool { return phrases.audience.sender.in(p.words) },
+	textIncoming:      func(p *prose) bool { return phrases.audience.reader.in(p.words) },
+	textOfList:        func(p *prose) bool { return phrases.audience.member.in(p.words) },
 	textIsPermanent:   (*prose).textIsPermanent,
 	permanent: func(p *prose) bool {
 		return p.shows(textIsPermanent) || strings.HasPrefix(smtp.FindStatus(p.ownSubject, "245"), "5")
@@ -176,7 +176,7 @@ func (p *prose) showsOne(some []sign) bool { return slices.ContainsFunc(some, p.
 
 // ownSubject takes off what a report quotes: in "Undeliverable: Holidays in Italy" nobody is on holiday.
 func ownSubject(subject string) string {
-	if at, _ := undelivered.find(subject); at >= 0 {
+	if at, _ := phrases.failure.subject.find(subject); at >= 0 {
 		if colon := strings.IndexByte(subject[at:], ':'); colon >= 0 {
 			return subject[:at+colon]
 		}
@@ -191,8 +191,8 @@ func (m *mailMessage) returnsMessage() bool { return len(m.enclosed) > 0 || m.re
 // saysFinal says whether folded text tells that nothing more will be tried: "no es un error definitivo" does not.
 func saysFinal(text string) bool {
 	final := false
-	finalTexts.each(text, func(at int, _ string) bool {
-		final = !negations.in(" " + text[max(0, at-20):at])
+	phrases.delay.final.each(text, func(at int, _ string) bool {
+		final = !phrases.delay.negation.in(" " + text[max(0, at-20):at])
 		return !final
 	})
 	return final
@@ -226,12 +226,12 @@ func (m *mailMessage) isAutomatic() bool {
 
 // subjectDelays knows "Warning: could not send message for past 4 hours" besides what tells of a delay in words.
 func (p *prose) subjectDelays() bool {
-	return delaySubjects.in(p.ownSubject) ||
-		strings.Contains(p.ownSubject, "warning") && (!p.shows(subjectFails) || delaySpans.in(p.ownSubject))
+	return phrases.delay.subject.in(p.ownSubject) ||
+		strings.Contains(p.ownSubject, "warning") && (!p.shows(subjectFails) || phrases.delay.span.in(p.ownSubject))
 }
 
 func (p *prose) subjectOfTrouble() bool {
-	return p.shows(subjectFails) || undeliveredTexts.in(p.ownSubject) || p.from.daemon && mailboxTexts.in(p.ownSubject)
+	return p.shows(subjectFails) || phrases.failure.clause.in(p.ownSubject) || p.from.daemon && phrases.failure.mailbox.in(p.ownSubject)
 }
 
 func (p *prose) textIsPermanent() bool {
@@ -250,7 +250,7 @@ func (p *prose) isForReader() bool {
 	if p.returnsMessage() || p.shows(failedHeader) {
 		return false
 	}
-	if !p.shows(textIncoming) && !incomingTexts.in(p.ownSubject) && !p.shows(textOfList) {
+	if !p.shows(textIncoming) && !phrases.audience.reader.in(p.ownSubject) && !p.shows(textOfList) {
 		return false
 	}
 	return p.from.path || !slices.ContainsFunc(p.candidates(), candidate.named)

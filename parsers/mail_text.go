@@ -130,7 +130,7 @@ func isCopyMark(line string) bool {
 		return false
 	}
 	ruled := strings.IndexByte("-=*_#+|", line[0]) >= 0 && strings.IndexByte("-=*_#+", line[1]) >= 0
-	return (ruled || len(line) < 48 && line[len(line)-1] == ':') && copyMarks.in(text.Fold(line))
+	return (ruled || len(line) < 48 && line[len(line)-1] == ':') && phrases.layout.copyMark.in(text.Fold(line))
 }
 
 func blankLines(lines []string) int {
