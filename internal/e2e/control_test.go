@@ -14,7 +14,7 @@ import (
 // harnessCanFail is the negative control: it damages what Postfix logged, what the receiver recorded or what the daemon
 // remembers, and the judge must name exactly that damage.
 func harnessCanFail(t *testing.T, wants []want) {
-	log := readLog(t)
+	log := readFile(t, mailLog)
 	victim := wants[slices.IndexFunc(wants, func(w want) bool { return w.scenario.name == "unknown" })]
 
 	t.Run("Undamaged", func(t *testing.T) {

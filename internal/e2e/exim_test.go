@@ -91,30 +91,15 @@ func addLine(t *testing.T, file, line string) {
 	}
 }
 
-func readFile(t *testing.T, file string) string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 // waitEximEmpty waits until every message is delivered, returned or expired.
 func waitEximEmpty(t *testing.T) {
 	t.Helper()
-	empty := 0 // a message is in no file for a moment while it comes in
-	waitFor(t, "Exim's queue is empty", func() bool {
+	waitSteady(t, "Exim's queue is empty", func() bool {
 		files, err := os.ReadDir(filepath.Join(eximSpool, "input"))
 		if err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}
-		if len(files) == 0 {
-			empty++
-		} else {
-			empty = 0
-		}
-		return empty == 10
+		return len(files) == 0
 	})
 }
 

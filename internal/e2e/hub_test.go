@@ -2,11 +2,10 @@ package e2e
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,12 +123,8 @@ func TestHub(t *testing.T) {
 // requireSameIDs compares what the edge gave every bounce as its id with what the receiver knows it by.
 func requireSameIDs(t *testing.T, edge *daemon, r *e2etest.Receiver) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(edge.dir, "told.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	given := map[string]string{} // id to recipient
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+	for lines := bufio.NewScanner(strings.NewReader(readFile(t, filepath.Join(edge.dir, "told.jsonl")))); lines.Scan(); {
 		var e struct{ ID, Recipient string }
 		if json.Unmarshal(lines.Bytes(), &e) == nil { // a kill may have cut a line, which was then written again
 			given[e.ID] = e.Recipient

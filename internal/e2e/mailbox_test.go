@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -54,11 +53,7 @@ func newMailboxDaemon(t *testing.T, r *e2etest.Receiver, input, port, trust stri
 	}
 	text = "  box:\n    " + strings.ReplaceAll(text, "\n", "\n    ") + "\n"
 	file := filepath.Join(d.dir, "config.yaml")
-	config, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	inputs, rest, _ := strings.Cut(string(config), "outputs:")
+	inputs, rest, _ := strings.Cut(readFile(t, file), "outputs:")
 	if !withLog {
 		inputs = "inputs:\n"
 	}
@@ -93,15 +88,7 @@ func requireEveryBounce(t *testing.T, tr *traffic, d *daemon) {
 	if out := s.Outputs[0]; queued != out.Sent+out.NotSent || out.Dead != 0 {
 		t.Errorf("queued %d: %+v", queued, out)
 	}
-	said, err := os.ReadFile(filepath.Join(d.dir, "stderr"))
-	if err != nil {
-		t.Error(err)
-	}
-	for _, alarm := range []string{"panic: ", "DATA RACE", "level=ERROR", mailPassword} {
-		if strings.Contains(string(said), alarm) {
-			t.Errorf("the daemon said %q in the course of the test", alarm)
-		}
-	}
+	d.requireQuiet(t, mailPassword)
 	if t.Failed() {
 		t.FailNow()
 	}
@@ -115,16 +102,7 @@ func waitMailboxEmpty(t *testing.T, d *daemon) {
 			t.Log("left:\n" + describeMails(mailsLeft(t)))
 		}
 	}()
-	empty := 0
-	waitFor(t, "the mailbox is empty", func() bool {
-		left := mailsLeft(t)
-		if len(left) > 0 {
-			empty = 0
-		} else {
-			empty++
-		}
-		return empty > 20
-	})
+	waitSteady(t, "the mailbox is empty", func() bool { return len(mailsLeft(t)) == 0 })
 	waitFor(t, "everything is sent", func() bool { return d.status(t).Outputs[0].Pending == 0 })
 }
 
@@ -235,12 +213,7 @@ func TestMailboxPipe(t *testing.T) {
 	startMailboxes(t)
 	r := startReceiver(t)
 	d := newMailboxDaemon(t, r, "pipe", "", "any", false)
-	passwd, err := os.OpenFile("/etc/passwd", os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(passwd, "pipe-e2e:x:%d:%d::/:/bin/false\n", daemonUID, daemonUID)
-	passwd.Close()
+	addLine(t, "/etc/passwd", fmt.Sprintf("pipe-e2e:x:%d:%d::/:/bin/false", daemonUID, daemonUID))
 	for _, args := range [][]string{
 		{"/usr/sbin/postconf", "-e", "virtual_transport=deliver", "bounce_queue_lifetime=1h", "deliver_destination_recipient_limit=1"},
 		{"/usr/sbin/postconf", "-Me", "deliver/unix=deliver unix - n n - - pipe flags=F user=pipe-e2e argv=" + binary + " deliver --socket " + filepath.Join(d.dir, "control.sock")},

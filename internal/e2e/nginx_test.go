@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,12 +62,8 @@ func startNginx(t *testing.T, d *daemon) *x509.CertPool {
 	dir := filepath.Join("/run", "nginx-e2e")
 	writeFile(t, filepath.Join(dir, "nginx.conf"), fmt.Sprintf(nginxConf, d.dir, dir))
 	writeCertificate(t, dir)
-	cert, err := os.ReadFile(filepath.Join(dir, "cert.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(cert)
+	pool.AppendCertsFromPEM([]byte(readFile(t, filepath.Join(dir, "cert.pem"))))
 	startServer(t, "nginx", nginxBinary, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr")
 	waitFor(t, "nginx listens", func() bool { return listening(nginxByTCP) && listening(nginxBySocket) })
 	return pool

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -154,15 +153,7 @@ func queued(t *testing.T) (files []string) {
 // waitQueueEmpty waits until every message is delivered, returned or expired.
 func waitQueueEmpty(t *testing.T) {
 	t.Helper()
-	empty := 0 // a message may move between two directories while we look
-	waitFor(t, "Postfix's queue is empty", func() bool {
-		if len(queued(t)) == 0 {
-			empty++
-		} else {
-			empty = 0
-		}
-		return empty == 10
-	})
+	waitSteady(t, "Postfix's queue is empty", func() bool { return len(queued(t)) == 0 })
 }
 
 // startDNS answers for the test domains, and for nothing else but what more arguments to dnsmasq add.
@@ -179,14 +170,4 @@ func startDNS(t *testing.T, more ...string) *process {
 	p := startServer(t, "dnsmasq", "/usr/sbin/dnsmasq", append(args, more...)...)
 	waitFor(t, "dnsmasq listens", func() bool { return listening(nameServer + ":53") })
 	return p
-}
-
-func writeFile(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(strings.TrimLeft(text, "\n")), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }

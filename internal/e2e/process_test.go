@@ -115,6 +115,38 @@ func waitFor(t *testing.T, what string, ready func() bool) {
 	e2etest.WaitFor(t, 20*time.Millisecond, what, ready)
 }
 
+// waitSteady is waitFor for what has to stay true for a while: what moves between two places is in neither for a moment.
+func waitSteady(t *testing.T, what string, ready func() bool) {
+	t.Helper()
+	times := 0
+	waitFor(t, what, func() bool {
+		if times++; !ready() {
+			times = 0
+		}
+		return times == 20
+	})
+}
+
+// readFile is what a file holds.
+func readFile(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.TrimLeft(text, "\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // tail is the end of a file, at most n bytes, for a failure's report.
 func tail(path string, n int) string {
 	data, err := os.ReadFile(path)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"net"
-	"os"
 	"strings"
 	"testing"
 
@@ -43,11 +42,7 @@ func TestServers(t *testing.T) {
 		tr.send(t, letter{names: []string{s.name}})
 	}
 	waitQueueEmpty(t)
-	log, err := os.ReadFile(mailLog)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(string(log), "\n")
+	lines := strings.Split(readFile(t, mailLog), "\n")
 	for _, w := range tr.wants {
 		last := ""
 		for _, line := range lines {

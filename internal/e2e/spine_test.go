@@ -1,12 +1,13 @@
 package e2e
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // TestSpine is the main job: a real Postfix bounces real mail, the daemon follows mail.log and tells the receiver of
@@ -123,15 +124,12 @@ func requireFaultless(t *testing.T, tr *traffic, d *daemon, send string) {
 	}
 }
 
-// requireQuiet holds the daemon to have said nothing that would call for a developer or an admin.
-func (d *daemon) requireQuiet(t *testing.T) {
+// requireQuiet holds the daemon to have said nothing that would call for a developer or an admin, and no secret.
+func (d *daemon) requireQuiet(t *testing.T, secrets ...string) {
 	t.Helper()
-	said, err := os.ReadFile(filepath.Join(d.dir, "stderr"))
-	if err != nil {
-		t.Error(err)
-	}
-	for _, alarm := range []string{"panic: ", "DATA RACE", "level=ERROR"} {
-		if strings.Contains(string(said), alarm) {
+	said := readFile(t, filepath.Join(d.dir, "stderr"))
+	for _, alarm := range append(secrets, "panic: ", "DATA RACE", "level=ERROR", e2etest.Token) {
+		if strings.Contains(said, alarm) {
 			t.Errorf("the daemon said %q in the course of the test", alarm)
 		}
 	}
@@ -157,14 +155,4 @@ func logLatency(t *testing.T, tr *traffic, d *daemon) {
 	}
 	slices.Sort(took)
 	t.Logf("idle, from log line to POST: median %v, longest of %d %v", took[len(took)/2], len(took), took[len(took)-1])
-}
-
-// readLog is Postfix's log so far.
-func readLog(t *testing.T) string {
-	t.Helper()
-	log, err := os.ReadFile(mailLog)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(log)
 }
