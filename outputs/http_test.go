@@ -285,7 +285,7 @@ func TestRefusedConnectionIsTriedAgainAtOnce(t *testing.T) {
 		t.Errorf("nobody listens: %v", err)
 	}
 	tries := 0
-	out.(*listmonk).client.Backoff = func(_, _ time.Duration, n int, _ *http.Response) time.Duration {
+	out.(*listmonkReceiver).client.Backoff = func(_, _ time.Duration, n int, _ *http.Response) time.Duration {
 		if tries++; tries == 2 { // the receiver is back after two refusals
 			l, err := net.Listen("tcp", addr)
 			if err != nil {

@@ -9,12 +9,12 @@ import (
 	"io"
 	"net/http"
 	"net/mail"
-	"regexp"
 	"strings"
 	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 )
 
 // listmonkConfig is a section `type: listmonk`.
@@ -36,13 +36,13 @@ func init() {
 	}, newListmonk)
 }
 
-// listmonk posts one event a request to listmonk's native bounce webhook (https://listmonk.app/docs/bounces/):
+// listmonkReceiver posts one event a request to listmonk's native bounce webhook (https://listmonk.app/docs/bounces/):
 //
 //	{"email":"jo@example.org","source":"bouncefeed/mx1","type":"hard","created_at":"2026-11-22T07:01:02Z","meta":{…}}
 //
 // A 200 means queued in listmonk's memory, not stored; a subscriber it does not know is a 200, too. It has no
 // idempotency: what is posted twice counts twice.
-type listmonk struct {
+type listmonkReceiver struct {
 	*poster
 	source string
 	uuids  bool
@@ -60,12 +60,12 @@ func newListmonk(env config.Env, section config.Section, c *listmonkConfig) (Out
 	if c.Source == "" {
 		c.Source = "bouncefeed/" + env.Host
 	}
-	return &listmonk{poster: p, source: clean(c.Source, metaLimit), uuids: c.SubscriberUUID}, nil
+	return &listmonkReceiver{poster: p, source: clean(c.Source, metaLimit), uuids: c.SubscriberUUID}, nil
 }
 
 const listmonkRoute = "/webhooks/bounce"
 
-func (l *listmonk) Send(ctx context.Context, batch []event.Event) error {
+func (l *listmonkReceiver) Send(ctx context.Context, batch []event.Event) error {
 	if len(batch) == 0 {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (l *listmonk) Send(ctx context.Context, batch []event.Event) error {
 }
 
 // Probe posts an empty event. listmonk's complaint that nobody is named proves route, login and settings.
-func (l *listmonk) Probe(ctx context.Context) error {
+func (l *listmonkReceiver) Probe(ctx context.Context) error {
 	a, err := l.post(ctx, []byte("{}"))
 	switch {
 	case err != nil:
@@ -104,7 +104,7 @@ func (l *listmonk) Probe(ctx context.Context) error {
 	return a.verdict(l.remedy(a))
 }
 
-func (l *listmonk) post(ctx context.Context, body []byte) (*answer, error) {
+func (l *listmonkReceiver) post(ctx context.Context, body []byte) (*answer, error) {
 	a, err := l.do(ctx, http.MethodPost, l.url, body, jsonHeader())
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: listmonk restarts, or bounce processing is off in Settings → Bounces (listmonk before 6.2 answers so)", err)
@@ -113,7 +113,7 @@ func (l *listmonk) post(ctx context.Context, body []byte) (*answer, error) {
 }
 
 // remedy is what listmonk means by an answer, where that is more than any receiver would.
-func (l *listmonk) remedy(a *answer) string {
+func (l *listmonkReceiver) remedy(a *answer) string {
 	switch a.status {
 	case http.StatusBadRequest:
 		if !a.plainToTLS {
@@ -139,7 +139,7 @@ func (l *listmonk) remedy(a *answer) string {
 }
 
 // whyForbidden asks listmonk who we are: it answers every wrong login and every missing permission alike with 403.
-func (l *listmonk) whyForbidden(ctx context.Context, otherwise string) string {
+func (l *listmonkReceiver) whyForbidden(ctx context.Context, otherwise string) string {
 	root, found := strings.CutSuffix(l.url.Path, listmonkRoute)
 	if !found || !l.Password.Set() {
 		return otherwise
@@ -187,7 +187,7 @@ const (
 	diagnosticLimit = 1000 // characters
 )
 
-func (l *listmonk) bounce(e *event.Event) bounce {
+func (l *listmonkReceiver) bounce(e *event.Event) bounce {
 	b := bounce{
 		Email:        strings.ToLower(strings.TrimSuffix(strings.TrimSpace(e.Recipient), ".")),
 		CampaignUUID: uuid(e.CampaignUUID),
@@ -223,12 +223,9 @@ func takesAddress(email string) bool {
 	return err == nil && a.Address == email
 }
 
-var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-
-// uuid gives s in lower case if it is one. All zeroes is listmonk's mark of a test mail, and nobody's.
+// uuid gives s in lower case if it is one. listmonk's mark of a test mail is nobody's.
 func uuid(s string) string {
-	s = strings.ToLower(s)
-	if !uuidForm.MatchString(s) || strings.Trim(s, "0-") == "" {
+	if s = listmonk.UUID(s); s == listmonk.NoUUID {
 		return ""
 	}
 	return s

@@ -100,7 +100,7 @@ func FuzzBounce(f *testing.F) {
 	f.Fuzz(func(t *testing.T, email, text, word, id string, unix int64) {
 		e := event.Event{ID: "id", Type: event.Soft, Recipient: email, Diagnostic: text, CampaignUUID: id, SubscriberUUID: word,
 			MessageID: word, QueueID: text, RemoteMTA: word, Status: text, Rule: word, Input: id, Time: time.Unix(unix%(1<<37), 0)}
-		body, err := encode(out.Output.(*listmonk).bounce(&e))
+		body, err := encode(out.Output.(*listmonkReceiver).bounce(&e))
 		if err != nil {
 			t.Fatal(err)
 		}

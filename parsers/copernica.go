@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/smtp"
@@ -100,7 +101,7 @@ func (p *copernica) Parse(rec event.Record, emit func(event.Event)) error {
 	if err != nil {
 		return err
 	}
-	hook := copernicaHook{mail: p.mail, read: rec.Time, id: v[1], recipient: cleanAddress(v[4]), mime: v[5], form: f}
+	hook := copernicaHook{mail: p.mail, read: rec.Time, id: v[1], recipient: address.Clean(v[4]), mime: v[5], form: f}
 	if at := cmp.Or(v[2], v[3]); at != "" {
 		hook.time = timeOf(at, rec.Time)
 	}
@@ -164,7 +165,7 @@ func (h *copernicaHook) bounce(emit func(event.Event)) error {
 }
 
 func (h *copernicaHook) isFor(e event.Event) bool {
-	return sameAddress(e.Recipient, h.recipient) || e.OriginalRecipient != "" && sameAddress(e.OriginalRecipient, h.recipient)
+	return address.Same(e.Recipient, h.recipient) || e.OriginalRecipient != "" && address.Same(e.OriginalRecipient, h.recipient)
 }
 
 func (h *copernicaHook) failure(emit func(event.Event)) error {
@@ -204,10 +205,10 @@ func (h *copernicaHook) abuse(emit func(event.Event)) error {
 // tell completes an event with what Copernica knows of the message.
 func (h *copernicaHook) tell(e event.Event, emit func(event.Event)) error {
 	if h.recipient != "" {
-		if !isAddress(h.recipient) {
+		if !address.Valid(h.recipient) {
 			return event.Refuse(WhyMalformed, "recipient is no address")
 		}
-		if e.Recipient != "" && !sameAddress(e.Recipient, h.recipient) {
+		if e.Recipient != "" && !address.Same(e.Recipient, h.recipient) {
 			e.OriginalRecipient = e.Recipient
 		}
 		e.Recipient = h.recipient

@@ -6,6 +6,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/text"
 )
 
@@ -133,7 +134,7 @@ func (x *exim) readLink(q *logLine, id, text []byte) {
 	if !ok || !bytes.Equal(own, id) {
 		return
 	}
-	c, s := uuidOrNone(string(campaign)), uuidOrNone(string(subscriber))
+	c, s := listmonk.UUID(string(campaign)), listmonk.UUID(string(subscriber))
 	if len(c) != len(campaign) || len(s) != len(subscriber) {
 		return
 	}
@@ -190,7 +191,7 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 		e.OriginalRecipient = ""
 	}
 	if kind != event.Delivered && !m.has(msgForeign) {
-		x.verp.identify(&e, string(d.returnPath))
+		x.verp.CompleteFrom(&e, string(d.returnPath))
 	}
 	emit(e)
 	x.memory.touch(m, q.seen)

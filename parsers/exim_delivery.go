@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/text"
 )
@@ -38,11 +39,11 @@ func (d *eximDelivery) setRecipient(r *eximReading) error {
 		d.to, d.origTo, d.mailbox = r.top, nil, true
 	}
 	if d.mailbox {
-		if err := checkRecipient(d.to); err != nil {
+		if err := address.CheckRecipient(d.to); err != nil {
 			return err
 		}
 	}
-	return checkRecipient(d.origTo)
+	return address.CheckRecipient(d.origTo)
 }
 
 // An eximReading is one way to part a line into addresses and the rest.
@@ -124,7 +125,7 @@ func plainEximRecipient(b []byte) (r eximReading, ok bool) {
 func plainAddressLength(b []byte) int {
 	at := 0
 	if len(b) > 0 && b[0] == '"' {
-		at = quotedLength(b[:min(len(b), maxAddress)])
+		at = address.QuotedLength(b[:min(len(b), address.MaxLogged)])
 	} else {
 		for at < len(b) && isAddressByte[b[at]] {
 			at++
@@ -151,11 +152,11 @@ var isAddressByte = func() (table [256]bool) {
 }()
 
 // angleAddress reads "<address>"; nil: it is none.
-func angleAddress(b []byte) (address, rest []byte) {
-	limit := min(len(b), maxAddress+2)
+func angleAddress(b []byte) (addr, rest []byte) {
+	limit := min(len(b), address.MaxLogged+2)
 	at := 1
 	if limit > 1 && b[1] == '"' {
-		n := quotedLength(b[1:limit])
+		n := address.QuotedLength(b[1:limit])
 		if n == 0 {
 			return nil, nil
 		}
@@ -227,9 +228,9 @@ func isUnquoted(mailbox, text []byte) bool {
 	if mailbox[0] != '"' {
 		return bytes.EqualFold(mailbox, text)
 	}
-	var room [maxAddress]byte
+	var room [address.MaxLogged]byte
 	b := room[:0]
-	local := quotedLength(mailbox)
+	local := address.QuotedLength(mailbox)
 	for i := 1; i < local-1; i++ {
 		if mailbox[i] == '\\' {
 			i++

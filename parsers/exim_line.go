@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
 
@@ -30,32 +32,13 @@ func (x *exim) cutStamp(b []byte) (stamp, rest []byte) {
 	return stamp, rest
 }
 
-// eximIDLength is the length of the message id at the head of b, with a blank behind it; 0: there is none. Since 4.97
-// the second part has 11 digits and the third 4.
-//
-//	1xV1UT-0001VG-2g   1tJ2Yb-00000000abc-1a2B
+// eximIDLength is the length of the message id at the head of b, with a blank behind it; 0: there is none.
 func eximIDLength(b []byte) int {
-	for _, dashes := range [2][2]int{{13, 16}, {18, 23}} {
-		n := dashes[1]
-		if len(b) <= n || b[n] != ' ' || b[6] != '-' || b[dashes[0]] != '-' {
-			continue
-		}
-		for i, c := range b[:n] {
-			if !isEximDigit[c] && i != 6 && i != dashes[0] {
-				return 0
-			}
-		}
+	if n := smtp.EximIDLength(b); n > 0 && len(b) > n && b[n] == ' ' {
 		return n
 	}
 	return 0
 }
-
-var isEximDigit = func() (table [256]bool) {
-	for c := range table {
-		table[c] = eximDigit(byte(c)) >= 0
-	}
-	return table
-}()
 
 // eximDigit is the value of a digit in base 62; -1: it is none.
 func eximDigit(c byte) int64 {
@@ -94,7 +77,7 @@ func eximSender(b []byte) (sender, rest []byte, err error) {
 	}
 	local := 0
 	if len(b) > 0 && b[0] == '"' {
-		if local = quotedLength(b); local == 0 {
+		if local = address.QuotedLength(b); local == 0 {
 			return nil, nil, event.Refuse(WhyTwoReadings, "a sender with a quoted local part without its end")
 		}
 	}
@@ -103,7 +86,7 @@ func eximSender(b []byte) (sender, rest []byte, err error) {
 		end = len(b) - local
 	}
 	sender, rest = b[:local+end], b[local+end:]
-	return sender, rest, checkAddress(sender)
+	return sender, rest, address.Check(sender)
 }
 
 // An eximArrival is what the fields of a "<=" line tell.
@@ -194,7 +177,7 @@ func eximClient(b []byte) (address, rest []byte) {
 
 func hostLength(b []byte) int {
 	n := 0
-	for n < len(b) && (isEximDigit[b[n]] || b[n] == '.' || b[n] == '-' || b[n] == '_' || b[n] == ':' || b[n] == ']') {
+	for n < len(b) && (isBase62(b[n]) || b[n] == '.' || b[n] == '-' || b[n] == '_' || b[n] == ':' || b[n] == ']') {
 		n++
 	}
 	return n
@@ -222,3 +205,6 @@ func eximWord(b []byte) (word, rest []byte) {
 	}
 	return b, nil
 }
+
+// isBase62 says whether c is a digit of Exim's ids: 0-9, A-Z, a-z.
+func isBase62(c byte) bool { return text.IsDigit(c) || text.IsLetter(c) }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers/parsertest"
@@ -148,7 +149,7 @@ func TestEximLongLines(t *testing.T) {
 		for _, marker := range []string{"** ", "== ", "=> ", "<= ", "** a@b", "** a@b R=r T=t: SMTP error from remote mail server after ", "listmonk id="} {
 			line := head + marker + strings.Repeat(unit, (16<<10)/len(unit))
 			for _, e := range tellLog(t, p, line).events {
-				if len(e.Diagnostic) > maxDiagnostic+8 || len(e.Recipient) > maxAddress {
+				if len(e.Diagnostic) > maxDiagnostic+8 || len(e.Recipient) > address.MaxLogged {
 					t.Errorf("%q: %d bytes of %q", unit, len(e.Diagnostic), e.Recipient)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers/item"
@@ -67,7 +68,7 @@ func (f *forwardEmail) tell(give func(notice) error) error {
 		meaning: forwardEmailCategories[b.Category],
 		id:      f.EmailID + " " + f.Recipient, at: f.At, carried: []json.RawMessage{f.Headers},
 	}
-	if plausibleDomain(string(f.Remote)) {
+	if address.PlausibleDomain(string(f.Remote)) {
 		n.RemoteMTA = string(f.Remote)
 	}
 	if b.Action == "defer" || b.Action == "slowdown" {

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/text"
 	"bouncefeed/parsers/item"
 )
@@ -20,7 +22,7 @@ type kumomtaConfig struct {
 	VERP string `yaml:"verp"` // shape of envelope senders that name the subscriber
 }
 
-func init() { Register("kumomta", kumomtaConfig{VERP: defaultVERP}, buildKumomta) }
+func init() { Register("kumomta", kumomtaConfig{VERP: listmonk.DefaultVERP}, buildKumomta) }
 
 // kumomta reads KumoMTA's log records (https://docs.kumomta.com/reference/log_record/), one JSON object a line, in a log
 // or as the body of a log hook's request. Header fields and meta values are in it if configure_local_logs asks for them.
@@ -32,12 +34,12 @@ func init() { Register("kumomta", kumomtaConfig{VERP: defaultVERP}, buildKumomta
 // A hook may post several in one array.
 type kumomta struct {
 	item.JSON
-	verp verp
+	verp listmonk.VERP
 	host string
 }
 
 func buildKumomta(env config.Env, section config.Section, c *kumomtaConfig) (Parser, error) {
-	v, err := newVERP(c.VERP)
+	v, err := listmonk.NewVERP(c.VERP)
 	if err != nil {
 		return nil, section.Errorf("verp", "%v", err)
 	}
@@ -139,7 +141,7 @@ func (t *kumoTime) UnmarshalJSON(b []byte) error {
 const kumoMaxRecipients = 100 // of one record
 
 // tell emits what the record says of each recipient. Time and Host are the caller's to complete. The error is a refusal.
-func (r *kumoRecord) tell(v verp, emit func(event.Event)) error {
+func (r *kumoRecord) tell(v listmonk.VERP, emit func(event.Event)) error {
 	e := event.Event{Time: r.Timestamp.Time, Sender: r.Sender, QueueID: text.Cut(r.ID, len(queueKey{}.id)*2)}
 	recipients := []string(r.Recipient)
 	switch r.Type {
@@ -165,7 +167,7 @@ func (r *kumoRecord) tell(v verp, emit func(event.Event)) error {
 		recipients = []string{""}
 	}
 	for _, to := range recipients[:min(len(recipients), kumoMaxRecipients)] {
-		if e.Recipient = strings.Trim(to, "<>"); checkRecipient([]byte(e.Recipient)) != nil {
+		if e.Recipient = strings.Trim(to, "<>"); address.CheckRecipient([]byte(e.Recipient)) != nil {
 			return event.Refuse(WhyMalformed, "a recipient that is no address")
 		}
 		emit(e)
@@ -224,7 +226,7 @@ var kumoClassifications = map[string]event.Reason{
 
 // identify finds the message and the subscriber in what was logged of its header, in its meta values, or in the header
 // that a feedback report returns.
-func (r *kumoRecord) identify(e *event.Event, v verp) {
+func (r *kumoRecord) identify(e *event.Event, v listmonk.VERP) {
 	var returned mail.Header
 	if r.Feedback != nil {
 		if m, err := mail.ReadMessage(strings.NewReader(r.Feedback.OriginalMessage)); err == nil {
@@ -245,5 +247,6 @@ func (r *kumoRecord) identify(e *event.Event, v verp) {
 		return ""
 	}
 	e.MessageID = loggedMessageID(strings.TrimSpace(get("Message-ID")))
-	identify(e, get("X-Listmonk-Campaign"), get("X-Listmonk-Subscriber"), v)
+	listmonk.Identify(e, get("X-Listmonk-Campaign"), get("X-Listmonk-Subscriber"))
+	v.Complete(e)
 }

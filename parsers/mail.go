@@ -6,8 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/text"
 )
 
@@ -47,7 +49,7 @@ func (mailParser) Parse(rec event.Record, emit func(event.Event)) error {
 // tidy makes every text what JSON and a database can carry: valid UTF-8, no control characters, of bounded length.
 func tidy(e *event.Event) {
 	for _, field := range []*string{&e.Recipient, &e.OriginalRecipient, &e.Sender} {
-		*field = text.Tidy(*field, mailMaxAddress)
+		*field = text.Tidy(*field, address.MaxLength)
 	}
 	for _, field := range []*string{&e.MessageID, &e.QueueID, &e.RemoteMTA, &e.Host, &e.Status} {
 		*field = text.Tidy(*field, mailMaxName)
@@ -157,7 +159,7 @@ func keepFirst(place **mimeEntity, e *mimeEntity) {
 // readParts finds the returned message, or its header, in the parts and in it whose message it was; header is the report's.
 func (t *returnedMail) readParts(header mailHeader, enclosed []*mimeEntity, r *mimeReader) {
 	for _, name := range []string{"To", "Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Rcpt-To", "Return-Path"} {
-		header.each(name, func(v string) { t.proof.addVERP(cleanAddress(v)) })
+		header.each(name, func(v string) { t.proof.AddVERP(address.Clean(v)) })
 	}
 	for _, e := range enclosed {
 		raw := e.decoded(mailMaxText)
@@ -169,7 +171,7 @@ func (t *returnedMail) readParts(header mailHeader, enclosed []*mimeEntity, r *m
 		if typ, _ := mediaType(h.get("Content-Type")); typ == "multipart/report" && t.report == nil {
 			t.report = raw
 		}
-		if t.proof.subscriber == "" && r.left > 0 {
+		if t.proof.Subscriber == "" && r.left > 0 {
 			t.proof.searchDeeper(r, r.entity(h, body, e.depth+1))
 		}
 	}
@@ -187,7 +189,7 @@ func (p *mailProof) searchDeeper(r *mimeReader, e *mimeEntity) {
 		p.addReturned(h)
 		p.searchDeeper(r, r.entity(h, body, e.depth+1))
 	case e.isText() && bytes.Contains(bytes.ToLower(e.body[:min(len(e.body), mailMaxWords)]), []byte("x-listmonk-")):
-		p.addRaw(e.text())
+		p.AddRaw(e.text())
 	}
 }
 
@@ -252,26 +254,26 @@ func unledgered(e event.Event) event.Event {
 func (m *mailMessage) event() event.Event {
 	e := event.Event{
 		Time:           m.time(m.header.get("Date")),
-		SubscriberUUID: m.returned.proof.subscriber,
-		CampaignUUID:   m.returned.proof.campaign,
-		Evidence:       m.returned.proof.evidence,
+		SubscriberUUID: m.returned.proof.Subscriber,
+		CampaignUUID:   m.returned.proof.Campaign,
+		Evidence:       m.returned.proof.Evidence,
 		MessageID:      m.originalID(),
 	}
 	e.QueueID, e.Host = eximQueueID(m.returned.header)
-	if sender := cleanAddress(m.returned.header.get("Return-Path")); isAddress(sender) {
+	if sender := address.Clean(m.returned.header.get("Return-Path")); address.Valid(sender) {
 		e.Sender = sender
 	} else if to := m.header.addresses("To"); len(to) > 0 {
-		e.Sender = peelAddress(to[0])
+		e.Sender = address.Peel(to[0])
 	}
 	return e
 }
 
 // originalID is the returned message's Message-ID; Exchange and Gmail also answer to it.
 func (m *mailMessage) originalID() string {
-	if id := cleanMessageID(m.returned.header.get("Message-ID")); id != "" {
+	if id := listmonk.CleanMessageID(m.returned.header.get("Message-ID")); id != "" {
 		return id
 	}
-	return cleanMessageID(m.header.get("In-Reply-To"))
+	return listmonk.CleanMessageID(m.header.get("In-Reply-To"))
 }
 
 // time reads a Date. A clock that is missing or far off is not believed: then it is when the message was read.
@@ -290,7 +292,7 @@ func (m *mailMessage) time(date string) time.Time {
 
 // failure completes the event of one failed recipient. single says that it is the only one.
 func (m *mailMessage) failure(e event.Event, single bool) event.Event {
-	if known := m.envelopeRecipient(); single && known != "" && !sameAddress(e.Recipient, known) {
+	if known := m.envelopeRecipient(); single && known != "" && !address.Same(e.Recipient, known) {
 		e.OriginalRecipient, e.Recipient = e.Recipient, known
 	}
 	if !single && !m.sentTo(e) { // the proof is somebody else's
@@ -303,10 +305,10 @@ func (m *mailMessage) failure(e event.Event, single bool) event.Event {
 // in To of a message that carries our subscriber's UUID, or what a classic VERP address says if To agrees.
 func (m *mailMessage) envelopeRecipient() string {
 	to := m.returned.header.addresses("To")
-	if len(to) != 1 || !isAddress(to[0]) {
+	if len(to) != 1 || !address.Valid(to[0]) {
 		return ""
 	}
-	if m.returned.proof.evidence == evidenceUUID || sameAddress(to[0], m.returned.proof.recipient) {
+	if m.returned.proof.Evidence == listmonk.EvidenceUUID || address.Same(to[0], m.returned.proof.Recipient) {
 		return to[0]
 	}
 	return ""
@@ -315,7 +317,7 @@ func (m *mailMessage) envelopeRecipient() string {
 // sentTo says whether the returned message was addressed to e's recipient.
 func (m *mailMessage) sentTo(e event.Event) bool {
 	for _, to := range m.returned.header.addresses("To") {
-		if sameAddress(to, e.Recipient) || e.OriginalRecipient != "" && sameAddress(to, e.OriginalRecipient) {
+		if address.Same(to, e.Recipient) || e.OriginalRecipient != "" && address.Same(to, e.OriginalRecipient) {
 			return true
 		}
 	}

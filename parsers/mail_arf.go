@@ -3,6 +3,7 @@ package parsers
 import (
 	"strings"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/text"
 )
@@ -21,16 +22,16 @@ func (m *mailMessage) arfEvents() []event.Event {
 	e.Type = event.Complaint
 	e.Diagnostic = fields.get("Feedback-Type")
 	e.Host = mtaName(fields.get("Reporting-MTA"))
-	if sender := cleanAddress(fields.get("Original-Mail-From")); isAddress(sender) {
+	if sender := address.Clean(fields.get("Original-Mail-From")); address.Valid(sender) {
 		e.Sender = sender
 		m = m.sentBy(sender)
-		e.SubscriberUUID, e.CampaignUUID, e.Evidence = m.returned.proof.subscriber, m.returned.proof.campaign, m.returned.proof.evidence
+		e.SubscriberUUID, e.CampaignUUID, e.Evidence = m.returned.proof.Subscriber, m.returned.proof.Campaign, m.returned.proof.Evidence
 	}
 	if date := fields.get("Arrival-Date"); date != "" && !m.header.has("Date") {
 		e.Time = m.time(date)
 	}
 	var recipients []string
-	fields.each("Original-Rcpt-To", func(v string) { recipients = addAddress(recipients, decodeXtext(cleanAddress(v))) })
+	fields.each("Original-Rcpt-To", func(v string) { recipients = addAddress(recipients, address.DecodeXtext(address.Clean(v))) })
 	if len(recipients) == 0 {
 		recipients = m.originalRecipients()
 	}
@@ -40,7 +41,7 @@ func (m *mailMessage) arfEvents() []event.Event {
 // sentBy is the same message, with what the envelope sender of the returned one proves.
 func (m *mailMessage) sentBy(sender string) *mailMessage {
 	s := *m
-	s.returned.proof.addVERP(sender)
+	s.returned.proof.AddVERP(sender)
 	return &s
 }
 
@@ -72,11 +73,11 @@ func (m *mailMessage) originalRecipients() []string {
 }
 
 func addAddress(list []string, addr string) []string {
-	if !isAddress(addr) || len(list) >= mailMaxRecipients {
+	if !address.Valid(addr) || len(list) >= mailMaxRecipients {
 		return list
 	}
 	for _, known := range list {
-		if sameAddress(known, addr) {
+		if address.Same(known, addr) {
 			return list
 		}
 	}

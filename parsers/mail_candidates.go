@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
@@ -80,9 +81,9 @@ func saysOfRecipient(s surroundings) bool {
 }
 
 // wordingAt is the place of the wording that an address in line has.
-func wordingAt(line string, a addressSpan) int {
-	before := text.Fold(strings.TrimLeft(withoutNumber(text.Tail(line[:a.start], mailMaxWording)), bullets))
-	after := text.Fold(strings.TrimSpace(text.Cut(line[a.end:], mailMaxWording)))
+func wordingAt(line string, a address.Span) int {
+	before := text.Fold(strings.TrimLeft(withoutNumber(text.Tail(line[:a.Start], mailMaxWording)), bullets))
+	after := text.Fold(strings.TrimSpace(text.Cut(line[a.End:], mailMaxWording)))
 	s := surroundings{line: line, before: before, after: strings.TrimLeft(after, "\"')")}
 	for i := range wordings {
 		if wordings[i].fits(s) {
@@ -178,22 +179,22 @@ func (r *candidateReader) read(line string) {
 	}
 	ofOther = ofOther && !namesRecipient(line)
 	end := 0 // of the address before
-	for i, s := range textAddresses(line) {
+	for i, s := range address.Find(line) {
 		if len(r.found) > 2*mailMaxRecipients {
 			return
 		}
-		if isAddress(s.addr) && (s.angled || plausibleDomain(s.addr[strings.LastIndexByte(s.addr, '@')+1:])) {
-			inList := i > 0 && len(r.found) > 0 && strings.Trim(line[end:s.start], " ,;") == "" // "to: jo@…, max@…"
+		if address.Valid(s.Addr) && (s.Angled || address.PlausibleDomain(s.Addr[strings.LastIndexByte(s.Addr, '@')+1:])) {
+			inList := i > 0 && len(r.found) > 0 && strings.Trim(line[end:s.Start], " ,;") == "" // "to: jo@…, max@…"
 			r.add(line, s, indent, inList, ofOther)
 		}
-		end = s.end
+		end = s.End
 	}
 }
 
 // add weighs an address. inList says that it follows the one before with nothing between them, ofOther that the line is of
 // somebody else than the recipient.
-func (r *candidateReader) add(line string, s addressSpan, indent int, inList, ofOther bool) {
-	c := candidate{addr: s.addr, wording: wordings[wordingAt(line, s)].weight, shape: line[:s.start] + text.Cut(line[s.end:], 24)}
+func (r *candidateReader) add(line string, s address.Span, indent int, inList, ofOther bool) {
+	c := candidate{addr: s.Addr, wording: wordings[wordingAt(line, s)].weight, shape: line[:s.Start] + text.Cut(line[s.End:], 24)}
 	if inList {
 		before := r.found[len(r.found)-1]
 		c.wording, c.shape = max(c.wording, before.wording), before.shape
@@ -206,7 +207,7 @@ func (r *candidateReader) add(line string, s addressSpan, indent int, inList, of
 	case c.wording >= beforeReason:
 		r.owner = indent
 	}
-	c.weight = c.wording + r.known[strings.ToLower(s.addr)]
+	c.weight = c.wording + r.known[strings.ToLower(s.Addr)]
 	if c.wording < onItsOwn && hasRole(c.addr, helpRoles) && r.m.ofReporter(c.addr) {
 		c.weight += helpDesk
 	}

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 	"strings"
@@ -99,11 +100,11 @@ func paragraphOf(lines []string, addr string) string {
 	}
 	first, introduced := "", ""
 	for i, line := range lines {
-		for _, s := range textAddresses(line) {
-			if !sameAddress(s.addr, addr) || !standsFirst(line[:s.start]) {
+		for _, s := range address.Find(line) {
+			if !address.Same(s.Addr, addr) || !standsFirst(line[:s.Start]) {
 				continue
 			}
-			said := append([]string{strings.TrimLeft(withoutMailto(line[s.end:]), ":.>)\"' \t")}, following(lines[i+1:], addr, len(indentOf(line)))...)
+			said := append([]string{strings.TrimLeft(withoutMailto(line[s.End:]), ":.>)\"' \t")}, following(lines[i+1:], addr, len(indentOf(line)))...)
 			d := joinLines(said, mailMaxDiagnostic/2)
 			if code, _ := smtp.FindReply(d); code != 0 {
 				return d
@@ -179,8 +180,8 @@ func isTranscript(words string) bool {
 func standsFirst(before string) bool { return strings.Trim(withoutNumber(before), bullets) == "" }
 
 func beginsWithOther(text, addr string) bool {
-	spans := textAddresses(text)
-	return len(spans) > 0 && standsFirst(text[:spans[0].start]) && !sameAddress(spans[0].addr, addr)
+	spans := address.Find(text)
+	return len(spans) > 0 && standsFirst(text[:spans[0].Start]) && !address.Same(spans[0].Addr, addr)
 }
 
 // replyIn finds an SMTP reply with its continuation lines: the last one that names addr, else the last of all, which

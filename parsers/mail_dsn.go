@@ -3,7 +3,9 @@ package parsers
 import (
 	"strings"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
@@ -114,7 +116,7 @@ func (d *dsnReport) set(r *dsnRecipient, name, value string) {
 	case "x-postfix-sender":
 		d.sender = typedAddress(value)
 	case "x-original-message-id":
-		d.originalID = cleanMessageID(value)
+		d.originalID = listmonk.CleanMessageID(value)
 	case "arrival-date":
 		d.arrival = value
 	case "original-recipient":
@@ -167,11 +169,11 @@ func typedAddress(v string) string {
 	if before, _, commented := strings.Cut(rest, " ("); commented { // "jo@example.org (over quota)"
 		rest = before
 	}
-	addr := cleanAddress(rest)
+	addr := address.Clean(rest)
 	if typ == "utf-8" {
-		addr = decodeUTF8Address(addr)
+		addr = address.DecodeUTF8(addr)
 	}
-	if addr = decodeXtext(addr); !isAddress(addr) {
+	if addr = address.DecodeXtext(addr); !address.Valid(addr) {
 		return bareLocal(typ, addr)
 	}
 	return addr
@@ -226,7 +228,7 @@ func (m *mailMessage) dsnEvents(d dsnReport) []event.Event {
 // told says whether a failure of recipient is among events: sendmail names it once for each alias it went through.
 func told(events []event.Event, recipient string) bool {
 	for i := range events {
-		if events[i].Type == "" && sameAddress(events[i].Recipient, recipient) {
+		if events[i].Type == "" && address.Same(events[i].Recipient, recipient) {
 			return true
 		}
 	}
@@ -236,10 +238,10 @@ func told(events []event.Event, recipient string) bool {
 func (m *mailMessage) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
 	e := m.event()
 	e.Recipient, e.OriginalRecipient = r.original, r.final
-	if !isAddress(r.original) || sameAddress(r.original, r.final) {
+	if !address.Valid(r.original) || address.Same(r.original, r.final) {
 		e.Recipient, e.OriginalRecipient = r.final, ""
 	}
-	if !isAddress(e.Recipient) {
+	if !address.Valid(e.Recipient) {
 		e.Recipient = m.inOriginalTo(e.Recipient)
 	}
 	e.Status, e.RemoteMTA = r.status, r.remoteMTA
@@ -304,8 +306,8 @@ func saysExpired(diagnostic string) bool {
 
 // isVague is true of "", "550", "5.0.0 failed" and of an address alone.
 func isVague(diagnostic string) bool {
-	for _, s := range textAddresses(diagnostic) {
-		diagnostic = strings.Replace(diagnostic, s.addr, "", 1)
+	for _, s := range address.Find(diagnostic) {
+		diagnostic = strings.Replace(diagnostic, s.Addr, "", 1)
 	}
 	letters := 0
 	for _, c := range diagnostic {

@@ -8,7 +8,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/parsers/parsertest"
 )
 
@@ -33,12 +35,12 @@ func checkMailEvent(t testing.TB, e event.Event) {
 		t.Fatalf("diagnostic of %d bytes, valid %v", len(e.Diagnostic), utf8.ValidString(e.Diagnostic))
 	}
 	for _, addr := range []string{e.Recipient, e.OriginalRecipient, e.Sender} {
-		if len(addr) > mailMaxAddress || strings.ContainsAny(addr, "\n\r\x00") || !utf8.ValidString(addr) {
+		if len(addr) > address.MaxLength || strings.ContainsAny(addr, "\n\r\x00") || !utf8.ValidString(addr) {
 			t.Fatalf("address %q", addr)
 		}
 	}
 	for _, u := range []string{e.SubscriberUUID, e.CampaignUUID} {
-		if u != "" && (!isUUID(u) || u == noUUID) {
+		if u != "" && (!listmonk.IsUUID(u) || u == listmonk.NoUUID) {
 			t.Fatalf("UUID %q", u)
 		}
 	}
@@ -111,7 +113,7 @@ func namesAddress(message []byte, addr string) bool {
 			return !found
 		}
 		rest = rest[i+len(addr):]
-		if len(rest) == 0 || !isDomainByte(rest[0]) || rest[0] == '.' {
+		if len(rest) == 0 || !address.IsDomainByte(rest[0]) || rest[0] == '.' {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/text"
 	"bytes"
 	"mime"
@@ -127,7 +128,7 @@ func (h mailHeader) each(name string, f func(value string)) {
 // addresses lists the addresses in every field of that name.
 func (h mailHeader) addresses(name string) []string {
 	var all []string
-	h.each(name, func(v string) { all = append(all, headerAddresses(decodeWords(v))...) })
+	h.each(name, func(v string) { all = append(all, address.InField(decodeWords(v))...) })
 	return all
 }
 

@@ -3,7 +3,9 @@ package parsers
 import (
 	"strings"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 )
@@ -16,15 +18,15 @@ import (
 func (m *mailMessage) dispositionEvents() []event.Event {
 	fields, _ := cutHeader(m.disposition.decoded(mailMaxText))
 	recipient := typedAddress(fields.get("Final-Recipient"))
-	if text.IndexFold(m.header.get("Auto-Submitted"), "reject") < 0 || !isAddress(recipient) {
+	if text.IndexFold(m.header.get("Auto-Submitted"), "reject") < 0 || !address.Valid(recipient) {
 		return m.only(event.MDN)
 	}
 	e := m.event()
 	e.Recipient = recipient
-	if original := typedAddress(fields.get("Original-Recipient")); isAddress(original) && !sameAddress(original, recipient) {
+	if original := typedAddress(fields.get("Original-Recipient")); address.Valid(original) && !address.Same(original, recipient) {
 		e.Recipient, e.OriginalRecipient = original, recipient
 	}
-	if id := cleanMessageID(fields.get("Original-Message-ID")); id != "" {
+	if id := listmonk.CleanMessageID(fields.get("Original-Message-ID")); id != "" {
 		e.MessageID = id
 	}
 	e.Diagnostic = m.wholeText()

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/text"
 )
 
@@ -14,7 +15,7 @@ func (p *prose) failures() ([]string, *prose) {
 	var found []string
 	p.header.each("X-Failed-Recipients", func(v string) {
 		for _, a := range strings.Split(decodeWords(v), ",") {
-			found = addAddress(found, cleanAddress(a))
+			found = addAddress(found, address.Clean(a))
 		}
 	})
 	if len(found) == 0 || !p.names(found) {
@@ -90,7 +91,7 @@ func (p *prose) localRecipients() []string {
 // returnedRecipient is to whom the returned message went, if that was one.
 func (p *prose) returnedRecipient() []string {
 	to := p.returned.header.addresses("To")
-	if len(to) != 1 || p.returned.header.has("Cc") || !isAddress(to[0]) || p.returned.report != nil {
+	if len(to) != 1 || p.returned.header.has("Cc") || !address.Valid(to[0]) || p.returned.report != nil {
 		return nil
 	}
 	return to
@@ -100,17 +101,17 @@ func (p *prose) returnedRecipient() []string {
 // that the returned subject brought along stands behind a colon.
 func (p *prose) subjectRecipient() []string {
 	subject := p.header.text("Subject")
-	spans := textAddresses(subject)
-	if len(spans) != 1 || strings.Contains(subject[:spans[0].start], ":") {
+	spans := address.Find(subject)
+	if len(spans) != 1 || strings.Contains(subject[:spans[0].Start], ":") {
 		return nil
 	}
-	if from := p.from; !from.daemon && !from.null && !phrases.failure.anySubject.in(text.Fold(subject[:spans[0].start])) {
+	if from := p.from; !from.daemon && !from.null && !phrases.failure.anySubject.in(text.Fold(subject[:spans[0].Start])) {
 		return nil
 	}
-	if p.knownAddresses()[strings.ToLower(spans[0].addr)] < 0 {
+	if p.knownAddresses()[strings.ToLower(spans[0].Addr)] < 0 {
 		return nil
 	}
-	return addAddress(nil, spans[0].addr)
+	return addAddress(nil, spans[0].Addr)
 }
 
 // onlyMention is the one address that the text has, if it is neither ours nor of the reporter's domain.
@@ -129,10 +130,10 @@ func (p *prose) onlyMention() []string {
 
 // envelopeName is whom the classic VERP address names to which the report came.
 func (p *prose) envelopeName() []string {
-	if p.returned.proof.recipient == "" {
+	if p.returned.proof.Recipient == "" {
 		return nil
 	}
-	return []string{p.returned.proof.recipient}
+	return []string{p.returned.proof.Recipient}
 }
 
 // names says whether the text names one of addrs.
@@ -147,11 +148,7 @@ func (p *prose) names(addrs []string) bool {
 
 // ofReporter says whether addr is in the domain of who sent the report.
 func (m *mailMessage) ofReporter(addr string) bool {
-	return slices.ContainsFunc(m.header.addresses("From"), func(from string) bool { return sameDomain(from, addr) })
-}
-
-func sameDomain(a, b string) bool {
-	return sameAddress(a[strings.LastIndexByte(a, '@'):], b[strings.LastIndexByte(b, '@'):])
+	return slices.ContainsFunc(m.header.addresses("From"), func(from string) bool { return address.SameDomain(from, addr) })
 }
 
 // Local parts of those whom one asks about mail (RFC 2142 and its kind), and of an office that a report may name.

@@ -5,15 +5,16 @@ import (
 	"strings"
 	"testing"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 )
 
 // Each wording is the first that fits its sample.
 func TestMailWordingWeights(t *testing.T) {
 	for i, w := range wordings {
-		for _, a := range textAddresses(w.sample) {
-			if got := wordingAt(w.sample, a); got != i || a.addr != "jo@example.org" {
-				t.Errorf("wording %d: wording %d fits %s in its sample %q", i, got, a.addr, w.sample)
+		for _, a := range address.Find(w.sample) {
+			if got := wordingAt(w.sample, a); got != i || a.Addr != "jo@example.org" {
+				t.Errorf("wording %d: wording %d fits %s in its sample %q", i, got, a.Addr, w.sample)
 			}
 		}
 		if !strings.Contains(w.sample, "jo@example.org") {

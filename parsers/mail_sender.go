@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/text"
 )
 
@@ -26,7 +27,7 @@ func readSender(header mailHeader) mailSender {
 	}
 	name := undecorated.Replace(text.Fold(from))
 	s := mailSender{daemon: phrases.from.daemon.in(name) || name == "<>", mailer: strings.Contains(name, "mailerdaemon")}
-	if addrs := headerAddresses(from); len(addrs) > 0 {
+	if addrs := address.InField(from); len(addrs) > 0 {
 		local, _, _ := strings.Cut(undecorated.Replace(text.Fold(addrs[0])), "@")
 		s.robot = beginsWith(local, phrases.from.robot)
 	}

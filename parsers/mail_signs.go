@@ -143,7 +143,7 @@ var signTests = [signCount]func(*prose) bool{
 	returnsBeforeReason: func(p *prose) bool { return p.returns(beforeReason) },
 	textNamesRecipient:  func(p *prose) bool { return p.names(p.returned.header.addresses("To")) },
 	namesSomebody: func(p *prose) bool {
-		return p.shows(returnsMentioned) || len(p.subjectRecipient()) > 0 || p.returned.proof.recipient != ""
+		return p.shows(returnsMentioned) || len(p.subjectRecipient()) > 0 || p.returned.proof.Recipient != ""
 	},
 
 	forReader: (*prose).isForReader,

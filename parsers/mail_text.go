@@ -27,7 +27,7 @@ func (t *returnedMail) readText(whole string) (body string) {
 	if header < len(lines) {
 		t.addCopy(strings.Join(lines[header:], "\n"), indentOf(lines[header]))
 	}
-	t.proof.addRaw(whole)
+	t.proof.AddRaw(whole)
 	return body
 }
 

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/parsers/item"
 )
 
@@ -64,7 +66,7 @@ func (p *nativePost) event(now time.Time) (event.Event, error) {
 		return e, keepOwn(&e)
 	}
 	e := event.Event{
-		Recipient: strings.TrimSpace(p.Email), SubscriberUUID: asUUID(p.SubscriberUUID), CampaignUUID: asUUID(p.CampaignUUID),
+		Recipient: strings.TrimSpace(p.Email), SubscriberUUID: listmonk.UUID(p.SubscriberUUID), CampaignUUID: listmonk.UUID(p.CampaignUUID),
 		Type: p.Type, Time: now, Rule: "as-given",
 	}
 	switch {
@@ -72,7 +74,7 @@ func (p *nativePost) event(now time.Time) (event.Event, error) {
 		return e, event.Refuse(WhyMalformed, "type is none of hard, soft and complaint")
 	case e.Recipient == "" && p.SubscriberUUID == "":
 		return e, event.Refuse(WhyNobody, "neither email nor subscriber_uuid")
-	case e.Recipient != "" && !isAddress(e.Recipient):
+	case e.Recipient != "" && !address.Valid(e.Recipient):
 		return e, event.Refuse(WhyMalformed, "email is no address")
 	case p.SubscriberUUID != "" && e.SubscriberUUID == "":
 		return e, event.Refuse(WhyMalformed, "subscriber_uuid is no UUID")

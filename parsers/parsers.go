@@ -56,11 +56,11 @@ func KeyNeeded(p Parser) string {
 
 // Counter words for records that are not believed. A parser may add its own.
 const (
-	WhyTwoReadings  = "two_readings"      // the record can be read in two ways
+	WhyTwoReadings  = event.WhyTwoReadings
 	WhyUnopened     = "unopened_queue_id" // no cleanup or qmgr line ever opened this queue id
-	WhyControlChars = "control_characters"
-	WhyMalformed    = "malformed"
-	WhyTooLong      = "too_long"
+	WhyControlChars = event.WhyControlChars
+	WhyMalformed    = event.WhyMalformed
+	WhyTooLong      = event.WhyTooLong
 	WhyNotTheMTA    = "not_the_mta" // journal provenance: some other process wrote it
 )
 

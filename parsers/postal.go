@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers/item"
@@ -94,7 +95,7 @@ func (p *postal) tell(give func(notice) error) error {
 func sendingTo(details string) string {
 	_, after, _ := strings.Cut(details, "sending to ")
 	for word := range strings.FieldsSeq(after) {
-		if word = strings.Trim(word, "().:"); plausibleDomain(word) {
+		if word = strings.Trim(word, "().:"); address.PlausibleDomain(word) {
 			return word
 		}
 	}

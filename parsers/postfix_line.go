@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/smtp"
 )
@@ -37,11 +38,11 @@ func scanPostfixDelivery(text []byte) (postfixDelivery, error) {
 
 // scanRecipient reads "to=<…>, orig_to=<…>, " and gives what stands from relay= on.
 func (d *postfixDelivery) scanRecipient(text []byte) (rest []byte, err error) {
-	if d.to, rest, err = scanAngle(text[len("to="):]); err != nil {
+	if d.to, rest, err = address.InAngles(text[len("to="):]); err != nil {
 		return nil, err
 	}
 	if bytes.HasPrefix(rest, []byte(", orig_to=<")) {
-		if d.origTo, rest, err = scanAngle(rest[len(", orig_to="):]); err != nil {
+		if d.origTo, rest, err = address.InAngles(rest[len(", orig_to="):]); err != nil {
 			return nil, err
 		}
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"strings"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/text"
 )
 
@@ -48,7 +50,7 @@ func (p *postfix) readPickup(l *logLine, _ func(event.Event)) error {
 	if at < 0 {
 		return nil
 	}
-	sender, rest, err := scanAngle(l.text[at+len(" from="):])
+	sender, rest, err := address.InAngles(l.text[at+len(" from="):])
 	if err != nil {
 		return err
 	}
@@ -102,15 +104,15 @@ func (p *postfix) readHeader(l *logLine, _ func(event.Event)) error {
 		return nil
 	}
 	value = bytes.TrimLeft(value, " ?")
-	if len(value) < uuidLength || !isUUID(string(value[:uuidLength])) ||
-		!bytes.HasPrefix(bytes.TrimLeft(value[uuidLength:], " ?"), []byte("from ")) {
+	if len(value) < listmonk.UUIDLength || !listmonk.IsUUID(string(value[:listmonk.UUIDLength])) ||
+		!bytes.HasPrefix(bytes.TrimLeft(value[listmonk.UUIDLength:], " ?"), []byte("from ")) {
 		return nil
 	}
 	m := p.find(l)
 	if m == nil || m.has(msgQueued) {
 		m = p.memory.open(l)
 	}
-	uuid := strings.ToLower(string(value[:uuidLength]))
+	uuid := strings.ToLower(string(value[:listmonk.UUIDLength]))
 	if isCampaign {
 		m.editDetails().campaign = uuid
 	} else {
@@ -125,7 +127,7 @@ func (p *postfix) readHeader(l *logLine, _ func(event.Event)) error {
 //	8F7BAA2E332: from=<bounce@example.org>, size=979, nrcpt=1 (queue active)
 //	8F7BAA2E332: from=<bounce@example.org>, status=expired, returned to sender
 func (p *postfix) readQueue(l *logLine, emit func(event.Event)) error {
-	sender, rest, err := scanAngle(l.text[len("from="):])
+	sender, rest, err := address.InAngles(l.text[len("from="):])
 	m := p.find(l)
 	recipients, ok := 0, false
 	if err == nil {

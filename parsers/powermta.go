@@ -7,8 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/smtp"
 )
 
@@ -17,7 +19,7 @@ type powermtaConfig struct {
 	VERP string `yaml:"verp"` // shape of envelope senders that name the subscriber
 }
 
-func init() { Register("powermta", powermtaConfig{VERP: defaultVERP}, buildPowermta) }
+func init() { Register("powermta", powermtaConfig{VERP: listmonk.DefaultVERP}, buildPowermta) }
 
 // powermta reads PowerMTA's accounting files (<acct-file>), comma-separated values with a header line that names the
 // columns:
@@ -27,7 +29,7 @@ func init() { Register("powermta", powermtaConfig{VERP: defaultVERP}, buildPower
 //
 // b is a bounce, rb one that came later by mail, f a feedback report, t a deferral, d a delivery.
 type powermta struct {
-	verp    verp
+	verp    listmonk.VERP
 	host    string
 	header  string // the last header line, as stored
 	columns map[string]int
@@ -42,7 +44,7 @@ const powermtaHeader = "type,timeLogged,timeQueued,orig,rcpt,orcpt,dsnAction,dsn
 const powermtaHeaderKey = "header"
 
 func buildPowermta(env config.Env, section config.Section, c *powermtaConfig) (Parser, error) {
-	v, err := newVERP(c.VERP)
+	v, err := listmonk.NewVERP(c.VERP)
 	if err != nil {
 		return nil, section.Errorf("verp", "%v", err)
 	}
@@ -215,7 +217,7 @@ func (r *powermtaRecord) setRecipient(e *event.Event) error {
 		return event.Refuse(WhyMalformed, "a record without its recipient")
 	}
 	for _, a := range [2]string{e.Recipient, e.OriginalRecipient} {
-		if err := checkRecipient([]byte(a)); err != nil {
+		if err := address.CheckRecipient([]byte(a)); err != nil {
 			return err
 		}
 	}
@@ -279,5 +281,6 @@ func (p *powermta) identify(r *powermtaRecord, e *event.Event) {
 	if campaign == "" {
 		campaign = r.get("jobid")
 	}
-	identify(e, campaign, subscriber, p.verp)
+	listmonk.Identify(e, campaign, subscriber)
+	p.verp.Complete(e)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers/parsertest"
@@ -37,7 +38,7 @@ func checkRecords(_ testing.TB, kind string) parsertest.Check {
 		store := map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			for _, e := range tellLog(t, p, string(line)).events {
-				if checkRecipient([]byte(e.Recipient)) != nil || len(e.Diagnostic) > maxDiagnostic+8 {
+				if address.CheckRecipient([]byte(e.Recipient)) != nil || len(e.Diagnostic) > maxDiagnostic+8 {
 					t.Errorf("%+v", e)
 				}
 			}

@@ -3,11 +3,12 @@ package parsers
 import (
 	"cmp"
 	"encoding/json"
-	"strings"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
 	"bouncefeed/parsers/item"
@@ -86,16 +87,16 @@ func (p *provider[I]) Parse(rec event.Record, emit func(event.Event)) error {
 // complete makes the event of a notice that came at the time read.
 func (n *notice) complete(provider string, read time.Time) (event.Event, error) {
 	e, fields := n.Event, readCarried(n.carried)
-	e.MessageID = cleanMessageID(cmp.Or(fields.get("Message-ID"), e.MessageID))
+	e.MessageID = listmonk.CleanMessageID(cmp.Or(fields.get("Message-ID"), e.MessageID))
 	ours(&e, fields.get)
-	e.Recipient = cleanAddress(e.Recipient)
+	e.Recipient = address.Clean(e.Recipient)
 	switch {
 	case e.Recipient == "" && e.SubscriberUUID == "":
 		return e, event.Refuse(WhyNobody, "names no recipient")
-	case e.Recipient != "" && !isAddress(e.Recipient):
+	case e.Recipient != "" && !address.Valid(e.Recipient):
 		return e, event.Refuse(WhyMalformed, "the recipient is no address")
 	}
-	if e.Sender = cleanAddress(cmp.Or(e.Sender, fields.get("Return-Path"), fields.get("From"))); !isAddress(e.Sender) {
+	if e.Sender = address.Clean(cmp.Or(e.Sender, fields.get("Return-Path"), fields.get("From"))); !address.Valid(e.Sender) {
 		e.Sender = ""
 	}
 	if n.id != "" {
@@ -146,30 +147,17 @@ func timeOf(s string, read time.Time) time.Time {
 // ours fills in whose mail and of which campaign e is, from what the provider hands back of our own: header fields,
 // metadata or custom arguments, in the order of who is asked. Test mails keep their dummy UUID, which the agent knows.
 func ours(e *event.Event, get func(name string) string) {
-	campaign, subscriber := messageIDUUIDs(e.MessageID)
-	for _, name := range []string{"X-Listmonk-Campaign", "XListmonkCampaign", "campaign_uuid"} {
-		keepUUID(&campaign, get(name))
+	uuid := func(names ...string) string {
+		for _, name := range names {
+			if u := listmonk.UUID(get(name)); u != "" {
+				return u
+			}
+		}
+		return ""
 	}
-	for _, name := range []string{"X-Listmonk-Subscriber", "XListmonkSubscriber", "subscriber_uuid"} {
-		keepUUID(&subscriber, get(name))
+	listmonk.Identify(e, uuid("X-Listmonk-Campaign", "XListmonkCampaign", "campaign_uuid"),
+		uuid("X-Listmonk-Subscriber", "XListmonkSubscriber", "subscriber_uuid"))
+	if e.SubscriberUUID == "" { // who sends a campaign's notices by the thousand knows its UUID
+		e.Evidence = ""
 	}
-	keepUUID(&e.CampaignUUID, campaign)
-	keepUUID(&e.SubscriberUUID, subscriber)
-	if e.SubscriberUUID != "" {
-		e.Evidence = evidenceUUID
-	}
-}
-
-func keepUUID(place *string, s string) {
-	if *place == "" {
-		*place = asUUID(s)
-	}
-}
-
-// asUUID is s in lower case, "" if it is no UUID.
-func asUUID(s string) string {
-	if s = strings.ToLower(strings.TrimSpace(s)); isUUID(s) {
-		return s
-	}
-	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers/parsertest"
 )
@@ -93,7 +94,7 @@ func checkProvider(t testing.TB, kind string) parsertest.Check {
 	p := build(t, kind)
 	return func(t testing.TB, body []byte) {
 		for _, e := range readBody(t, p, kind, body) {
-			if e.Recipient == "" && e.SubscriberUUID == "" || e.Recipient != "" && !isAddress(e.Recipient) {
+			if e.Recipient == "" && e.SubscriberUUID == "" || e.Recipient != "" && !address.Valid(e.Recipient) {
 				t.Errorf("names nobody: %+v", e)
 			}
 			if e.ProviderID != "" && !strings.HasPrefix(e.ProviderID, kind+":") {

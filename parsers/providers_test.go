@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers/parsertest"
@@ -134,7 +135,7 @@ func TestProvidersTakeNoOtherTypes(t *testing.T) {
 			eachLeaf(t, body, other, func(changed []byte) {
 				events, _ := parseBody(t, p, changed)
 				for _, e := range events {
-					if e.Recipient == "" && e.SubscriberUUID == "" || e.Recipient != "" && !isAddress(e.Recipient) || e.Time.IsZero() {
+					if e.Recipient == "" && e.SubscriberUUID == "" || e.Recipient != "" && !address.Valid(e.Recipient) || e.Time.IsZero() {
 						t.Errorf("%v made of\n%s", e, changed)
 					}
 				}

@@ -4,7 +4,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 )
 
 // report makes the event of one recipient.
@@ -48,7 +50,8 @@ func (t *tracker) expire(l *logLine, m *queueMessage, emit func(event.Event)) {
 // fails for it must not count against the subscriber.
 func (t *tracker) identify(e *event.Event, m *queueMessage) {
 	d := m.details()
-	identify(e, d.campaign, d.subscriber, t.verp)
+	listmonk.Identify(e, d.campaign, d.subscriber)
+	t.verp.Complete(e)
 	if m.has(msgSeveral) {
 		e.SubscriberUUID = ""
 	}
@@ -59,38 +62,6 @@ func (t *tracker) namesSubscriber(m *queueMessage) bool {
 	e := event.Event{MessageID: loggedMessageID(m.id), Sender: m.sender}
 	t.identify(&e, m)
 	return e.Evidence != ""
-}
-
-// identify finds the subscriber and the campaign: in header fields that were logged beside the message, in its Message-ID,
-// in its envelope sender.
-func identify(e *event.Event, campaign, subscriber string, v verp) {
-	e.CampaignUUID, e.SubscriberUUID = uuidOrNone(campaign), uuidOrNone(subscriber)
-	if e.SubscriberUUID == "" {
-		if campaign, subscriber := messageIDUUIDs(e.MessageID); subscriber != "" {
-			e.CampaignUUID, e.SubscriberUUID = campaign, subscriber
-		}
-	}
-	if e.SubscriberUUID != "" || e.CampaignUUID != "" {
-		e.Evidence = evidenceUUID
-	}
-	v.identify(e, e.Sender)
-}
-
-// identify finds the subscriber in an envelope sender, where nothing else names it.
-func (v verp) identify(e *event.Event, sender string) {
-	if e.SubscriberUUID != "" {
-		return
-	}
-	if e.SubscriberUUID = v.subscriber(sender); e.SubscriberUUID != "" {
-		e.Evidence = evidenceVERP
-	}
-}
-
-func uuidOrNone(s string) string {
-	if len(s) == uuidLength && isUUID(s) {
-		return strings.ToLower(s)
-	}
-	return ""
 }
 
 // loggedMessageID takes the angle brackets off a logged Message-ID; "" for what is more, or less, than one.
@@ -111,7 +82,7 @@ func loggedMessageID(id string) string {
 			plain = false
 		}
 	}
-	if !plain && (!utf8.ValidString(id) || strings.ContainsFunc(id, isUnseen)) {
+	if !plain && (!utf8.ValidString(id) || strings.ContainsFunc(id, address.IsUnseen)) {
 		return ""
 	}
 	return id

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/smtp"
@@ -56,7 +57,7 @@ func (p *sendmail) Parse(rec event.Record, emit func(event.Event)) error {
 // sendmailIDLength is the length of the queue id at the head of b, with ": " behind it; 0: there is none.
 func sendmailIDLength(b []byte) int {
 	n := 0
-	for n < len(b) && n <= len(queueKey{}.id) && isEximDigit[b[n]] {
+	for n < len(b) && n <= len(queueKey{}.id) && isBase62(b[n]) {
 		n++
 	}
 	if n < 8 || n > len(queueKey{}.id) || len(b) < n+2 || b[n] != ':' || b[n+1] != ' ' || !text.IsDigit(b[n-1]) {
@@ -197,7 +198,7 @@ func sendmailAddresses(b []byte) (list [][]byte, rest []byte, err error) {
 		var a []byte
 		switch {
 		case bytes.HasPrefix(b, []byte("<")):
-			if a, b, err = scanAngle(b); err != nil {
+			if a, b, err = address.InAngles(b); err != nil {
 				return nil, nil, err
 			}
 		case bytes.HasPrefix(b, []byte(`"|`)):
@@ -209,14 +210,14 @@ func sendmailAddresses(b []byte) (list [][]byte, rest []byte, err error) {
 		default:
 			local := 0
 			if len(b) > 0 && b[0] == '"' {
-				local = quotedLength(b)
+				local = address.QuotedLength(b)
 			}
 			end := bytes.IndexAny(b[local:], ", ")
 			if end < 0 {
 				end = len(b) - local
 			}
 			a, b = b[:local+end], b[local+end:]
-			if err = checkAddress(a); err != nil {
+			if err = address.Check(a); err != nil {
 				return nil, nil, err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers/item"
@@ -180,7 +181,7 @@ func (s *sesItem) notice(r *sesRecipient, at, id string, what meaning) notice {
 		n.kind = event.Delayed
 	}
 	if id != "" { // one id for all recipients
-		n.id = id + ":" + strings.ToLower(cleanAddress(r.Address))
+		n.id = id + ":" + strings.ToLower(address.Clean(r.Address))
 	}
 	n.QueueID, n.Host = s.Mail.MessageID, "amazonses"
 	return n

@@ -5,6 +5,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/stdwebhook"
 	"bouncefeed/parsers/item"
 )
@@ -45,7 +46,7 @@ func (*standard) Parse(rec event.Record, emit func(event.Event)) error {
 
 // keepOwn completes an event that another bouncefeed made, or refuses what is none.
 func keepOwn(e *event.Event) error {
-	e.SubscriberUUID, e.CampaignUUID = asUUID(e.SubscriberUUID), asUUID(e.CampaignUUID)
+	e.SubscriberUUID, e.CampaignUUID = listmonk.UUID(e.SubscriberUUID), listmonk.UUID(e.CampaignUUID)
 	switch {
 	case !event.IsID(e.ID):
 		return event.Refuse(WhyMalformed, "id is not of an event: 32 hexadecimal digits")

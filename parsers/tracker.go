@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/listmonk"
 )
 
 // A tracker is what the parser of a mail server's log remembers where a queue id stands in every line: each message, from
 // the line that tells where it comes from to what becomes of each recipient. The parser embeds it and reads the lines.
 type tracker struct {
 	memory       *memory
-	verp         verp
+	verp         listmonk.VERP
 	mynetworks   []netip.Prefix
 	clock        syslogClock
 	first        int64 // Unix microseconds of the first line ever read; 0: none yet
@@ -36,7 +37,7 @@ type trackerConfig struct {
 
 // defaultTracker lets this host and those of private networks name subscribers.
 var defaultTracker = trackerConfig{
-	VERP: defaultVERP,
+	VERP: listmonk.DefaultVERP,
 	MyNetworks: []string{
 		"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10",
 	},
@@ -61,7 +62,7 @@ func registerTracker(kind string, build func(config.Env, tracker) Parser) {
 }
 
 func newTracker(section config.Section, c *trackerConfig) (t tracker, err error) {
-	if t.verp, err = newVERP(c.VERP); err != nil {
+	if t.verp, err = listmonk.NewVERP(c.VERP); err != nil {
 		return t, section.Errorf("verp", "%v", err)
 	}
 	if c.Memory < 1<<20 {

@@ -6,6 +6,7 @@ import (
 
 	"bouncefeed/internal/classify"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/queue"
 	"bouncefeed/internal/text"
 )
@@ -23,9 +24,6 @@ const (
 
 // maxDiagnostic is how much is kept of what a server said, in bytes; what follows is rarely about the failure.
 const maxDiagnostic = 4 << 10
-
-// dummyUUID marks listmonk's test mails.
-const dummyUUID = "00000000-0000-0000-0000-000000000000"
 
 // draft is a batch in the making: records are parsed into it one after the other, each between begin and end.
 type draft struct {
@@ -150,7 +148,7 @@ func (d *draft) accept(e event.Event) {
 		d.nameless = append(d.nameless, e)
 		return
 	}
-	if e.SubscriberUUID == dummyUUID {
+	if e.SubscriberUUID == listmonk.NoUUID {
 		d.ignore(ignoredTest)
 		return
 	}

@@ -9,8 +9,14 @@ import (
 // reason, kept aside, and reading goes on. See Refuse.
 var ErrRefused = errors.New("refused")
 
-// WhyContentType is the counter word for a request in a form that is not its format's.
-const WhyContentType = "content_type"
+// Counter words of refusals that several packages speak.
+const (
+	WhyTwoReadings  = "two_readings" // it can be read in two ways
+	WhyControlChars = "control_characters"
+	WhyMalformed    = "malformed"
+	WhyTooLong      = "too_long"
+	WhyContentType  = "content_type" // a request in a form that is not its format's
+)
 
 // A RefusedError is what Refuse returns; errors.Is(err, ErrRefused) holds.
 type RefusedError struct {

@@ -84,6 +84,17 @@ func TestReplyStatus(t *testing.T) {
 	}
 }
 
+func TestEximIDLength(t *testing.T) {
+	for s, want := range map[string]int{
+		"1xV1UT-0001VG-2g": 16, "1tJ2Yb-00000000abc-1a2B": 23, "1xV1UT-0001VG-2g <= jo@example.org": 16, "1tJ2Yb-00000000abc-1a2B rest": 23,
+		"": 0, "1xV1UT-0001VG-2": 0, "1xV1UT_0001VG-2g": 0, "1xV1U-T0001VG-2g": 0, "1xV1UT-0001VG-2/": 0, "1tJ2Yb-00000000ab-1a2Bc": 0,
+	} {
+		if got := EximIDLength(s); got != want || got != EximIDLength([]byte(s)) {
+			t.Errorf("EximIDLength(%q) = %d, expected %d", s, got, want)
+		}
+	}
+}
+
 func FuzzSMTP(f *testing.F) {
 	for _, s := range []string{"550 5.1.1 <jo@example.org>: unknown", "host said: 452-4.2.2 full", "5.1.1.1 Postfix 3.7.2", "4.\xff"} {
 		f.Add(s)

@@ -1,4 +1,6 @@
-package parsers
+// Package address reads mail addresses (RFC 5321 §4.1.2, RFC 6531): those of structured fields, which must be one, and those
+// that running text has somewhere.
+package address
 
 import (
 	"strconv"
@@ -6,20 +8,23 @@ import (
 	"unicode/utf8"
 )
 
-// An addressSpan is an address found in running text.
-type addressSpan struct {
-	addr       string
-	start, end int // with angle brackets, if it had them
-	angled     bool
+// An Span is an address found in running text.
+type Span struct {
+	Addr       string
+	Start, End int // with angle brackets, if it had them
+	Angled     bool
 }
 
-const mailMaxAddress = 320 // bytes; RFC 5321 allows 64 before and 255 after the @
+// MaxLength of an address, in bytes: RFC 5321 §4.5.3.1 allows 64 before and 255 after the @.
+const MaxLength = 320
 
-// textAddresses finds the addresses in a line. It looks around each @, so its time is bounded by the line's length
-// times mailMaxAddress, and a line has few.
-func textAddresses(line string) []addressSpan {
-	var spans []addressSpan
-	for from := 0; len(spans) < mailMaxRecipients; {
+const maxInLine = 100 // addresses
+
+// Find finds the addresses in a line. It looks around each @, so its time is bounded by the line's length
+// times MaxLength, and a line has few.
+func Find(line string) []Span {
+	var spans []Span
+	for from := 0; len(spans) < maxInLine; {
 		i := strings.IndexByte(line[from:], '@')
 		if i < 0 {
 			return spans
@@ -30,9 +35,9 @@ func textAddresses(line string) []addressSpan {
 		if start == at || end == at+1 {
 			continue
 		}
-		s := addressSpan{addr: line[start:end], start: start, end: end}
+		s := Span{Addr: line[start:end], Start: start, End: end}
 		if start > 0 && line[start-1] == '<' && end < len(line) && line[end] == '>' {
-			s.start, s.end, s.angled = start-1, end+1, true
+			s.Start, s.End, s.Angled = start-1, end+1, true
 		}
 		spans = append(spans, s)
 	}
@@ -40,7 +45,7 @@ func textAddresses(line string) []addressSpan {
 }
 
 func localStart(line string, from, at int) int {
-	lowest := max(from, at-mailMaxAddress)
+	lowest := max(from, at-MaxLength)
 	if at > lowest && line[at-1] == '"' { // "quoted local part"@
 		if open := strings.LastIndexByte(line[lowest:at-1], '"'); open >= 0 {
 			return lowest + open
@@ -77,7 +82,7 @@ func domainEnd(line string, start int) int {
 		}
 		return start
 	}
-	for end < len(line) && end-start < 255 && isDomainByte(line[end]) {
+	for end < len(line) && end-start < 255 && IsDomainByte(line[end]) {
 		end++
 	}
 	for end > start && (line[end-1] == '.' || line[end-1] == '-') {
@@ -85,7 +90,7 @@ func domainEnd(line string, start int) int {
 	}
 	if end < len(line) && line[end] >= utf8.RuneSelf { // an IDN label, when something delimits it
 		wide := end
-		for wide < len(line) && wide-start < 255 && (isDomainByte(line[wide]) || line[wide] >= utf8.RuneSelf) {
+		for wide < len(line) && wide-start < 255 && (IsDomainByte(line[wide]) || line[wide] >= utf8.RuneSelf) {
 			wide++
 		}
 		if wide < len(line) && line[wide] == '>' {
@@ -95,30 +100,31 @@ func domainEnd(line string, start int) int {
 	return end
 }
 
-func isDomainByte(c byte) bool {
+// IsDomainByte says whether c may stand in a domain of ASCII letters; "_" is in host names that nobody checks.
+func IsDomainByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_'
 }
 
-// headerAddresses lists the addresses of an address header; display names that look like one do not count when the
+// InField lists the addresses of an address header; display names that look like one do not count when the
 // real one stands in angle brackets.
-func headerAddresses(v string) []string {
-	spans := textAddresses(v)
+func InField(v string) []string {
+	spans := Find(v)
 	angled := false
 	for _, s := range spans {
-		angled = angled || s.angled
+		angled = angled || s.Angled
 	}
 	var all []string
 	for _, s := range spans {
-		if !angled || s.angled || !strings.Contains(v[s.end:], "<") {
-			all = append(all, s.addr)
+		if !angled || s.Angled || !strings.Contains(v[s.End:], "<") {
+			all = append(all, s.Addr)
 		}
 	}
 	return all
 }
 
-// cleanAddress takes an address out of what a report wrote around it: angle brackets, "mailto:", a source route
+// Clean takes an address out of what a report wrote around it: angle brackets, "mailto:", a source route
 // (RFC 5321 §4.1.1.3), a trailing dot.
-func cleanAddress(s string) string {
+func Clean(s string) string {
 	s = strings.TrimSpace(s)
 	if open := strings.LastIndexByte(s, '<'); open >= 0 {
 		if end := strings.IndexByte(s[open:], '>'); end > 0 {
@@ -137,11 +143,11 @@ func cleanAddress(s string) string {
 			s = s[colon+1:]
 		}
 	}
-	return unquoted(strings.TrimRight(s, "."))
+	return Unquote(strings.TrimRight(s, "."))
 }
 
-// unquoted takes off quotes that a local part does not need (RFC 5321 §4.1.2), as log lines have it.
-func unquoted(addr string) string {
+// Unquote takes off quotes that a local part does not need (RFC 5321 §4.1.2), as log lines have it.
+func Unquote(addr string) string {
 	local, domain, found := strings.Cut(addr, "\"@")
 	if !found || len(local) < 2 || local[0] != '"' {
 		return addr
@@ -155,21 +161,21 @@ func unquoted(addr string) string {
 	return local + "@" + domain
 }
 
-// isAddress says whether s can be an address at all; a report may name "undisclosed" or a program instead.
-func isAddress(s string) bool {
+// Valid says whether s can be an address at all; a report may name "undisclosed" or a program instead.
+func Valid(s string) bool {
 	at := strings.LastIndexByte(s, '@')
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] == 0x7F {
 			return false
 		}
 	}
-	return at > 0 && at < len(s)-1 && len(s) <= mailMaxAddress && !strings.ContainsAny(s[at:], " \t,;|/()<>") &&
+	return at > 0 && at < len(s)-1 && len(s) <= MaxLength && !strings.ContainsAny(s[at:], " \t,;|/()<>") &&
 		(s[0] == '"' || !strings.ContainsAny(s[:at], " \t<>()|,;@")) && utf8.ValidString(s)
 }
 
-// decodeXtext undoes RFC 3461 §4 in an address that was copied from the ORCPT parameter as it stood. Only what xtext
+// DecodeXtext undoes RFC 3461 §4 in an address that was copied from the ORCPT parameter as it stood. Only what xtext
 // must escape is decoded: "jo+AB@example.org" is a subaddress.
-func decodeXtext(s string) string {
+func DecodeXtext(s string) string {
 	if !strings.Contains(s, "+") {
 		return s
 	}
@@ -187,9 +193,9 @@ func decodeXtext(s string) string {
 	return b.String()
 }
 
-// decodeUTF8Address undoes the escapes of utf-8-addr-xtext and utf-8-addr-unitext (RFC 6533 §3): \x{1F408}.
-func decodeUTF8Address(s string) string {
-	if len(s) > 4*mailMaxAddress {
+// DecodeUTF8 undoes the escapes of utf-8-addr-xtext and utf-8-addr-unitext (RFC 6533 §3): \x{1F408}.
+func DecodeUTF8(s string) string {
+	if len(s) > 4*MaxLength {
 		return s
 	}
 	for from := 0; ; {
@@ -210,6 +216,12 @@ func decodeUTF8Address(s string) string {
 	}
 }
 
-func sameAddress(a, b string) bool {
+// Same compares without regard to case, and to the dot that ends a fully qualified domain.
+func Same(a, b string) bool {
 	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
+}
+
+// SameDomain compares the domains of two addresses.
+func SameDomain(a, b string) bool {
+	return Same(a[strings.LastIndexByte(a, '@'):], b[strings.LastIndexByte(b, '@'):])
 }

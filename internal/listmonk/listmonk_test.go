@@ -1,4 +1,4 @@
-package parsers
+package listmonk
 
 import "testing"
 
@@ -27,7 +27,7 @@ func TestVERP(t *testing.T) {
 		{"UUID", testSubscriber + "@news.example", true},
 		{"", "bounce+" + testSubscriber + "@news.example", false},
 	} {
-		v, err := newVERP(c.pattern)
+		v, err := NewVERP(c.pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,18 +35,18 @@ func TestVERP(t *testing.T) {
 		if c.found {
 			want = testSubscriber
 		}
-		if got := v.subscriber(c.sender); got != want {
+		if got := v.Subscriber(c.sender); got != want {
 			t.Errorf("%q in %q: %q, expected %q", c.pattern, c.sender, got, want)
 		}
 	}
 	for _, pattern := range []string{"*", "bounce+@x", "UUID+UUID@*"} {
-		if _, err := newVERP(pattern); err == nil {
+		if _, err := NewVERP(pattern); err == nil {
 			t.Errorf("%q is no pattern, and was taken", pattern)
 		}
 	}
 }
 
-func TestMessageIDUUIDs(t *testing.T) {
+func TestMessageID(t *testing.T) {
 	for _, c := range []struct {
 		id    string
 		found bool
@@ -58,7 +58,7 @@ func TestMessageIDUUIDs(t *testing.T) {
 		{"x" + testCampaign + "." + testSubscriber + "@news.example", false},
 		{"", false},
 	} {
-		campaign, subscriber := messageIDUUIDs(c.id)
+		campaign, subscriber := MessageID(c.id)
 		if found := campaign == testCampaign && subscriber == testSubscriber; found != c.found || !found && campaign+subscriber != "" {
 			t.Errorf("%q: %q, %q", c.id, campaign, subscriber)
 		}
