@@ -17,10 +17,10 @@ import (
 )
 
 type imapConfig struct {
-	Mailbox    `yaml:",inline"`
-	MailServer `yaml:",inline"`
-	Folder     string `yaml:"folder"`
-	MoveTo     string `yaml:"move_to"` // the folder of after: move
+	mailSettings   `yaml:",inline"`
+	serverSettings `yaml:",inline"`
+	Folder         string `yaml:"folder"`
+	MoveTo         string `yaml:"move_to"` // the folder of after: move
 }
 
 const (
@@ -31,15 +31,15 @@ const (
 )
 
 func init() {
-	register("imap", imapConfig{
-		Mailbox:    Mailbox{Settings: Settings{Parser: config.Section{Type: "mail"}}, After: afterLeave},
-		MailServer: MailServer{TLS: tlsImplicit, Auth: authPassword, Poll: config.Duration(5 * time.Minute)},
-		Folder:     "INBOX",
+	Register("imap", imapConfig{
+		mailSettings:   mailSettings{Settings: Settings{Parser: config.Section{Type: "mail"}}, After: afterLeave},
+		serverSettings: serverSettings{TLS: tlsImplicit, Auth: authPassword, Poll: config.Duration(5 * time.Minute)},
+		Folder:         "INBOX",
 	}, buildIMAP)
 }
 
 func buildIMAP(env config.Env, section config.Section, c *imapConfig) (Input, error) {
-	errs := []error{c.Mailbox.check(section, afterFlag, afterMove), c.MailServer.check(section, tlsUpgradeIMAP)}
+	errs := []error{c.mailSettings.check(section, afterFlag, afterMove), c.serverSettings.check(section, tlsUpgradeIMAP)}
 	if c.Folder == "" {
 		errs = append(errs, section.Errorf("folder", "the folder to read, such as INBOX"))
 	}
@@ -56,7 +56,7 @@ func buildIMAP(env config.Env, section config.Section, c *imapConfig) (Input, er
 		}
 	}
 	in := &imapInput{config: *c, log: env.Log}
-	in.connect = in.config.MailServer.connect
+	in.connect = in.config.serverSettings.connect
 	return in, nil
 }
 
@@ -72,7 +72,7 @@ type imapInput struct {
 }
 
 func (p *imapInput) String() string {
-	return p.config.MailServer.String() + ", folder " + p.config.Folder
+	return p.config.serverSettings.String() + ", folder " + p.config.Folder
 }
 
 // Report tells how many messages are still to be read.

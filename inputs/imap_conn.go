@@ -120,7 +120,7 @@ func (p *imapInput) open(ctx context.Context) (*imapSession, error) {
 }
 
 func (s *imapSession) begin(ctx context.Context, raw net.Conn) error {
-	server := &s.config.MailServer
+	server := &s.config.serverSettings
 	conn, err, greeting := raw, error(nil), ""
 	switch server.TLS {
 	case tlsImplicit:
@@ -158,7 +158,7 @@ func (s *imapSession) learnCaps() { s.caps = s.client.Caps() }
 
 // startTLS upgrades conn. What the server said before is not to be believed.
 func (s *imapSession) startTLS(ctx context.Context, conn net.Conn) (net.Conn, error) {
-	server := &s.config.MailServer
+	server := &s.config.serverSettings
 	plain := newPOP3Conn(conn)
 	if _, _, err := plain.readLine(); err != nil { // the greeting
 		return nil, server.explain(err)
@@ -186,7 +186,7 @@ func (s *imapSession) startTLS(ctx context.Context, conn net.Conn) (net.Conn, er
 }
 
 func (s *imapSession) login() error {
-	server := &s.config.MailServer
+	server := &s.config.serverSettings
 	secret, err := server.secret()
 	if err != nil {
 		return err

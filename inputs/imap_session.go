@@ -56,7 +56,7 @@ func (s *imapSession) failed(doing string, err error) error {
 	if dead := s.conn.lost(); dead != nil && !errors.As(err, &answer) { // what the library says follows from that
 		err = dead
 	}
-	return fmt.Errorf("%s at %s: %w", doing, s.config.MailServer.String(), errors.New(serverWords(err.Error(), "")))
+	return fmt.Errorf("%s at %s: %w", doing, s.config.serverSettings.String(), errors.New(serverWords(err.Error(), "")))
 }
 
 // selectFolder opens the folder, for reading only if nothing is to be changed in it.

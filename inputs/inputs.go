@@ -4,6 +4,7 @@ package inputs
 
 import (
 	"context"
+	"fmt"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
@@ -26,6 +27,14 @@ type Sink interface {
 	// A nil checkpoint leaves the stored one as it is.
 	// An input with a Stateful parser calls it from one goroutine.
 	Commit(ctx context.Context, recs []event.Record, checkpoint map[string]string) error
+}
+
+// FateSink is a Sink that says what it makes of each record, before it stores them.
+type FateSink interface {
+	Sink
+	// CommitFates is Commit with a checkpoint that may depend on the fates of recs, in their order. checkpoint is
+	// called once, after parsing; what it returns is stored in the same transaction.
+	CommitFates(ctx context.Context, recs []event.Record, checkpoint func([]event.Fate) map[string]string) error
 }
 
 // RequestSink is a Sink for what strangers can send.
@@ -66,6 +75,30 @@ type Position struct {
 	Gaps uint64 // times that history was missing, over the life of the checkpoint
 }
 
+// Spot is how far a finished log, or mailbox, has been read.
+type Spot struct {
+	Offset     int64 // in the decompressed contents: up to here everything was handed over
+	Read, Size int64 // bytes of the file as it lies on disk; Size 0: not known
+}
+
+// Start is where an input begins when there is no checkpoint: what has come up to now is history, or is to be read, too.
+type Start string
+
+// The words for it.
+const (
+	StartEnd       Start = "end"
+	StartBeginning Start = "beginning"
+)
+
+// UnmarshalText accepts end and beginning.
+func (s *Start) UnmarshalText(text []byte) error {
+	switch *s = Start(text); *s {
+	case StartEnd, StartBeginning:
+		return nil
+	}
+	return fmt.Errorf("%q is neither end nor beginning", text)
+}
+
 // Probe is an input that can say whether it would work here: `check --online` asks. It changes nothing. The error
 // names the remedy.
 type Probe interface {
@@ -94,8 +127,8 @@ type Built struct {
 // Modules holds every kind of input; each file adds its own from init.
 var Modules config.Registry[Built]
 
-// register makes a kind of input known. build does no I/O; its mistakes are section.Errorf, so that they carry a place.
-func register[C any, P interface {
+// Register makes a kind of input known. build does no I/O; its mistakes are section.Errorf, so that they carry a place.
+func Register[C any, P interface {
 	*C
 	Common() *Settings
 }](kind string, defaults C, build func(config.Env, config.Section, *C) (Input, error)) {

@@ -17,18 +17,18 @@ import (
 
 type journaldConfig struct {
 	Settings  `yaml:",inline"`
-	Match     []string     `yaml:"match"`     // which entries to read: FIELD=VALUE, several in one to hold together
-	Directory string       `yaml:"directory"` // of the journal's files; default: this system's journal
-	Start     logfileStart `yaml:"start"`     // where to begin when there is no checkpoint: end | beginning
+	Match     []string `yaml:"match"`     // which entries to read: FIELD=VALUE, several in one to hold together
+	Directory string   `yaml:"directory"` // of the journal's files; default: this system's journal
+	Start     Start    `yaml:"start"`     // where to begin when there is no checkpoint: end | beginning
 }
 
 func init() {
-	register("journald", journaldConfig{
+	Register("journald", journaldConfig{
 		Settings: Settings{Parser: config.Section{Type: "journald"}},
 		Match: []string{
 			"SYSLOG_FACILITY=2", "_SYSTEMD_UNIT=postfix@-.service", "_SYSTEMD_UNIT=postfix.service", "_SYSTEMD_UNIT=exim4.service",
 		},
-		Start: startEnd,
+		Start: StartEnd,
 	}, buildJournald)
 }
 

@@ -43,7 +43,7 @@ func newJournalRun(j *journald, sink Sink) (*journalRun, error) {
 	}
 	r.gaps, _ = strconv.ParseUint(stored["gaps"], 10, 64)
 	r.cursor, r.unread, r.users = stored["cursor"], stored["unread"] == "true", stored["users"]
-	if stored["start"] == string(startBeginning) || r.cursor == "" && j.config.Start == startBeginning {
+	if stored["start"] == string(StartBeginning) || r.cursor == "" && j.config.Start == StartBeginning {
 		r.cursor, r.unread, r.users = journalBeginning, true, ""
 	}
 	return r, nil

@@ -37,7 +37,7 @@ func (s messageSink) Commit(ctx context.Context, recs []event.Record, checkpoint
 
 func TestJournaldStartsAtTheEnd(t *testing.T) {
 	w := newJournalWorld(t)
-	w.input.config.Start = startEnd
+	w.input.config.Start = StartEnd
 	w.add("a.journal", 5)
 	sink := &store{}
 	if err := runUntil(t, w.input, sink, func() bool { return sink.at("cursor") != "" }); err != nil {
@@ -53,7 +53,7 @@ func TestJournaldStartsAtTheEnd(t *testing.T) {
 // An empty journal is a fault to be told, but what it holds later is all new.
 func TestJournaldStartsEmpty(t *testing.T) {
 	w := newJournalWorld(t)
-	w.input.config.Start = startEnd
+	w.input.config.Start = StartEnd
 	sink := &store{}
 	if err := w.input.Run(t.Context(), sink); err == nil || !strings.Contains(err.Error(), "empty") {
 		t.Errorf("Run: %v", err)

@@ -37,7 +37,7 @@ func newJournalWorld(t testing.TB) *journalWorld {
 	}
 	w := &journalWorld{t: t, dir: t.TempDir(), said: &bytes.Buffer{}, clock: time.Date(2026, 11, 22, 7, 0, 0, 0, time.UTC)}
 	c := *Modules.Defaults("journald").(*journaldConfig)
-	c.Directory, c.Start = w.dir, startBeginning
+	c.Directory, c.Start = w.dir, StartBeginning
 	w.input = &journald{config: c, log: slog.New(slog.NewTextHandler(w.said, nil)), program: "journalctl"}
 	return w
 }
@@ -117,7 +117,7 @@ func scriptedJournal(t *testing.T, script string) *journald {
 		t.Fatal(err)
 	}
 	c := *Modules.Defaults("journald").(*journaldConfig)
-	c.Directory, c.Start = t.TempDir(), startBeginning
+	c.Directory, c.Start = t.TempDir(), StartBeginning
 	return &journald{config: c, log: slog.New(slog.DiscardHandler), program: program}
 }
 

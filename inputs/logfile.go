@@ -15,25 +15,11 @@ import (
 type logfileConfig struct {
 	Settings `yaml:",inline"`
 	Path     string          `yaml:"path"`  // of the live log; rotated ones beside it are found by themselves
-	Start    logfileStart    `yaml:"start"` // where to begin when there is no checkpoint: end | beginning (of this file)
+	Start    Start           `yaml:"start"` // where to begin when there is no checkpoint: end | beginning (of this file)
 	Poll     config.Duration `yaml:"poll"`  // how often to look for new lines
 }
 
-type logfileStart string
-
-// UnmarshalText accepts end and beginning.
-func (s *logfileStart) UnmarshalText(text []byte) error {
-	switch *s = logfileStart(text); *s {
-	case startEnd, startBeginning:
-		return nil
-	}
-	return fmt.Errorf("%q is neither end nor beginning", text)
-}
-
 const (
-	startEnd       logfileStart = "end"
-	startBeginning logfileStart = "beginning"
-
 	minPoll  = 10 * time.Millisecond
 	maxPoll  = time.Minute
 	minQuiet = 2 * time.Second // an old file with a successor is quiet after this long without a new byte
@@ -44,7 +30,7 @@ const (
 )
 
 func init() {
-	register("logfile", logfileConfig{Start: startEnd, Poll: config.Duration(250 * time.Millisecond)}, buildLogfile)
+	Register("logfile", logfileConfig{Start: StartEnd, Poll: config.Duration(250 * time.Millisecond)}, buildLogfile)
 }
 
 func buildLogfile(env config.Env, section config.Section, c *logfileConfig) (Input, error) {

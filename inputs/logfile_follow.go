@@ -35,7 +35,7 @@ func newFollower(l *logfile, sink Sink) (*follower, error) {
 		return nil, err
 	}
 	f.gaps, _ = strconv.ParseUint(stored["gaps"], 10, 64)
-	if stored["start"] == string(startBeginning) {
+	if stored["start"] == string(StartBeginning) {
 		f.all = true
 		return f, nil
 	}

@@ -11,12 +11,6 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// Spot is how far a finished log has been read.
-type Spot struct {
-	Offset     int64 // in the decompressed contents: up to here everything was handed over
-	Read, Size int64 // bytes of the file as it lies on disk; Size 0: not known
-}
-
 // ReadFile reads a finished log to its end, plain, .gz, .xz, .zst or .bz2 (told by the contents), "-" for standard
 // input, with the line splitting and limits of the logfile input: a line is cut at 16 KiB and then carries
 // Truncated. commit gets up to 4 MiB of lines at a time, without line ends, valid until it returns, and

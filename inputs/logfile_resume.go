@@ -47,7 +47,7 @@ func (f *follower) startFirst(ctx context.Context, files []entry) error {
 	var newest position
 	if len(files) > 0 {
 		e := files[len(files)-1]
-		if e.live || !e.packed && f.config.Start == startEnd {
+		if e.live || !e.packed && f.config.Start == StartEnd {
 			return f.begin(ctx, e)
 		}
 		newest.Mtime = e.Mtime + 1
@@ -75,7 +75,7 @@ func (f *follower) startOldest(ctx context.Context, files []entry) error {
 // begin makes e the current file, from where the configuration says. It only says what is in its way.
 func (f *follower) begin(ctx context.Context, e entry) error {
 	o, err := e.open()
-	if err == nil && f.config.Start == startEnd {
+	if err == nil && f.config.Start == StartEnd {
 		if err = o.seekEnd(ctx); err != nil {
 			o.close()
 		}

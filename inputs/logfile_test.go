@@ -16,7 +16,7 @@ import (
 
 func TestFirstStartAtEnd(t *testing.T) {
 	w := newWorld(t)
-	w.input.config.Start = startEnd
+	w.input.config.Start = StartEnd
 	w.create()
 	w.write(50)
 	w.out.WriteString("line 9")
@@ -35,7 +35,7 @@ func TestFirstStartAtEnd(t *testing.T) {
 
 // Where there is no log yet, all of it is new once it appears; what was rotated before is history.
 func TestFirstStartWithoutLog(t *testing.T) {
-	for _, start := range []logfileStart{startEnd, startBeginning} {
+	for _, start := range []Start{StartEnd, StartBeginning} {
 		for _, rotated := range []string{"", ".1", ".1.gz"} {
 			t.Run(string(start)+rotated, func(t *testing.T) {
 				w := newWorld(t)
@@ -84,7 +84,7 @@ func TestWaitsForDirectory(t *testing.T) {
 // After the loss of the queue the agent asks for all that is still there.
 func TestStartsFromOldest(t *testing.T) {
 	w := newWorld(t)
-	w.input.config.Start = startEnd
+	w.input.config.Start = StartEnd
 	w.create()
 	for range 4 {
 		w.write(20)

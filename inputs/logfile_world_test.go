@@ -95,7 +95,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{TB: t, dir: t.TempDir(), sink: &recorder{}, window: map[string]bool{}}
 	w.path = filepath.Join(w.dir, "mail.log")
 	w.input = newLogfile(config.Env{Name: "test", Log: slog.New(slog.NewTextHandler(&w.log, nil))},
-		logfileConfig{Path: w.path, Start: startBeginning, Poll: config.Duration(2 * time.Millisecond)})
+		logfileConfig{Path: w.path, Start: StartBeginning, Poll: config.Duration(2 * time.Millisecond)})
 	w.input.quiet = 30 * time.Millisecond
 	t.Cleanup(func() {
 		w.stop()

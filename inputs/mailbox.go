@@ -14,16 +14,8 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// FateSink is a Sink that says what it makes of each record, before it stores them.
-type FateSink interface {
-	Sink
-	// CommitFates is Commit with a checkpoint that may depend on the fates of recs, in their order. checkpoint is
-	// called once, after parsing; what it returns is stored in the same transaction.
-	CommitFates(ctx context.Context, recs []event.Record, checkpoint func([]event.Fate) map[string]string) error
-}
-
-// Mailbox are the keys of every input that reads messages; a module's configuration embeds them.
-type Mailbox struct {
+// mailSettings are the keys of every input that reads messages; a module's configuration embeds them.
+type mailSettings struct {
 	Settings `yaml:",inline"`
 	Trust    mailTrust `yaml:"trust"` // who may be believed; no default
 	After    string    `yaml:"after"` // what becomes of a message once it is committed: see the after… words
@@ -66,7 +58,7 @@ func (t mailTrust) check(section config.Section) error {
 }
 
 // check holds the keys to what they may be; further are the words that `after` takes in this module beside the common.
-func (m *Mailbox) check(section config.Section, further ...string) error {
+func (m *mailSettings) check(section config.Section, further ...string) error {
 	errs := []error{m.Trust.check(section)}
 	words := append([]string{afterLeave, afterDeleteReports, afterDeleteAll}, further...)
 	if !slices.Contains(words, m.After) {
@@ -77,7 +69,7 @@ func (m *Mailbox) check(section config.Section, further ...string) error {
 }
 
 // deletes says whether a message of that fate is to be deleted.
-func (m *Mailbox) deletes(fate event.Fate) bool {
+func (m *mailSettings) deletes(fate event.Fate) bool {
 	switch m.After {
 	case afterDeleteReports:
 		return fate == event.Understood

@@ -67,7 +67,7 @@ func (s *mailState) stays(names ...uint64) {
 
 // mailBatch gathers messages for a Commit.
 type mailBatch struct {
-	mailbox *Mailbox
+	mailbox *mailSettings
 	sink    Sink
 	state   *mailState
 	changed bool // the state is to be committed though no message is
@@ -77,7 +77,7 @@ type mailBatch struct {
 	bytes        int
 }
 
-func newMailBatch(mailbox *Mailbox, sink Sink) (*mailBatch, error) {
+func newMailBatch(mailbox *mailSettings, sink Sink) (*mailBatch, error) {
 	state, err := loadMailState(sink)
 	return &mailBatch{mailbox: mailbox, sink: sink, state: state}, err
 }

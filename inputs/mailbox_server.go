@@ -16,8 +16,8 @@ import (
 	"bouncefeed/internal/config"
 )
 
-// MailServer are the keys of the inputs that log in to a server.
-type MailServer struct {
+// serverSettings are the keys of the inputs that log in to a server.
+type serverSettings struct {
 	Host     string          `yaml:"host"`
 	Port     int             `yaml:"port"`     // default: the protocol's own for the chosen tls
 	TLS      string          `yaml:"tls"`      // implicit | stls (POP3), starttls (IMAP) | none
@@ -44,7 +44,7 @@ const (
 )
 
 // check holds the keys to what they may be. upgrade is the protocol's word for TLS on the plain port.
-func (s *MailServer) check(section config.Section, upgrade string) error {
+func (s *serverSettings) check(section config.Section, upgrade string) error {
 	var errs []error
 	wrong := func(key, format string, args ...any) { errs = append(errs, section.Errorf(key, format, args...)) }
 	switch {
@@ -81,12 +81,12 @@ func (s *MailServer) check(section config.Section, upgrade string) error {
 func control(r rune) bool { return r < ' ' || r == 0x7f }
 
 // String is where the mailbox is: jo@mail.example.com:995.
-func (s *MailServer) String() string { return s.Username + " at " + s.address() }
+func (s *serverSettings) String() string { return s.Username + " at " + s.address() }
 
-func (s *MailServer) address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
+func (s *serverSettings) address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
 // secret reads what proves the user.
-func (s *MailServer) secret() (string, error) {
+func (s *serverSettings) secret() (string, error) {
 	secret := s.Password
 	if s.Auth != authPassword {
 		secret = s.Token
@@ -100,7 +100,7 @@ func (s *MailServer) secret() (string, error) {
 
 // bearer is the SASL mechanism for an access token and what it says first: OAUTHBEARER (RFC 7628 §3.1), or XOAUTH2
 // (https://developers.google.com/gmail/imap/xoauth2-protocol), which Microsoft took over.
-func (s *MailServer) bearer(token string) (mechanism, response string) {
+func (s *serverSettings) bearer(token string) (mechanism, response string) {
 	if s.Auth == authOAuthBearer {
 		name := strings.NewReplacer("=", "=3D", ",", "=2C").Replace(s.Username)
 		return "OAUTHBEARER", fmt.Sprintf("n,a=%s,\x01host=%s\x01port=%d\x01auth=Bearer %s\x01\x01", name, s.Host, s.Port, token)
@@ -109,7 +109,7 @@ func (s *MailServer) bearer(token string) (mechanism, response string) {
 }
 
 // connect opens a TCP connection, which the whole time until the first command must not exceed maxOperation.
-func (s *MailServer) connect(ctx context.Context) (net.Conn, error) {
+func (s *serverSettings) connect(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{Timeout: maxOperation}
 	conn, err := d.DialContext(ctx, "tcp", s.address())
 	if err != nil {
@@ -119,7 +119,7 @@ func (s *MailServer) connect(ctx context.Context) (net.Conn, error) {
 }
 
 // secure does the TLS handshake on conn.
-func (s *MailServer) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
+func (s *serverSettings) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	config := &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}
 	if s.CAFile != "" {
 		pem, err := os.ReadFile(s.CAFile)
@@ -139,7 +139,7 @@ func (s *MailServer) secure(ctx context.Context, conn net.Conn) (net.Conn, error
 }
 
 // explain says what an admin can do about err, from a connection to s.
-func (s *MailServer) explain(err error) error {
+func (s *serverSettings) explain(err error) error {
 	var (
 		dns         *net.DNSError
 		unknown     x509.UnknownAuthorityError

@@ -17,10 +17,10 @@ import (
 )
 
 type maildirConfig struct {
-	Mailbox `yaml:",inline"`
-	Path    string          `yaml:"path"`    // the directory that holds new, cur and tmp
-	Folders []string        `yaml:"folders"` // INBOX: the directory itself; NAME: its subfolder .NAME (Maildir++)
-	Poll    config.Duration `yaml:"poll"`    // how often to look for new messages; notifications make it quicker
+	mailSettings `yaml:",inline"`
+	Path         string          `yaml:"path"`    // the directory that holds new, cur and tmp
+	Folders      []string        `yaml:"folders"` // INBOX: the directory itself; NAME: its subfolder .NAME (Maildir++)
+	Poll         config.Duration `yaml:"poll"`    // how often to look for new messages; notifications make it quicker
 }
 
 const (
@@ -28,17 +28,18 @@ const (
 	maildirInbox = "INBOX"
 
 	minMaildirPoll = 100 * time.Millisecond
+	maildirGather  = 50 * time.Millisecond // messages that come together are read together
 )
 
 func init() {
-	register("maildir", maildirConfig{
-		Mailbox: Mailbox{Settings: Settings{Parser: config.Section{Type: "mail"}}, After: afterMove},
-		Folders: []string{maildirInbox}, Poll: config.Duration(10 * time.Second),
+	Register("maildir", maildirConfig{
+		mailSettings: mailSettings{Settings: Settings{Parser: config.Section{Type: "mail"}}, After: afterMove},
+		Folders:      []string{maildirInbox}, Poll: config.Duration(10 * time.Second),
 	}, buildMaildir)
 }
 
 func buildMaildir(env config.Env, section config.Section, c *maildirConfig) (Input, error) {
-	errs := []error{c.Mailbox.check(section, afterMove)}
+	errs := []error{c.mailSettings.check(section, afterMove)}
 	if !filepath.IsAbs(c.Path) {
 		errs = append(errs, section.Errorf("path", "give the absolute path of the Maildir, such as /var/mail/bounces"))
 	}
@@ -110,7 +111,7 @@ func (m *maildir) Run(ctx context.Context, sink Sink) error {
 		if err := m.scan(ctx, sink); err != nil && ctx.Err() == nil {
 			return err
 		}
-		hints.wait(ctx, m.config.Poll.Std(), max(gather, 10*time.Since(started))) // a large Maildir takes a while
+		hints.wait(ctx, m.config.Poll.Std(), max(maildirGather, 10*time.Since(started))) // a large Maildir takes a while
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 // readMaildir reads every message of the Maildir at path (or of its new or cur alone), as the maildir input would, and
 // changes nothing. A Spot's Offset is always 0: names come and go, so that it begins anew. Read is the share of size that
-// was gone through. Records and errors are those of ReadMbox; messages that were moved from under it are an error at the
+// was gone through. Records and errors are those of readMbox; messages that were moved from under it are an error at the
 // end.
 func readMaildir(ctx context.Context, path string, size int64, commit func(recs []event.Record, at Spot) error) error {
 	dirs, err := maildirParts(path)

@@ -43,7 +43,7 @@ func (m *maildir) scan(ctx context.Context, sink Sink) error {
 	if same, err := m.unchanged(); err != nil || same {
 		return err
 	}
-	batch, err := newMailBatch(&m.config.Mailbox, sink)
+	batch, err := newMailBatch(&m.config.mailSettings, sink)
 	if err != nil {
 		return err
 	}

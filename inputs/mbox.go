@@ -20,20 +20,23 @@ import (
 )
 
 type mboxConfig struct {
-	Mailbox `yaml:",inline"`
-	Path    string          `yaml:"path"` // of the file, such as /var/mail/bounces
-	Poll    config.Duration `yaml:"poll"` // how often to look for new messages
+	mailSettings `yaml:",inline"`
+	Path         string          `yaml:"path"` // of the file, such as /var/mail/bounces
+	Poll         config.Duration `yaml:"poll"` // how often to look for new messages
 }
 
+// mboxTail is by how many bytes at the end of what was read an mbox is known to be the same.
+const mboxTail = 1 << 10
+
 func init() {
-	register("mbox", mboxConfig{
-		Mailbox: Mailbox{Settings: Settings{Parser: config.Section{Type: "mail"}}, After: afterLeave},
-		Poll:    config.Duration(10 * time.Second),
+	Register("mbox", mboxConfig{
+		mailSettings: mailSettings{Settings: Settings{Parser: config.Section{Type: "mail"}}, After: afterLeave},
+		Poll:         config.Duration(10 * time.Second),
 	}, buildMbox)
 }
 
 func buildMbox(env config.Env, section config.Section, c *mboxConfig) (Input, error) {
-	errs := []error{c.Mailbox.check(section)}
+	errs := []error{c.mailSettings.check(section)}
 	if c.After == afterDeleteReports {
 		errs = append(errs, section.Errorf("after", "an mbox can be emptied only, not tidied: leave or delete-all"))
 	}
@@ -125,7 +128,7 @@ func (m *mbox) scan(ctx context.Context, sink Sink, tell bool) error {
 	if !tell && info.Same(m.info) && info.Size == m.end && info.Mtime == m.info.Mtime {
 		return nil
 	}
-	batch, err := newMailBatch(&m.config.Mailbox, sink)
+	batch, err := newMailBatch(&m.config.mailSettings, sink)
 	if err != nil {
 		return err
 	}
@@ -195,9 +198,12 @@ func (m *mbox) next(f *os.File) (recs []event.Record, more bool, err error) {
 		return nil, false, fmt.Errorf("read %s: %w", m.config.Path, err)
 	}
 	m.end = r.offset
-	m.tail = make([]byte, min(m.end, printSize))
-	_, err = f.ReadAt(m.tail, m.end-int64(len(m.tail)))
-	return recs, more, notEOF(err)
+	m.tail = make([]byte, min(m.end, mboxTail))
+	_, err = f.ReadAt(m.tail, m.end-int64(len(m.tail))) // what is short now is not intact next time
+	if err == io.EOF {
+		err = nil
+	}
+	return recs, more, err
 }
 
 // intact says whether the file still holds what was read, and at most something behind it.
@@ -206,8 +212,8 @@ func (m *mbox) intact(f *os.File, info disk.Info) bool {
 		return false
 	}
 	b := make([]byte, len(m.tail))
-	_, err := f.ReadAt(b, m.end-int64(len(b)))
-	return notEOF(err) == nil && bytes.Equal(b, m.tail)
+	n, _ := f.ReadAt(b, m.end-int64(len(b)))
+	return n == len(b) && bytes.Equal(b, m.tail)
 }
 
 // commit stores the messages that are not known.

@@ -26,11 +26,11 @@ func CheckTrust(trust string) error {
 	return errors.New(missing[0].Message)
 }
 
-// ReadMailbox is ReadFile for messages: of an mbox or of a file that is one message, as ReadMbox has them, or of a
+// ReadMailbox is ReadFile for messages: of an mbox or of a file that is one message, as readMbox has them, or of a
 // Maildir, as readMaildir has them.
 func ReadMailbox(ctx context.Context, path string, from int64, commit func(recs []event.Record, at Spot) error) error {
 	if path == "-" {
-		return ReadMbox(ctx, os.Stdin, "standard input", from, commit)
+		return readMbox(ctx, os.Stdin, "standard input", from, commit)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -47,7 +47,7 @@ func ReadMailbox(ctx context.Context, path string, from int64, commit func(recs 
 			return commit([]event.Record{messageRecord(body, false, receivedTime(body, st.ModTime()))}, at)
 		}
 	}
-	return ReadMbox(ctx, f, path, from, commit)
+	return readMbox(ctx, f, path, from, commit)
 }
 
 // wholeMessage reads a file of that size that is a plain message for itself; nil: it is something else.
@@ -68,12 +68,12 @@ func isMbox(name string, start []byte) bool {
 	return isFromLine(line) && !strings.HasSuffix(name, ".eml")
 }
 
-// ReadMbox reads an mbox to its end, plain or compressed as ReadLog does, message by message: Record.Time is when the
+// readMbox reads an mbox to its end, plain or compressed as ReadLog does, message by message: Record.Time is when the
 // message came, or else the file's modification time, Record.Body up to 1 MiB of it, flagged as Truncated if
 // there was more. A file that does not begin with a From_ line, or is called .eml, is taken for one message. commit gets up to 500
 // messages at a time, valid until it returns, and how far that is; from is a Spot's Offset, to go on there. What is
 // delivered meanwhile is not read. Errors are those of ReadLog.
-func ReadMbox(ctx context.Context, in *os.File, name string, from int64, commit func(recs []event.Record, at Spot) error) error {
+func readMbox(ctx context.Context, in *os.File, name string, from int64, commit func(recs []event.Record, at Spot) error) error {
 	var at Spot
 	file, latest := io.Reader(in), time.Now()
 	if st, err := in.Stat(); err == nil && st.Mode().IsRegular() {

@@ -231,7 +231,7 @@ func TestReadMbox(t *testing.T) {
 		b.must(err)
 		var got []string
 		var spots []Spot
-		b.must(ReadMbox(t.Context(), f, file, 0, func(recs []event.Record, at Spot) error {
+		b.must(readMbox(t.Context(), f, file, 0, func(recs []event.Record, at Spot) error {
 			for _, r := range recs {
 				got = append(got, string(r.Body))
 			}
@@ -245,7 +245,7 @@ func TestReadMbox(t *testing.T) {
 			got = got[:batchCount]
 			_, err := f.Seek(0, io.SeekStart)
 			b.must(err)
-			b.must(ReadMbox(t.Context(), f, file, spots[0].Offset, func(recs []event.Record, _ Spot) error {
+			b.must(readMbox(t.Context(), f, file, spots[0].Offset, func(recs []event.Record, _ Spot) error {
 				for _, r := range recs {
 					got = append(got, string(r.Body))
 				}

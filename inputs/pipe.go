@@ -24,7 +24,7 @@ type pipeConfig struct {
 }
 
 func init() {
-	register("pipe", pipeConfig{Settings: Settings{Parser: config.Section{Type: "mail"}}}, buildPipe)
+	Register("pipe", pipeConfig{Settings: Settings{Parser: config.Section{Type: "mail"}}}, buildPipe)
 }
 
 func buildPipe(_ config.Env, section config.Section, c *pipeConfig) (Input, error) {

@@ -11,21 +11,21 @@ import (
 )
 
 type pop3Config struct {
-	Mailbox    `yaml:",inline"`
-	MailServer `yaml:",inline"`
+	mailSettings   `yaml:",inline"`
+	serverSettings `yaml:",inline"`
 }
 
 const tlsUpgradePOP3 = "stls" // RFC 2595
 
 func init() {
-	register("pop3", pop3Config{
-		Mailbox:    Mailbox{Settings: Settings{Parser: config.Section{Type: "mail"}}, After: afterLeave},
-		MailServer: MailServer{TLS: tlsImplicit, Auth: authPassword, Poll: config.Duration(5 * time.Minute)},
+	Register("pop3", pop3Config{
+		mailSettings:   mailSettings{Settings: Settings{Parser: config.Section{Type: "mail"}}, After: afterLeave},
+		serverSettings: serverSettings{TLS: tlsImplicit, Auth: authPassword, Poll: config.Duration(5 * time.Minute)},
 	}, buildPOP3)
 }
 
 func buildPOP3(env config.Env, section config.Section, c *pop3Config) (Input, error) {
-	if err := config.Join("", c.Mailbox.check(section), c.MailServer.check(section, tlsUpgradePOP3)); err != nil {
+	if err := config.Join("", c.mailSettings.check(section), c.serverSettings.check(section, tlsUpgradePOP3)); err != nil {
 		return nil, err
 	}
 	if c.Port == 0 {
@@ -34,7 +34,7 @@ func buildPOP3(env config.Env, section config.Section, c *pop3Config) (Input, er
 			c.Port = 995
 		}
 	}
-	p := &pop3Input{mailbox: c.Mailbox, server: &c.MailServer, log: env.Log}
+	p := &pop3Input{mailbox: c.mailSettings, server: &c.serverSettings, log: env.Log}
 	p.connect = p.server.connect
 	return p, nil
 }
@@ -46,8 +46,8 @@ func buildPOP3(env config.Env, section config.Section, c *pop3Config) (Input, er
 //
 // A server without UIDL is asked for every header at every poll (TOP), which suits small mailboxes only.
 type pop3Input struct {
-	mailbox Mailbox
-	server  *MailServer
+	mailbox mailSettings
+	server  *serverSettings
 	log     *slog.Logger
 	connect func(context.Context) (net.Conn, error) // with the deadline of the first operation
 	slow    map[uint64]bool                         // messages that broke a session: tried last

@@ -50,7 +50,7 @@ const (
 )
 
 func init() {
-	register("webhook", webhookConfig{
+	Register("webhook", webhookConfig{
 		Listen: []string{"127.0.0.1:8025"}, MaxConnections: 512, MaxPerAddress: 64,
 	}, newWebhook)
 }
