@@ -3,6 +3,8 @@ package parsers
 import (
 	"bytes"
 	"cmp"
+	"encoding/csv"
+	"errors"
 	"iter"
 	"strings"
 	"time"
@@ -33,8 +35,9 @@ type powermta struct {
 	host    string
 	header  string // the last header line, as stored
 	columns map[string]int
-	fields  [][]byte // of the last record
 	changed bool
+	line    *bytes.Reader // the one that csv reads
+	csv     *csv.Reader
 }
 
 // powermtaHeader is the columns of an <acct-file> without record-fields.
@@ -48,16 +51,28 @@ func buildPowermta(env config.Env, section config.Section, c *powermtaConfig) (P
 	if err != nil {
 		return nil, section.Errorf("verp", "%v", err)
 	}
-	p := &powermta{verp: v, host: env.Host}
+	p := &powermta{verp: v, host: env.Host, line: new(bytes.Reader)}
+	p.csv = csv.NewReader(p.line)
+	p.csv.FieldsPerRecord, p.csv.ReuseRecord = -1, true
 	p.setHeader(powermtaHeader)
 	return p, nil
 }
 
 func (p *powermta) setHeader(line string) {
 	p.header, p.columns = line, map[string]int{}
-	for i, name := range splitCSV([]byte(line), nil) {
-		p.columns[strings.ToLower(string(bytes.TrimSpace(name)))] = i
+	fields, _ := p.split([]byte(line)) // none: no record can be read
+	for i, name := range fields {
+		p.columns[strings.ToLower(strings.TrimSpace(name))] = i
 	}
+}
+
+// split parts a line into its fields (RFC 4180), valid until the next call. A newline inside would begin another record.
+func (p *powermta) split(line []byte) ([]string, error) {
+	if bytes.IndexByte(line, '\n') >= 0 {
+		return nil, errors.New("a record of several lines")
+	}
+	p.line.Reset(line)
+	return p.csv.Read()
 }
 
 // Changes implements Stateful: the header stands only at the head of each file.
@@ -94,11 +109,10 @@ func (p *powermta) Parse(rec event.Record, emit func(event.Event)) error {
 	if kind, _, ok := bytes.Cut(line[:min(len(line), 8)], []byte(",")); !ok || !isPowermtaType(string(kind)) {
 		return nil
 	}
-	fields := splitCSV(line, p.fields)
-	if fields == nil {
-		return event.Refuse(WhyMalformed, "not comma-separated values: a quote without its other")
+	fields, err := p.split(line)
+	if err != nil {
+		return event.Refuse(WhyMalformed, "not comma-separated values: %v", err)
 	}
-	p.fields = fields
 	r := powermtaRecord{p.columns, fields}
 	e := event.Event{Time: r.time(rec.Time), Host: p.host, Sender: r.get("orig"), RemoteMTA: r.host()}
 	switch r.get("type") {
@@ -131,56 +145,16 @@ func isPowermtaType(s string) bool {
 	return false
 }
 
-// splitCSV parts one record of comma-separated values (RFC 4180) into list[:0]; nil: a quote is not closed, or stands
-// where none may.
-func splitCSV(b []byte, list [][]byte) [][]byte {
-	list = list[:0]
-	for {
-		var field []byte
-		if len(b) > 0 && b[0] == '"' {
-			end := 1
-			for end < len(b) && (b[end] != '"' || end+1 < len(b) && b[end+1] == '"') {
-				if b[end] == '"' {
-					end++
-				}
-				end++
-			}
-			if end >= len(b) {
-				return nil
-			}
-			if field, b = b[1:end], b[end+1:]; bytes.IndexByte(field, '"') >= 0 {
-				field = bytes.ReplaceAll(field, []byte(`""`), []byte(`"`))
-			}
-		} else {
-			end := bytes.IndexByte(b, ',')
-			if end < 0 {
-				end = len(b)
-			}
-			if field, b = b[:end], b[end:]; bytes.IndexByte(field, '"') >= 0 {
-				return nil
-			}
-		}
-		list = append(list, field)
-		if len(b) == 0 {
-			return list
-		}
-		if b[0] != ',' {
-			return nil
-		}
-		b = b[1:]
-	}
-}
-
 // A powermtaRecord is one line with the names of its columns.
 type powermtaRecord struct {
 	columns map[string]int
-	fields  [][]byte
+	fields  []string
 }
 
 // get gives a column, "" where there is none; its name in lower case.
 func (r *powermtaRecord) get(name string) string {
 	if i, ok := r.columns[name]; ok && i < len(r.fields) {
-		return string(bytes.TrimSpace(r.fields[i]))
+		return strings.TrimSpace(r.fields[i])
 	}
 	return ""
 }

@@ -25,6 +25,23 @@ func TestPowermtaState(t *testing.T) {
 	breakOffEverywhere(t, "powermta", in, strings.Split(string(data), "\n"))
 }
 
+// What is no record is refused whole, and the next line is read as if it had not been there.
+func TestPowermtaQuotes(t *testing.T) {
+	const head, tail = "b,2026-03-01 08:00:01+0000,2026-03-01 08:00:00+0000,list@news.example,jo@example.net,,failed,", ",mx1.example.net (192.0.2.10),bad-mailbox"
+	p := newTestLog(t, "powermta")
+	for dsn, refused := range map[string]bool{
+		`5.1.1,"smtp;550 a ""quoted"", word"`: false, `5.1.1,"smtp;550 no`: true, `5.1.1,smtp;550 "no"`: true, `5.1.1,"smtp;550" no`: true,
+		"5.1.1,\"smtp;550 a\nb\"": true, "5.1.1,smtp;550 a\nb,list@news.example": true,
+	} {
+		if said := tellLog(t, p, head+dsn+tail); (said.why == WhyMalformed) != refused || (len(said.events) == 1) == refused {
+			t.Errorf("%s: %+v", dsn, said)
+		}
+		if said := tellLog(t, p, head+"5.1.1,smtp;550 no"+tail); len(said.events) != 1 || said.events[0].Diagnostic != "550 no" {
+			t.Errorf("behind %s: %+v", dsn, said)
+		}
+	}
+}
+
 func FuzzPowermta(f *testing.F) { parsertest.Fuzz(f, "powermta", parsertest.Lines, checkRecords) }
 func FuzzKumomta(f *testing.F)  { parsertest.Fuzz(f, "kumomta", parsertest.Lines, checkRecords) }
 
