@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
@@ -42,42 +41,49 @@ func init() {
 // account under which an executable of the MTA's first logs from inside the MTA's unit.
 type journald struct {
 	config  journaldConfig
-	mtas    []*journalMTA
+	mtas    []*journalReader
 	entry   journalEntry
 	header  event.Syslog      // of the record handed on
 	strings map[string]string // identifiers and hosts, so as not to make them anew for each entry
 	local   *localAccounts    // nil: not looked up yet
 }
 
-// A journalMTA is one MTA: how its entries are known, and who reads them.
+// A journalMTA is how the entries of an MTA are known. A "*" matches anything.
 type journalMTA struct {
 	format      string
 	identifiers []string // as SYSLOG_IDENTIFIER begins
-	units       patterns // of _SYSTEMD_UNIT
-	programs    patterns // of _EXE
+	units       []string // patterns of _SYSTEMD_UNIT
+	programs    []string // patterns of _EXE
 	accounts    []string // names of its own user
-	parser      Parser
-	learned     map[string]string // _UID of the account by _MACHINE_ID, where the name tells nothing
-	fresh       []string          // machines learned since the last Changes
 }
 
 var journalMTAs = []journalMTA{
 	{
-		format: "postfix", identifiers: []string{"postfix"}, units: newPatterns("postfix.service", "postfix@*.service"),
-		programs: newPatterns("*/postfix/*", "*/sbin/post*"), accounts: []string{"postfix"},
+		format: "postfix", identifiers: []string{"postfix"}, units: []string{"postfix.service", "postfix@*.service"},
+		programs: []string{"*/postfix/*", "*/sbin/post*"}, accounts: []string{"postfix"},
 	},
 	{
-		format: "exim", identifiers: []string{"exim"}, units: newPatterns("exim*.service"),
-		programs: newPatterns("*/exim*"), accounts: []string{"Debian-exim", "exim"},
+		format: "exim", identifiers: []string{"exim"}, units: []string{"exim*.service"},
+		programs: []string{"*/exim*"}, accounts: []string{"Debian-exim", "exim"},
 	},
 	{
-		format: "sendmail", identifiers: []string{"sm-mta", "sendmail"}, units: newPatterns("sendmail.service"),
-		programs: newPatterns("*/sendmail*"), accounts: []string{"smmta"},
+		format: "sendmail", identifiers: []string{"sm-mta", "sendmail"}, units: []string{"sendmail.service"},
+		programs: []string{"*/sendmail*"}, accounts: []string{"smmta"},
 	},
 	{
-		format: "opensmtpd", identifiers: []string{"smtpd", "opensmtpd"}, units: newPatterns("opensmtpd.service", "smtpd.service"),
-		programs: newPatterns("*/smtpd", "*/opensmtpd/*"), accounts: []string{"opensmtpd", "opensmtpq", "smtpd", "smtpq", "_smtpd", "_smtpq"},
+		format: "opensmtpd", identifiers: []string{"smtpd", "opensmtpd"}, units: []string{"opensmtpd.service", "smtpd.service"},
+		programs: []string{"*/smtpd", "*/opensmtpd/*"}, accounts: []string{"opensmtpd", "opensmtpq", "smtpd", "smtpq", "_smtpd", "_smtpq"},
 	},
+}
+
+// A journalReader reads the entries of one MTA.
+type journalReader struct {
+	journalMTA
+	parser  Parser
+	unit    patterns
+	program patterns
+	learned map[string]string // _UID of the MTA's account by _MACHINE_ID, where the name tells nothing
+	fresh   []string          // machines learned since the last Changes
 }
 
 const (
@@ -96,7 +102,7 @@ func buildJournald(env config.Env, section config.Section, c *journaldConfig) (P
 	var errs []error
 	for _, sub := range wanted {
 		known := slices.IndexFunc(journalMTAs, func(m journalMTA) bool { return m.format == sub.Type })
-		if known < 0 || slices.ContainsFunc(j.mtas, func(m *journalMTA) bool { return m.format == sub.Type }) {
+		if known < 0 || slices.ContainsFunc(j.mtas, func(m *journalReader) bool { return m.format == sub.Type }) {
 			errs = append(errs, section.Errorf("parsers", "%q: each of %s once", sub.Type, strings.Join(journalFormats(), ", ")))
 			continue
 		}
@@ -105,22 +111,18 @@ func buildJournald(env config.Env, section config.Section, c *journaldConfig) (P
 			errs = append(errs, err)
 			continue
 		}
-		m := journalMTAs[known]
-		m.parser, m.learned = parser, map[string]string{}
-		m.units = newPatterns(m.units.list...)
-		m.programs = newPatterns(slices.Concat(m.programs.list, c.Programs)...)
-		j.mtas = append(j.mtas, &m)
+		mta := journalMTAs[known]
+		j.mtas = append(j.mtas, &journalReader{
+			journalMTA: mta, parser: parser, learned: map[string]string{},
+			unit: newPatterns(mta.units), program: newPatterns(slices.Concat(mta.programs, c.Programs)),
+		})
 	}
 	return j, config.Join("", errs...)
 }
 
-// journalFormats are the MTAs' formats that are built in.
-func journalFormats() []string {
-	var formats []string
-	for i := range journalMTAs {
-		if slices.Contains(Modules.Kinds(), journalMTAs[i].format) {
-			formats = append(formats, journalMTAs[i].format)
-		}
+func journalFormats() (formats []string) {
+	for _, m := range journalMTAs {
+		formats = append(formats, m.format)
 	}
 	return formats
 }
@@ -144,7 +146,7 @@ func (j *journald) Parse(rec event.Record, emit func(event.Event)) error {
 	if e.oversized {
 		return event.Refuse(WhyTooLong, "journalctl left the message out")
 	}
-	j.header = event.Syslog{Tag: j.intern(e.identifier), Host: j.intern(e.host), PID: j.intern(e.pid)}
+	j.header = event.Syslog{Tag: j.intern(e.identifier), Host: j.intern(e.host), PID: j.intern(e.process())}
 	return m.parser.Parse(event.Record{Time: e.when(rec.Time), Syslog: &j.header, Body: e.message}, emit)
 }
 
@@ -164,7 +166,7 @@ func (j *journald) refuseUnread(rec event.Record) error {
 }
 
 // mtaOf tells by identifier and unit whose entry it claims to be.
-func (j *journald) mtaOf(e *journalEntry) *journalMTA {
+func (j *journald) mtaOf(e *journalEntry) *journalReader {
 	for _, m := range j.mtas {
 		for _, id := range m.identifiers {
 			if bytes.HasPrefix(e.identifier, []byte(id)) {
@@ -173,7 +175,7 @@ func (j *journald) mtaOf(e *journalEntry) *journalMTA {
 		}
 	}
 	for _, m := range j.mtas { // an instance with a syslog_name of its own
-		if len(e.unit) > 0 && m.units.match(e.unit) && j.isGenuine(m, e) {
+		if len(e.unit) > 0 && m.unit.match(e.unit) && j.isGenuine(m, e) {
 			return m
 		}
 	}
@@ -181,9 +183,9 @@ func (j *journald) mtaOf(e *journalEntry) *journalMTA {
 }
 
 // isGenuine says whether the MTA itself wrote e.
-func (j *journald) isGenuine(m *journalMTA, e *journalEntry) bool {
+func (j *journald) isGenuine(m *journalReader, e *journalEntry) bool {
 	switch {
-	case len(e.exe) > 0 && !m.programs.match(e.exe), len(e.exe) == 0 && len(e.unit) > 0 && !m.units.match(e.unit):
+	case len(e.exe) > 0 && !m.program.match(e.exe), len(e.exe) == 0 && len(e.unit) > 0 && !m.unit.match(e.unit):
 		return false
 	case string(e.uid) == "0":
 		return true
@@ -199,10 +201,10 @@ func (j *journald) isGenuine(m *journalMTA, e *journalEntry) bool {
 }
 
 // learn takes the account of e for the MTA's own, if it may be: the MTA's executable, run by its unit as a system account.
-func (m *journalMTA) learn(e *journalEntry) bool {
+func (m *journalReader) learn(e *journalEntry) bool {
 	const firstHuman = 1000 // UID_MIN of login.defs(5)
 	uid := decimal(e.uid)
-	if uid <= 0 || uid >= firstHuman || len(e.exe) == 0 || len(e.unit) == 0 || !m.units.match(e.unit) || len(m.learned) >= journalMaxLearned {
+	if uid <= 0 || uid >= firstHuman || len(e.exe) == 0 || len(e.unit) == 0 || !m.unit.match(e.unit) || len(m.learned) >= journalMaxLearned {
 		return false
 	}
 	m.learned[string(e.machine)] = string(e.uid)
@@ -210,19 +212,12 @@ func (m *journalMTA) learn(e *journalEntry) bool {
 	return true
 }
 
-// wouldRead says whether the MTA's parser would make anything of e. Users do run sendmail and postdrop, and with
-// `sendmail -bs` smtpd, which log as Postfix under their own _UID: that is not a forgery.
-func (m *journalMTA) wouldRead(e *journalEntry) bool {
-	p, ok := m.parser.(*postfix)
-	if !ok {
-		return true
-	}
-	n := queueIDLength(e.message)
-	if n == 0 || len(e.message) < n+2 {
-		return false
-	}
-	say := shapeOf(e.message[n+2:])
-	return say != nil && say.role != roleIntake && say.role&p.role(&syslogLine{tag: e.identifier}) != 0
+// wouldRead says whether the MTA's parser would make anything of e, where the parser can tell.
+func (m *journalReader) wouldRead(e *journalEntry) bool {
+	p, ok := m.parser.(interface {
+		wouldRead(tag, message []byte) bool
+	})
+	return !ok || p.wouldRead(e.identifier, e.message)
 }
 
 // patterns are matched against the same few strings again and again.
@@ -231,7 +226,7 @@ type patterns struct {
 	known map[string]bool
 }
 
-func newPatterns(list ...string) patterns { return patterns{list, map[string]bool{}} }
+func newPatterns(list []string) patterns { return patterns{list, map[string]bool{}} }
 
 // match says whether b fits any of the patterns.
 func (p patterns) match(b []byte) bool {
@@ -326,15 +321,4 @@ func (j *journald) loadAccount(key string, uid []byte) {
 			m.learned[machine] = string(uid)
 		}
 	}
-}
-
-// when is when the entry was written, or failing that when it was read.
-func (e *journalEntry) when(read time.Time) time.Time {
-	switch {
-	case e.source > 0:
-		return time.UnixMicro(e.source)
-	case e.realtime > 0:
-		return time.UnixMicro(e.realtime)
-	}
-	return read
 }

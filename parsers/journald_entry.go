@@ -7,16 +7,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"bouncefeed/internal/text"
 )
 
-// A journalEntry is what is needed of one entry. Its slices are the record's memory or its own.
+// A journalEntry is what is needed of one entry. Its slices are the record's memory or its own; nil: the field is absent.
 type journalEntry struct {
 	identifier []byte // SYSLOG_IDENTIFIER
-	pid        []byte // _PID, or failing that SYSLOG_PID
+	pid        []byte // _PID
+	syslogPID  []byte // SYSLOG_PID
 	message    []byte
 	oversized  bool // journalctl prints null for a field beyond 4 KiB
 	host       []byte
@@ -24,9 +26,56 @@ type journalEntry struct {
 	uid        []byte
 	exe        []byte
 	unit       []byte
-	source     int64 // _SOURCE_REALTIME_TIMESTAMP, Unix microseconds; 0: absent
-	realtime   int64 // __REALTIME_TIMESTAMP
+	source     []byte // _SOURCE_REALTIME_TIMESTAMP, Unix microseconds
+	realtime   []byte // __REALTIME_TIMESTAMP
 	own        []byte
+}
+
+// field is where the value of a field goes; nil: it is not needed.
+func (e *journalEntry) field(key []byte) *[]byte {
+	switch string(key) {
+	case "SYSLOG_IDENTIFIER":
+		return &e.identifier
+	case "SYSLOG_PID":
+		return &e.syslogPID
+	case "_PID":
+		return &e.pid
+	case "MESSAGE":
+		return &e.message
+	case "_HOSTNAME":
+		return &e.host
+	case "_MACHINE_ID":
+		return &e.machine
+	case "_UID":
+		return &e.uid
+	case "_EXE":
+		return &e.exe
+	case "_SYSTEMD_UNIT":
+		return &e.unit
+	case "_SOURCE_REALTIME_TIMESTAMP":
+		return &e.source
+	case "__REALTIME_TIMESTAMP":
+		return &e.realtime
+	}
+	return nil
+}
+
+// process is the pid that journald saw, or failing that the one that was written.
+func (e *journalEntry) process() []byte {
+	if e.pid == nil {
+		return e.syslogPID
+	}
+	return e.pid
+}
+
+// when is when the entry was written, or failing that when it was read.
+func (e *journalEntry) when(read time.Time) time.Time {
+	for _, stamp := range [2][]byte{e.source, e.realtime} {
+		if micros, _ := strconv.ParseInt(string(stamp), 10, 64); micros > 0 {
+			return time.UnixMicro(micros)
+		}
+	}
+	return read
 }
 
 // decode reads the JSON object that is one entry (systemd's "Journal JSON Format"): a field is a string, an array of
@@ -38,7 +87,6 @@ func (e *journalEntry) decode(line []byte) bool {
 	if !s.take('{') {
 		return false
 	}
-	var seen uint16
 	for first := true; ; first = false {
 		if s.take('}') {
 			return s.atEnd()
@@ -51,96 +99,23 @@ func (e *journalEntry) decode(line []byte) bool {
 			return false
 		}
 		to := e.field(key)
-		if to == 0 {
+		if to == nil {
 			if !s.skip() {
 				return false
 			}
 			continue
 		}
-		if seen&to != 0 {
-			return false
-		}
-		seen |= to
 		value, null, ok := e.value(&s)
-		if !ok {
+		if !ok || *to != nil {
 			return false
 		}
-		e.set(to, value, null)
-	}
-}
-
-const (
-	journalIdentifier uint16 = 1 << iota
-	journalSyslogPID
-	journalPID
-	journalMessage
-	journalHost
-	journalMachine
-	journalUID
-	journalExe
-	journalUnit
-	journalSource
-	journalRealtime
-)
-
-func (e *journalEntry) field(key []byte) uint16 {
-	switch string(key) {
-	case "SYSLOG_IDENTIFIER":
-		return journalIdentifier
-	case "SYSLOG_PID":
-		return journalSyslogPID
-	case "_PID":
-		return journalPID
-	case "MESSAGE":
-		return journalMessage
-	case "_HOSTNAME":
-		return journalHost
-	case "_MACHINE_ID":
-		return journalMachine
-	case "_UID":
-		return journalUID
-	case "_EXE":
-		return journalExe
-	case "_SYSTEMD_UNIT":
-		return journalUnit
-	case "_SOURCE_REALTIME_TIMESTAMP":
-		return journalSource
-	case "__REALTIME_TIMESTAMP":
-		return journalRealtime
-	}
-	return 0
-}
-
-func (e *journalEntry) set(field uint16, value []byte, null bool) {
-	switch field {
-	case journalIdentifier:
-		e.identifier = value
-	case journalPID:
-		e.pid = value
-	case journalSyslogPID:
-		if e.pid == nil {
-			e.pid = value
+		if *to = value; to == &e.message {
+			e.oversized = null
 		}
-	case journalMessage:
-		e.message, e.oversized = value, null
-	case journalHost:
-		e.host = value
-	case journalMachine:
-		e.machine = value
-	case journalUID:
-		e.uid = value
-	case journalExe:
-		e.exe = value
-	case journalUnit:
-		e.unit = value
-	case journalSource:
-		e.source, _ = strconv.ParseInt(string(value), 10, 64)
-	case journalRealtime:
-		e.realtime, _ = strconv.ParseInt(string(value), 10, 64)
 	}
 }
 
-// value reads one field's value.
+// value reads one field's value. It is not nil.
 func (e *journalEntry) value(s *jsonScanner) (value []byte, null, ok bool) {
 	switch {
 	case s.take('"'):
@@ -163,7 +138,7 @@ func (e *journalEntry) value(s *jsonScanner) (value []byte, null, ok bool) {
 // array reads behind "[": bytes, or the values of a field given more than once.
 func (e *journalEntry) array(s *jsonScanner) (value []byte, null, ok bool) {
 	if s.take(']') {
-		return nil, false, true
+		return []byte{}, false, true
 	}
 	if c := s.peek(); c == '"' || c == '[' || c == 'n' {
 		value, null, ok = e.value(s)

@@ -108,6 +108,17 @@ func (p *postfix) Parse(rec event.Record, emit func(event.Event)) error {
 	return shape.read(p, l, emit)
 }
 
+// wouldRead says whether a line is one that Parse reads and only Postfix's own user and root write. Users do run sendmail and
+// postdrop, and with `sendmail -bs` smtpd, which log as Postfix under their own _UID: that is not a forgery.
+func (p *postfix) wouldRead(tag, message []byte) bool {
+	n := queueIDLength(message)
+	if n == 0 || len(message) < n+2 {
+		return false
+	}
+	shape := shapeOf(message[n+2:])
+	return shape != nil && shape.role != roleIntake && shape.role&p.role(&syslogLine{tag: tag}) != 0
+}
+
 // A postfixShape is how a line begins behind its queue id, who may write it, and who reads it.
 type postfixShape struct {
 	begins string
