@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,15 @@ func TestJournalTooLong(t *testing.T) {
 		if refused, _ := errors.AsType[*event.RefusedError](err); (refused == nil) != (want == "") || refused != nil && refused.Why != want {
 			t.Errorf("%s: %v", body, err)
 		}
+	}
+}
+
+// The journal's table has a row for each mail server whose log is followed by queue ids.
+func TestJournalKnowsEveryMailServer(t *testing.T) {
+	want, got := trackers(t), journalFormats()
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the journal's table has %v, parsers are there for %v", got, want)
 	}
 }
 

@@ -2,7 +2,6 @@ package parsers
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"bouncefeed/internal/config"
-	"bouncefeed/internal/event"
 )
 
 func newTestPostfix(t testing.TB, change func(*postfixConfig)) *postfix {
@@ -80,34 +78,4 @@ func writePostfixLoad(w io.Writer, messages int) (lines, bounces int) {
 	return lines, bounces
 }
 
-// BenchmarkPostfix reads one line per iteration, as the agent does: Changes after each block of about 256 KiB.
-func BenchmarkPostfix(b *testing.B) {
-	var buffer bytes.Buffer
-	_, want := writePostfixLoad(&buffer, 20_000)
-	lines := bytes.SplitAfter(bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), []byte("\n"))
-	p := newTestPostfix(b, nil)
-	read := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
-	bounces := 0
-	emit := func(e event.Event) {
-		if e.Type == "" {
-			bounces++
-		}
-	}
-	b.SetBytes(int64(buffer.Len() / len(lines)))
-	b.ReportAllocs()
-	n, block := 0, 0
-	for b.Loop() {
-		line := lines[n%len(lines)]
-		if err := p.Parse(event.Record{Time: read, Body: line}, emit); err != nil {
-			b.Fatal(err)
-		}
-		if block += len(line); block > 256<<10 {
-			p.Changes()
-			block = 0
-		}
-		n++
-	}
-	if n >= len(lines) && bounces < want {
-		b.Fatalf("%d bounces in %d lines, expected %d in %d", bounces, n, want, len(lines))
-	}
-}
+func BenchmarkPostfix(b *testing.B) { benchmarkLog(b, "postfix", writePostfixLoad) }

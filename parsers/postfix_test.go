@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -15,72 +13,9 @@ import (
 	"bouncefeed/parsers/parsertest"
 )
 
-// said is what a parser said of one line.
-type said struct {
-	events []event.Event
-	why    string
-}
-
 func tellPostfix(t testing.TB, p *postfix, line string) said {
 	t.Helper()
 	return tellRecord(t, p, event.Record{Time: parsertest.Time, Body: []byte(line)})
-}
-
-func tellRecord(t testing.TB, p Parser, rec event.Record) said {
-	t.Helper()
-	events, refused := parsertest.Read(t, p, rec)
-	return said{events, strings.Join(refused, " ")}
-}
-
-// applyChanges stores changes as the queue does.
-func applyChanges(store map[string][]byte, changes map[string][]byte) {
-	for key, value := range changes {
-		if value == nil {
-			delete(store, key)
-		} else {
-			store[key] = value
-		}
-	}
-}
-
-// TestPostfixState breaks off at every line of every golden and goes on with a new parser from what was stored.
-func TestPostfixState(t *testing.T) {
-	inputs, _ := filepath.Glob("testdata/postfix/*.in")
-	if len(inputs) == 0 {
-		t.Fatal("no inputs")
-	}
-	for _, in := range inputs {
-		data, err := os.ReadFile(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines := strings.Split(string(data), "\n")
-		whole := newTestPostfix(t, nil)
-		var want []said
-		stored := []map[string][]byte{{}}
-		for i, line := range lines {
-			want = append(want, tellPostfix(t, whole, line))
-			next := maps.Clone(stored[i])
-			applyChanges(next, whole.Changes())
-			stored = append(stored, next)
-		}
-		for at := range lines {
-			p := newTestPostfix(t, nil)
-			if err := p.Load(maps.All(stored[at])); err != nil {
-				t.Fatalf("%s, line %d: %v", in, at, err)
-			}
-			for i := at; i < len(lines); i++ {
-				if got := tellPostfix(t, p, lines[i]); !reflect.DeepEqual(got, want[i]) {
-					t.Fatalf("%s, stored before line %d, differs at line %d:\ngot  %+v\nwant %+v", in, at+1, i+1, got, want[i])
-				}
-			}
-			end := maps.Clone(stored[at])
-			applyChanges(end, p.Changes())
-			if last := stored[len(lines)]; !reflect.DeepEqual(end, last) {
-				t.Fatalf("%s, stored before line %d: the memory at the end differs:\ngot  %q\nwant %q", in, at+1, end, last)
-			}
-		}
-	}
 }
 
 func TestPostfixStoresNothingOfWhatCameAndWent(t *testing.T) {

@@ -2,12 +2,23 @@ package agent
 
 import (
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/parsers"
 )
+
+// What init drafts must have a parser.
+func TestMailServersHaveParsers(t *testing.T) {
+	for _, server := range mailServers {
+		if !slices.Contains(parsers.Modules.Kinds(), server.parser) {
+			t.Errorf("no parser %s of %s", server.parser, server.name)
+		}
+	}
+}
 
 func TestLook(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
