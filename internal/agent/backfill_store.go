@@ -136,7 +136,7 @@ func (d *dryStore) Commit(_ context.Context, b queue.Batch) (queue.Result, error
 // remoteStore hands batches to the running daemon, which holds the queue file.
 type remoteStore struct {
 	socket string
-	doubt  error // the first proof that could not be asked for: nothing is held that may have one
+	failed error // the first proof that could not be asked for: nothing is held that may have one
 }
 
 // memory is one entry of a parser's stored state on the wire.
@@ -148,8 +148,8 @@ type memory struct {
 // wasSent asks the daemon's ledger.
 func (r *remoteStore) wasSent(ctx context.Context, h [8]byte) (found bool, err error) {
 	err = control.Do(ctx, r.socket, "was-sent", url.Values{"hash": {hex.EncodeToString(h[:])}}, nil, func(v json.RawMessage) error { return json.Unmarshal(v, &found) })
-	if r.doubt == nil {
-		r.doubt = err
+	if r.failed == nil {
+		r.failed = err
 	}
 	return found, err
 }
@@ -195,8 +195,8 @@ func (r *remoteStore) Forget(string) error {
 func (r *remoteStore) Commit(ctx context.Context, b queue.Batch) (queue.Result, error) {
 	var body bytes.Buffer
 	var result queue.Result
-	if r.doubt != nil {
-		return result, r.doubt
+	if r.failed != nil {
+		return result, r.failed
 	}
 	if err := gob.NewEncoder(&body).Encode(b); err != nil {
 		return result, err
