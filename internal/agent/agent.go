@@ -212,7 +212,7 @@ func (a *Agent) work(ctx context.Context, listener net.Listener, ready func()) e
 			}
 		})
 	}
-	start("control", func(ctx context.Context) error { return control.Serve(ctx, listener, a.calls()) })
+	start("control", func(ctx context.Context) error { return control.Serve(ctx, listener, a.answers()) })
 	start("maintenance", a.maintain)
 	for _, out := range a.outputs {
 		start("output "+out.name, out.delivery.run)

@@ -4,16 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
 
 	"bouncefeed/inputs"
+	"bouncefeed/internal/control"
 	"bouncefeed/internal/event"
 )
 
-// callDeliver stores the message in body for the input that the argument names, the only pipe if none is named. No
-// error: it is on disk.
-func (a *Agent) callDeliver(ctx context.Context, args url.Values, body io.Reader, _ func(any) error) error {
-	sink, pipe, err := a.pipe(args.Get("input"))
+// answerDeliver stores the message in body for the pipe that the arguments name. No error: it is on disk.
+func (a *Agent) answerDeliver(ctx context.Context, args DeliverArgs, body io.Reader, _ func(control.None) error) error {
+	sink, pipe, err := a.pipe(args.Input)
 	if err != nil {
 		return err
 	}
