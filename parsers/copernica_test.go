@@ -243,3 +243,43 @@ func FuzzCopernicaAnswer(f *testing.F) {
 		}
 	})
 }
+
+// The examples of draft-cavage-http-signatures-10, appendix C, with its key.
+func TestCavageSignedText(t *testing.T) {
+	key, err := rsaPublicKey(`-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDCFENGw33yGihy92pDjZQhl0C3
+6rPJj+CvfSC8+q28hxA161QFNUd13wuCTUcq0Qd2qsBe/2hFyc2DCJJg0h1L78+6
+Z4UMR7EOcpfdUE9Hf3m/hs+FUR45uBJeDK1HSFHD8bHKD6kv8FPGfJTotc+2xjJw
+oYi+1hqp1fIekaxsyQIDAQAB
+-----END PUBLIC KEY-----`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := event.Record{Body: []byte(`{"hello": "world"}`), Request: &event.Request{
+		Method: "POST", Target: "/foo?param=value&pet=dog", Header: map[string]string{
+			"Host": "example.com", "Date": "Sun, 05 Jan 2014 21:31:40 GMT", "Content-Type": "application/json",
+			"Digest": "SHA-256=X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=", "Content-Length": "18",
+		},
+	}}
+	if !digestMatches(rec.Request.Field("Digest"), rec.Body) {
+		t.Error("the digest does not match")
+	}
+	for headers, c := range map[string]struct{ signature, text string }{
+		"(request-target) host date": {"qdx+H7PHHDZgy4y/Ahn9Tny9V3GP6YgBPyUXMmoxWtLbHpUnXS2mg2+SbrQDMCJypxBLSPQR2aAjn7ndmw2iicw3HMbe8VfEdKFYRqzic+efkb3nndiv/x1xSHDJWeSWkx3ButlYSuBskLu6kd9Fswtemr3lgdDEmn04swr2Os0=", "(request-target): post /foo?param=value&pet=dog\nhost: example.com\ndate: Sun, 05 Jan 2014 21:31:40 GMT"},
+		"(request-target) host date content-type digest content-length": {"vSdrb+dS3EceC9bcwHSo4MlyKS59iFIrhgYkz8+oVLEEzmYZZvRs8rgOp+63LEM3v+MFHB32NfpB2bEKBIvB1q52LaEUHFv120V01IL+TAD48XaERZFukWgHoBTLMhYS2Gb51gWxpeIq8knRmPnYePbF5MOkR0Zkly4zKH7s1dE=",
+			"(request-target): post /foo?param=value&pet=dog\nhost: example.com\ndate: Sun, 05 Jan 2014 21:31:40 GMT\n" +
+				"content-type: application/json\ndigest: SHA-256=X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=\ncontent-length: 18"},
+	} {
+		s, err := readCavage(`keyId="Test",algorithm="rsa-sha256",headers="` + headers + `",signature="` + c.signature + `"`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(s.signed(rec)); got != c.text {
+			t.Errorf("%q, want %q", got, c.text)
+		}
+		sum := sha256.Sum256(s.signed(rec))
+		if err := rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], s.signature); err != nil {
+			t.Errorf("%s: %v", headers, err)
+		}
+	}
+}

@@ -130,3 +130,56 @@ func TestSESConfirmsSubscriptions(t *testing.T) {
 		t.Errorf("SNS did not answer: %v, and it would not try again", err)
 	}
 }
+
+// The examples of https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html.
+func TestSNSSignedText(t *testing.T) {
+	const notification = `{"Type":"Notification","MessageId":"4d4dc071-ddbf-465d-bba8-08f81c89da64","TopicArn":"arn:aws:sns:us-east-2:123456789012:My-Topic",
+		SUBJECT"Message":"My Test Message","Timestamp":"2019-01-31T04:37:04.321Z","UnsubscribeURL":"https://sns.us-east-2.amazonaws.com/?Action=Unsubscribe"}`
+	for what, c := range map[string]struct{ body, want string }{
+		"with a subject": {
+			strings.Replace(notification, "SUBJECT", `"Subject":"My subject",`, 1),
+			"Message\nMy Test Message\nMessageId\n4d4dc071-ddbf-465d-bba8-08f81c89da64\nSubject\nMy subject\n" +
+				"Timestamp\n2019-01-31T04:37:04.321Z\nTopicArn\narn:aws:sns:us-east-2:123456789012:My-Topic\nType\nNotification\n",
+		},
+		"without": {
+			strings.Replace(notification, "SUBJECT", "", 1),
+			"Message\nMy Test Message\nMessageId\n4d4dc071-ddbf-465d-bba8-08f81c89da64\n" +
+				"Timestamp\n2019-01-31T04:37:04.321Z\nTopicArn\narn:aws:sns:us-east-2:123456789012:My-Topic\nType\nNotification\n",
+		},
+		"a subscription": {
+			`{"Type":"SubscriptionConfirmation","MessageId":"3d891288-136d-417f-bc05-901c108273ee","Token":"233412f3","TopicArn":"arn:aws:sns:us-east-2:123456789012:My-Topic",
+			"Message":"You have chosen to subscribe","SubscribeURL":"https://sns.us-east-2.amazonaws.com/?Action=ConfirmSubscription","Timestamp":"2019-01-31T04:37:04.321Z","Subject":"x"}`,
+			"Message\nYou have chosen to subscribe\nMessageId\n3d891288-136d-417f-bc05-901c108273ee\nSubscribeURL\nhttps://sns.us-east-2.amazonaws.com/?Action=ConfirmSubscription\n" +
+				"Timestamp\n2019-01-31T04:37:04.321Z\nToken\n233412f3\nTopicArn\narn:aws:sns:us-east-2:123456789012:My-Topic\nType\nSubscriptionConfirmation\n",
+		},
+	} {
+		m, err := readSNS([]byte(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(m.signed()); got != c.want {
+			t.Errorf("%s: %q, want %q", what, got, c.want)
+		}
+	}
+}
+
+// A certificate is known for a day, and as long as it is valid.
+func TestSNSCertificateIsFetchedAgain(t *testing.T) {
+	p, sign, fetched := snsTest(t)
+	now := parsertest.Time
+	p.sns.now = func() time.Time { return now }
+	for _, step := range []struct {
+		later   time.Duration
+		fetches int
+		valid   bool
+	}{
+		{0, 1, true}, {23 * time.Hour, 0, true}, {2 * time.Hour, 1, true}, {8*24*time.Hour + 12*time.Hour, 1, true},
+		{10 * time.Hour, 0, true}, {2 * time.Hour, 1, false}, {0, 1, false},
+	} {
+		now, *fetched = now.Add(step.later), nil
+		err := p.Verify(t.Context(), sign(nil))
+		if len(*fetched) != step.fetches || step.valid != (err == nil) || err != nil && !errors.Is(err, event.ErrRefused) {
+			t.Errorf("%s: %d fetches, %v", now.Sub(parsertest.Time), len(*fetched), err)
+		}
+	}
+}
