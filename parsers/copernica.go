@@ -220,10 +220,10 @@ func (h *copernicaHook) tell(e event.Event, emit func(event.Event)) error {
 		e.Time = h.time
 	}
 	if h.id != "" { // the message's, the same in every hook about it
-		e.ProviderID = "copernica:" + text.Cut(h.id, mailMaxName) + ":" + strings.ToLower(e.Recipient)
+		e.ProviderID = "copernica:" + text.Cut(h.id, MaxName) + ":" + strings.ToLower(e.Recipient)
 	}
 	ours(&e, func(name string) string { return h.form.entry("parameters", name) })
-	tidy(&e)
+	Tidy(&e)
 	emit(e)
 	return nil
 }

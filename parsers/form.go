@@ -21,7 +21,7 @@ type form map[string][]string
 // readForm refuses a form of which a part can't be decoded, and one with more fields than any provider sends.
 func readForm(body []byte) (form, error) {
 	if bytes.Count(body, []byte("&")) >= formMaxFields {
-		return nil, event.Refuse(WhyTooMany, "a form of more than %d fields", formMaxFields)
+		return nil, event.Refuse(event.WhyTooMany, "a form of more than %d fields", formMaxFields)
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil {

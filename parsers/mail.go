@@ -40,21 +40,10 @@ func (mailParser) Parse(rec event.Record, emit func(event.Event)) error {
 		return err
 	}
 	for _, e := range m.events() {
-		tidy(&e)
+		Tidy(&e)
 		emit(e)
 	}
 	return nil
-}
-
-// tidy makes every text what JSON and a database can carry: valid UTF-8, no control characters, of bounded length.
-func tidy(e *event.Event) {
-	for _, field := range []*string{&e.Recipient, &e.OriginalRecipient, &e.Sender} {
-		*field = text.Tidy(*field, address.MaxLength)
-	}
-	for _, field := range []*string{&e.MessageID, &e.QueueID, &e.RemoteMTA, &e.Host, &e.Status} {
-		*field = text.Tidy(*field, mailMaxName)
-	}
-	e.Diagnostic = text.Tidy(e.Diagnostic, mailMaxDiagnostic)
 }
 
 // mailMessage is a message taken apart, and then only read: whatever is judged of it doesn't depend on what was asked
@@ -325,6 +314,6 @@ func (m *mailMessage) sentTo(e event.Event) bool {
 }
 
 const (
-	mailMaxDiagnostic = 2 << 10
-	mailMaxName       = 512 // bytes of an id or a host name
+	mailMaxDiagnostic = MaxDiagnostic
+	mailMaxName       = MaxName
 )

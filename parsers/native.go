@@ -96,7 +96,7 @@ func (p *nativePost) event(now time.Time) (event.Event, error) {
 		e.Diagnostic = string(p.meta())
 	}
 	e.ProviderID = p.identity(e)
-	tidy(&e)
+	Tidy(&e)
 	return e, nil
 }
 

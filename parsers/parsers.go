@@ -6,8 +6,10 @@ import (
 	"context"
 	"iter"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // Parser knows one format. It need not be safe for concurrent use.
@@ -71,9 +73,25 @@ const (
 	WhyStale        = "stale"         // signed more than five minutes ago or ahead, or for a date unknown
 	WhyWrongAccount = "wrong_account" // rightly signed, for an account or topic that is not configured
 	WhyNobody       = "no_recipient"
-	WhyTooDeep      = "too_deep"
-	WhyTooMany      = "too_many" // items in one request
 )
+
+// What an event holds at most, in bytes; an address: address.MaxLength.
+const (
+	MaxDiagnostic = 2 << 10
+	MaxName       = 512 // an id, a host name
+)
+
+// Tidy makes every text of an event what JSON and a database can carry: valid UTF-8, no control characters, of bounded
+// length.
+func Tidy(e *event.Event) {
+	for _, field := range []*string{&e.Recipient, &e.OriginalRecipient, &e.Sender} {
+		*field = text.Tidy(*field, address.MaxLength)
+	}
+	for _, field := range []*string{&e.MessageID, &e.QueueID, &e.RemoteMTA, &e.Host, &e.Status} {
+		*field = text.Tidy(*field, MaxName)
+	}
+	e.Diagnostic = text.Tidy(e.Diagnostic, MaxDiagnostic)
+}
 
 // Modules holds every format; each file adds its own from init.
 var Modules config.Registry[Parser]

@@ -100,7 +100,7 @@ func (n *notice) complete(provider string, read time.Time) (event.Event, error) 
 		e.Sender = ""
 	}
 	if n.id != "" {
-		e.ProviderID = provider + ":" + text.Cut(n.id, mailMaxName)
+		e.ProviderID = provider + ":" + text.Cut(n.id, MaxName)
 	}
 	e.Time = timeOf(string(n.at), read)
 	if e.Type = n.kind; e.Type == "" {
@@ -109,7 +109,7 @@ func (n *notice) complete(provider string, read time.Time) (event.Event, error) 
 	} else {
 		e.Code, e.Status = 0, ""
 	}
-	tidy(&e)
+	Tidy(&e)
 	return e, nil
 }
 

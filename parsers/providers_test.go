@@ -102,7 +102,7 @@ func TestProvidersTakeTheGoodOfABatch(t *testing.T) {
 			"no object":      {`"text"`, WhyMalformed},
 			"null":           {`null`, WhyMalformed},
 			"duplicate keys": {`{"event":"a","EVENT":"b"}`, WhyTwoReadings},
-			"too deep":       {`{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, WhyTooDeep},
+			"too deep":       {`{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, event.WhyTooDeep},
 		} {
 			events, refused := parseBody(t, p, batch([]byte(c.broken), body))
 			if len(refused) != 1 || refused[0] != c.why {

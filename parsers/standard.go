@@ -68,7 +68,7 @@ func keepOwn(e *event.Event) error {
 	e.ProviderID = "bouncefeed:" + e.ID
 	// The name of the host whose queue id this is does not come along, and queue ids without it are not unique.
 	e.Host = e.ID
-	tidy(e)
+	Tidy(e)
 	return nil
 }
 

@@ -26,7 +26,7 @@ func TestBatchesKeepTheirGoodItems(t *testing.T) {
 			{"text", `"x"`, []string{WhyMalformed}, 2},
 			{"duplicate key", `{"email":"a@example.org","Email":"b@example.org"}`, []string{WhyTwoReadings}, 2},
 			{"duplicate key, deep", `{"a":[{"b":1,"b":2}]}`, []string{WhyTwoReadings}, 2},
-			{"too deep", `{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, []string{WhyTooDeep}, 2},
+			{"too deep", `{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, []string{event.WhyTooDeep}, 2},
 			{"another shape", `{"email":{},"id":[],"event":7}`, []string{WhyMalformed}, 2},
 			{"two of them", `"x",{"a":1,"a":2}`, []string{WhyMalformed, WhyTwoReadings}, 2},
 			{"no JSON", `{"email":nothing}`, []string{WhyMalformed}, 1}, // what follows can't be told apart
@@ -92,7 +92,7 @@ func readBody(t testing.TB, p Parser, kind string, body []byte) []event.Event {
 		if e.ID != "" && kind != "native" && kind != "standard" {
 			t.Errorf("%s sets the id", kind)
 		}
-		if len(e.Diagnostic) > mailMaxDiagnostic {
+		if len(e.Diagnostic) > MaxDiagnostic {
 			t.Errorf("diagnostic of %d bytes", len(e.Diagnostic))
 		}
 	}

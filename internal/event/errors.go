@@ -15,6 +15,8 @@ const (
 	WhyControlChars = "control_characters"
 	WhyMalformed    = "malformed"
 	WhyTooLong      = "too_long"
+	WhyTooDeep      = "too_deep"
+	WhyTooMany      = "too_many"     // items in one request
 	WhyContentType  = "content_type" // a request in a form that is not its format's
 )
 

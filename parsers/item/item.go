@@ -23,14 +23,6 @@ func (JSON) ContentTypes() []string {
 	return []string{"application/json", "application/cloudevents+json", "application/cloudevents-batch+json"}
 }
 
-// The counter words of parsers, whose own formats still use this package.
-const (
-	whyTwoReadings = "two_readings"
-	whyMalformed   = "malformed"
-	whyTooDeep     = "too_deep"
-	whyTooMany     = "too_many"
-)
-
 const (
 	maxDepth  = 32
 	maxItems  = 10_000 // of one request
@@ -53,7 +45,7 @@ func Each(body []byte, f func(item []byte) error) error {
 			case err != nil: // what follows can't be told apart any more
 				return errors.Join(append(refusals, malformed(body[at:], err))...)
 			case n == maxItems || len(refusals) == maxFaults:
-				return errors.Join(append(refusals, inPart(event.Refuse(whyTooMany, "more items, or more faults, than one request may have"), body[at:]))...)
+				return errors.Join(append(refusals, inPart(event.Refuse(event.WhyTooMany, "more items, or more faults, than one request may have"), body[at:]))...)
 			}
 			if err := oneItem(item, f); err != nil {
 				refusals = append(refusals, err)
@@ -68,7 +60,7 @@ func Each(body []byte, f func(item []byte) error) error {
 		refusals = append(refusals, err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		refusals = append(refusals, event.Refuse(whyMalformed, "more follows behind the JSON"))
+		refusals = append(refusals, event.Refuse(event.WhyMalformed, "more follows behind the JSON"))
 	}
 	return errors.Join(refusals...)
 }
@@ -90,7 +82,7 @@ func oneItem(item []byte, f func(item []byte) error) error {
 }
 
 func malformed(part []byte, err error) error {
-	return inPart(event.Refuse(whyMalformed, "not JSON: %v", err), part)
+	return inPart(event.Refuse(event.WhyMalformed, "not JSON: %v", err), part)
 }
 
 // inPart says which part of the record a refusal means.
@@ -99,7 +91,7 @@ func inPart(err error, part []byte) error {
 		r.Part = part
 		return r
 	}
-	return &event.RefusedError{Why: whyMalformed, Detail: err.Error(), Part: part}
+	return &event.RefusedError{Why: event.WhyMalformed, Detail: err.Error(), Part: part}
 }
 
 // Sound refuses what two readers may read in two ways: a key that stands twice, in whatever case, since
@@ -115,7 +107,7 @@ func Sound(item []byte) error {
 	for {
 		token, err := dec.Token()
 		if err != nil {
-			return event.Refuse(whyMalformed, "not JSON: %v", err)
+			return event.Refuse(event.WhyMalformed, "not JSON: %v", err)
 		}
 		delim, _ := token.(json.Delim)
 		top := len(open) - 1
@@ -123,7 +115,7 @@ func Sound(item []byte) error {
 			if open[top].isKey = !open[top].isKey; open[top].isKey {
 				key := strings.Map(foldKey, token.(string))
 				if open[top].keys[key] {
-					return event.Refuse(whyTwoReadings, "a key stands twice in one object")
+					return event.Refuse(event.WhyTwoReadings, "a key stands twice in one object")
 				}
 				open[top].keys[key] = true
 				continue
@@ -139,9 +131,9 @@ func Sound(item []byte) error {
 		}
 		switch {
 		case len(open) > maxDepth:
-			return event.Refuse(whyTooDeep, "JSON nested deeper than %d", maxDepth)
+			return event.Refuse(event.WhyTooDeep, "JSON nested deeper than %d", maxDepth)
 		case len(open) == 0 && delim != '}':
-			return event.Refuse(whyMalformed, "not a JSON object")
+			return event.Refuse(event.WhyMalformed, "not a JSON object")
 		case len(open) == 0:
 			return nil
 		}
@@ -160,7 +152,7 @@ func foldKey(r rune) rune {
 // Read fills v, a struct, from an item that is sound.
 func Read(item []byte, v any) error {
 	if err := json.Unmarshal(item, v); err != nil {
-		return event.Refuse(whyMalformed, "JSON of another shape: %v", withoutValue(err))
+		return event.Refuse(event.WhyMalformed, "JSON of another shape: %v", withoutValue(err))
 	}
 	return nil
 }
