@@ -2,10 +2,13 @@ package parsers
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +42,39 @@ func TestPowermtaQuotes(t *testing.T) {
 		if said := tellLog(t, p, head+"5.1.1,smtp;550 no"+tail); len(said.events) != 1 || said.events[0].Diagnostic != "550 no" {
 			t.Errorf("behind %s: %+v", dsn, said)
 		}
+	}
+}
+
+// A log hook posts the records that the log holds line by line.
+func TestKumomtaByHTTP(t *testing.T) {
+	data, err := os.ReadFile("testdata/kumomta/01-records.in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Modules.Build(config.Env{}, config.Section{Type: "kumomta"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, web := p.(Web); !web {
+		t.Fatal("does not come by HTTP")
+	}
+	var want []event.Event
+	var records [][]byte
+	for line := range bytes.Lines(data) {
+		if line = bytes.TrimSpace(line); json.Valid(line) && line[0] == '{' {
+			want = append(want, tellLog(t, p, string(line)).events...)
+			records = append(records, line)
+		}
+	}
+	records = append(records, []byte(`{"type":"Bounce","TYPE":"Delivery"}`))
+	got, refused := parsertest.Read(t, p, event.Record{
+		Time: parsertest.Time, Body: slices.Concat([]byte("["), bytes.Join(records, []byte(",")), []byte("]")), Request: &event.Request{Method: "POST"},
+	})
+	if len(refused) == 0 || refused[len(refused)-1] != WhyTwoReadings {
+		t.Errorf("refused %v", refused)
+	}
+	if len(want) == 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d events, by line %d", len(got), len(want))
 	}
 }
 

@@ -39,7 +39,7 @@ var providers = []string{
 // genuine is a provider's own request.
 func genuine(t testing.TB, kind string) []byte {
 	t.Helper()
-	files, err := filepath.Glob("testdata/" + kind + "/01-*.in")
+	files, err := filepath.Glob(filepath.Join(parsertest.Testdata(t, kind), "01-*.in"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("%s: %v %v", kind, files, err)
 	}
@@ -376,34 +376,5 @@ func TestAzureAnswersTheHandshake(t *testing.T) {
 		if events, refused := parsertest.Read(t, p, rec); len(events) > 0 || !slices.Equal(refused, c.words) {
 			t.Errorf("%v %s: refused %v, emitted %v", c.header, c.body, refused, events)
 		}
-	}
-}
-
-// A log hook posts the records that the log holds line by line.
-func TestKumomtaByHTTP(t *testing.T) {
-	data, err := os.ReadFile("testdata/kumomta/01-records.in")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := build(t, "kumomta")
-	if _, web := p.(Web); !web {
-		t.Fatal("does not come by HTTP")
-	}
-	var want []event.Event
-	var records [][]byte
-	for line := range bytes.Lines(data) {
-		if line = bytes.TrimSpace(line); json.Valid(line) && line[0] == '{' {
-			events, _ := parseBody(t, p, line)
-			want = append(want, events...)
-			records = append(records, line)
-		}
-	}
-	records = append(records, []byte(`{"type":"Bounce","TYPE":"Delivery"}`))
-	got, refused := parsertest.Read(t, p, posted(nil, batch(records...)))
-	if len(refused) == 0 || refused[len(refused)-1] != WhyTwoReadings {
-		t.Errorf("refused %v", refused)
-	}
-	if len(want) == 0 || !reflect.DeepEqual(got, want) {
-		t.Errorf("%d events, by line %d", len(got), len(want))
 	}
 }
