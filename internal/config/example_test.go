@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"bouncefeed/inputs"
+	_ "bouncefeed/internal/agent" // every kind
 	"bouncefeed/internal/classify"
 	"bouncefeed/internal/config"
 	"bouncefeed/outputs"

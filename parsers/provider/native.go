@@ -1,0 +1,134 @@
+package provider
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"bouncefeed/internal/address"
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
+	"bouncefeed/parsers"
+	"bouncefeed/parsers/item"
+)
+
+type nativeConfig struct{}
+
+func init() {
+	parsers.RegisterMessage("native", nativeConfig{}, func(config.Env, config.Section, *nativeConfig) (parsers.Parser, error) {
+		return native{}, nil
+	})
+}
+
+// native takes what scripts post to listmonk's own /webhooks/bounce, an object or an array of them:
+//
+//	{"email":"jo@example.org","campaign_uuid":"…","source":"api","type":"hard","meta":"{\"a\":1}","created_at":"2026-11-22T07:01:02Z"}
+//
+// The type is believed as given. meta, an object or one in a string, is read if it is what bouncefeed itself sends to
+// listmonk; otherwise it is kept as the event's diagnostic. Events in bouncefeed's own form are taken too.
+//
+// Nothing in such a post tells it from its repetition. Without created_at, two alike are one bounce if they name the
+// campaign, and otherwise if they came on the same day.
+type native struct{ item.JSON }
+
+// nativePost is either form.
+type nativePost struct {
+	event.Event
+	Email     string          `json:"email"`
+	Source    string          `json:"source"`
+	CreatedAt string          `json:"created_at"`
+	Meta      json.RawMessage `json:"meta"`
+}
+
+// Parse implements parsers.Parser.
+func (native) Parse(rec event.Record, emit func(event.Event)) error {
+	return item.Each(rec.Body, func(raw []byte) error {
+		var p nativePost
+		if err := item.Read(raw, &p); err != nil {
+			return err
+		}
+		e, err := p.event(rec.Time)
+		if err == nil {
+			emit(e)
+		}
+		return err
+	})
+}
+
+// event makes the event of a post that came at now.
+func (p *nativePost) event(now time.Time) (event.Event, error) {
+	if p.Email == "" && p.Recipient != "" {
+		e := p.Event
+		return e, keepOwn(&e)
+	}
+	e := event.Event{
+		Recipient: strings.TrimSpace(p.Email), SubscriberUUID: listmonk.UUID(p.SubscriberUUID), CampaignUUID: listmonk.UUID(p.CampaignUUID),
+		Type: p.Type, Time: now, Rule: "as-given",
+	}
+	switch {
+	case !e.Type.Reported():
+		return e, event.Refuse(parsers.WhyMalformed, "type is none of hard, soft and complaint")
+	case e.Recipient == "" && p.SubscriberUUID == "":
+		return e, event.Refuse(parsers.WhyNobody, "neither email nor subscriber_uuid")
+	case e.Recipient != "" && !address.Valid(e.Recipient):
+		return e, event.Refuse(parsers.WhyMalformed, "email is no address")
+	case p.SubscriberUUID != "" && e.SubscriberUUID == "":
+		return e, event.Refuse(parsers.WhyMalformed, "subscriber_uuid is no UUID")
+	}
+	if p.CreatedAt != "" {
+		var err error
+		if e.Time, err = time.Parse(time.RFC3339, p.CreatedAt); err == nil {
+			_, err = e.Time.MarshalText() // not with the zone +24:06, which Parse takes
+		}
+		if err != nil {
+			return e, event.Refuse(parsers.WhyMalformed, "created_at is no time with its zone, as 2026-11-22T07:01:02Z")
+		}
+	}
+	if own, ok := p.ownMeta(); ok {
+		own.Recipient, own.SubscriberUUID, own.CampaignUUID, own.Type, own.Time = e.Recipient, e.SubscriberUUID, e.CampaignUUID, e.Type, e.Time
+		return own, keepOwn(&own)
+	}
+	if len(p.Meta) > 0 && string(p.Meta) != "null" {
+		e.Diagnostic = string(p.meta())
+	}
+	e.ProviderID = p.identity(e)
+	parsers.Tidy(&e)
+	return e, nil
+}
+
+// meta takes the JSON out of the string in which older listmonks want it.
+func (p *nativePost) meta() []byte {
+	var inString string
+	if json.Unmarshal(p.Meta, &inString) == nil {
+		return []byte(inString)
+	}
+	var compact bytes.Buffer
+	if json.Compact(&compact, p.Meta) != nil {
+		return p.Meta
+	}
+	return compact.Bytes()
+}
+
+// ownMeta is what another bouncefeed's listmonk output says in meta.
+func (p *nativePost) ownMeta() (event.Event, bool) {
+	var e event.Event
+	err := json.Unmarshal(p.meta(), &e)
+	return e, err == nil && event.IsID(e.ID)
+}
+
+func (p *nativePost) identity(e event.Event) string {
+	when := p.CreatedAt
+	if when == "" && e.CampaignUUID == "" {
+		when = e.Time.UTC().Format(time.DateOnly)
+	}
+	h := sha256.New()
+	for _, part := range []string{strings.ToLower(e.Recipient), e.SubscriberUUID, e.CampaignUUID, string(e.Type), p.Source, when, string(p.meta())} {
+		fmt.Fprintf(h, "%d %s ", len(part), part)
+	}
+	return "native:" + hex.EncodeToString(h.Sum(nil)[:16])
+}

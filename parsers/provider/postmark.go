@@ -1,0 +1,72 @@
+package provider
+
+import (
+	"cmp"
+	"encoding/json"
+	"strings"
+
+	"bouncefeed/internal/event"
+	"bouncefeed/parsers/item"
+)
+
+func init() { registerProvider("postmark", (*postmark).tell) }
+
+// postmark is one request of Postmark (https://postmarkapp.com/developer/webhooks/bounce-webhook):
+//
+//	{"RecordType":"Bounce","ID":42,"Type":"HardBounce","TypeCode":1,"MessageID":"00000000-…","Metadata":{"campaign_uuid":"…"},
+//	 "Description":"The server was unable to deliver your message (ex: unknown user, mailbox not found).",
+//	 "Details":"smtp;550 5.1.1 <jo@example.org>: user unknown","Email":"jo@example.org","BouncedAt":"2026-11-22T07:01:02Z"}
+type postmark struct {
+	RecordType, Type, MessageID, From string
+	ID                                item.Loose
+	Email, Recipient                  string
+	BouncedAt, DeliveredAt            item.Loose
+	Details                           string
+	Metadata                          json.RawMessage
+}
+
+// What a Type means: https://postmarkapp.com/developer/api/bounce-api#bounce-types.
+var postmarkTypes = meanings{
+	"hardbounce":              {hint: event.UserUnknown},
+	"bademailaddress":         {hint: event.BadAddress},
+	"softbounce":              {},
+	"transient":               {hint: event.Network},
+	"dnserror":                {hint: event.Network},
+	"spamnotification":        {hint: event.Spam, soft: true},
+	"blocked":                 {hint: event.Blocklisted, soft: true},
+	"dmarcpolicy":             {hint: event.AuthFailed, soft: true},
+	"virusnotification":       {hint: event.Content, soft: true},
+	"spamcomplaint":           {kind: event.Complaint},
+	"autoresponder":           {kind: event.Autoreply},
+	"addresschange":           {kind: event.Autoreply},
+	"challengeverification":   {kind: event.Challenge},
+	"subscribe":               {kind: event.Ordinary},
+	"unsubscribe":             {kind: event.Ordinary},
+	"openrelaytest":           {kind: event.Ordinary},
+	"manuallydeactivated":     {kind: event.Ordinary},
+	"unconfirmed":             {kind: event.Ordinary},
+	"smtpapierror":            {kind: event.Ordinary},
+	"inbounderror":            {kind: event.Ordinary},
+	"templaterenderingfailed": {kind: event.Ordinary},
+}
+
+func (p *postmark) tell(give func(notice) error) error {
+	n := notice{
+		Event: event.Event{
+			Recipient: cmp.Or(p.Email, p.Recipient), Sender: p.From, MessageID: p.MessageID,
+			Diagnostic: p.Details, // Description explains the Type in general: "mailbox full, account disabled, …"
+		},
+		id: string(p.ID), at: cmp.Or(p.BouncedAt, p.DeliveredAt), carried: []json.RawMessage{p.Metadata},
+	}
+	switch p.RecordType {
+	case "Bounce":
+		n.meaning = postmarkTypes[strings.ToLower(p.Type)]
+	case "SpamComplaint":
+		n.kind = event.Complaint
+	case "Delivery":
+		n.kind = event.Delivered
+	default: // Open, Click, SubscriptionChange
+		return nil
+	}
+	return give(n)
+}

@@ -1,0 +1,164 @@
+package provider
+
+import (
+	"cmp"
+	"encoding/json"
+	"time"
+
+	"bouncefeed/internal/address"
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
+	"bouncefeed/internal/smtp"
+	"bouncefeed/internal/text"
+	"bouncefeed/parsers"
+	"bouncefeed/parsers/item"
+)
+
+// Most mail providers tell the same in other words: a request is a JSON object, or an array of them, each about one
+// recipient. Their files say how an item is read and what its categories mean; the rest is here.
+
+// A provider reads requests whose items have the shape I.
+type provider[I any] struct {
+	item.JSON
+	kind string
+	read func(item *I, tell func(notice) error) error // does not call tell where nothing is of interest
+}
+
+// registerProvider makes a provider known that signs nothing: its route asks for a password or a token.
+func registerProvider[I any](kind string, read func(*I, func(notice) error) error) {
+	parsers.RegisterMessage(kind, struct{}{}, func(config.Env, config.Section, *struct{}) (parsers.Parser, error) {
+		return &provider[I]{kind: kind, read: read}, nil
+	})
+}
+
+// A signedProvider signs its requests with a secret that the admin shares with it.
+type signedProvider[I any] struct {
+	provider[I]
+	signature
+}
+
+type signedConfig struct {
+	Secret config.Secret `yaml:"secret"` // two lines are two secrets
+}
+
+func registerSigned[I any](kind string, newSignature func(config.Secret) signature, read func(*I, func(notice) error) error) {
+	parsers.RegisterMessage(kind, signedConfig{}, func(_ config.Env, _ config.Section, c *signedConfig) (parsers.Parser, error) {
+		return &signedProvider[I]{provider[I]{kind: kind, read: read}, newSignature(c.Secret)}, nil
+	})
+}
+
+// A notice is what an item says. Text, code and status are the classifier's to judge; the provider's own category counts
+// where they say nothing.
+type notice struct {
+	event.Event
+	meaning
+	id      string            // the provider's own of this very event
+	at      item.Loose        // when it happened
+	carried []json.RawMessage // header fields, metadata, custom arguments: what came with the message
+}
+
+// A meaning is what a provider's category says. The zero value: a failure, and no more.
+type meaning struct {
+	kind event.Type   // of what is no failure
+	hint event.Reason // of a failure
+	soft bool         // whatever else is said: "blocked" and "spam" are never the recipient's fault
+}
+
+// meanings are a provider's categories.
+type meanings map[string]meaning
+
+// Parse implements parsers.Parser.
+func (p *provider[I]) Parse(rec event.Record, emit func(event.Event)) error {
+	return item.Each(rec.Body, func(raw []byte) error {
+		var one I
+		if err := item.Read(raw, &one); err != nil {
+			return err
+		}
+		return p.read(&one, func(n notice) error {
+			e, err := n.complete(p.kind, rec.Time)
+			if err == nil {
+				emit(e)
+			}
+			return err
+		})
+	})
+}
+
+// complete makes the event of a notice that came at the time read.
+func (n *notice) complete(provider string, read time.Time) (event.Event, error) {
+	e, fields := n.Event, readCarried(n.carried)
+	e.MessageID = listmonk.CleanMessageID(cmp.Or(fields.get("Message-ID"), e.MessageID))
+	ours(&e, fields.get)
+	e.Recipient = address.Clean(e.Recipient)
+	switch {
+	case e.Recipient == "" && e.SubscriberUUID == "":
+		return e, event.Refuse(parsers.WhyNobody, "names no recipient")
+	case e.Recipient != "" && !address.Valid(e.Recipient):
+		return e, event.Refuse(parsers.WhyMalformed, "the recipient is no address")
+	}
+	if e.Sender = address.Clean(cmp.Or(e.Sender, fields.get("Return-Path"), fields.get("From"))); !address.Valid(e.Sender) {
+		e.Sender = ""
+	}
+	if n.id != "" {
+		e.ProviderID = provider + ":" + text.Cut(n.id, parsers.MaxName)
+	}
+	e.Time = timeOf(string(n.at), read)
+	if e.Type = n.kind; e.Type == "" {
+		e.Hint, e.Expired = n.hint, n.soft // the classifier never takes what expired for hard
+		readReply(&e)
+	} else {
+		e.Code, e.Status = 0, ""
+	}
+	parsers.Tidy(&e)
+	return e, nil
+}
+
+// readReply takes code and status out of a diagnostic, where the provider does not give them apart.
+func readReply(e *event.Event) {
+	code, at := smtp.FindReply(e.Diagnostic)
+	if e.Code == 0 {
+		e.Code = code
+	}
+	if n := smtp.StatusLength([]byte(e.Status)); n == 0 || n < len(e.Status) {
+		e.Status = ""
+	}
+	if e.Status == "" && at >= 0 {
+		e.Status = smtp.ReplyStatus(e.Diagnostic[at:])
+	}
+}
+
+// timeLayouts are how providers write the time, where it is no number. Without a zone they mean UTC.
+var timeLayouts = []string{time.RFC3339, "2006-01-02 15:04:05.999999999Z07:00", time.DateTime, "2006-01-02T15:04:05", time.RFC1123Z, time.RFC1123}
+
+// timeOf reads when something happened that was told of at the time read. What can't be is not believed.
+func timeOf(s string, read time.Time) time.Time {
+	t, ok := unixTime(s)
+	for i := 0; !ok && i < len(timeLayouts); i++ {
+		var err error
+		t, err = time.Parse(timeLayouts[i], s)
+		ok = err == nil
+	}
+	if !ok || t.Year() < 1990 || !read.IsZero() && t.After(read.Add(24*time.Hour)) {
+		return read
+	}
+	return t.UTC()
+}
+
+// ours fills in whose mail and of which campaign e is, from what the provider hands back of our own: header fields,
+// metadata or custom arguments, in the order of who is asked. Test mails keep their dummy UUID, which the agent knows.
+func ours(e *event.Event, get func(name string) string) {
+	uuid := func(names ...string) string {
+		for _, name := range names {
+			if u := listmonk.UUID(get(name)); u != "" {
+				return u
+			}
+		}
+		return ""
+	}
+	listmonk.Identify(e, uuid("X-Listmonk-Campaign", "XListmonkCampaign", "campaign_uuid"),
+		uuid("X-Listmonk-Subscriber", "XListmonkSubscriber", "subscriber_uuid"))
+	if e.SubscriberUUID == "" { // who sends a campaign's notices by the thousand knows its UUID
+		e.Evidence = ""
+	}
+}
