@@ -24,7 +24,7 @@ func (m *mailMessage) arfEvents() []event.Event {
 	e.Host = mtaName(fields.get("Reporting-MTA"))
 	if sender := address.Clean(fields.get("Original-Mail-From")); address.Valid(sender) {
 		e.Sender = sender
-		m = m.sentBy(sender)
+		m = m.withSender(sender)
 		e.SubscriberUUID, e.CampaignUUID, e.Evidence = m.returned.proof.Subscriber, m.returned.proof.Campaign, m.returned.proof.Evidence
 	}
 	if date := fields.get("Arrival-Date"); date != "" && !m.header.has("Date") {
@@ -38,8 +38,8 @@ func (m *mailMessage) arfEvents() []event.Event {
 	return m.complaints(e, recipients)
 }
 
-// sentBy is the same message, with what the envelope sender of the returned one proves.
-func (m *mailMessage) sentBy(sender string) *mailMessage {
+// withSender is the same message, with what the envelope sender of the returned one proves.
+func (m *mailMessage) withSender(sender string) *mailMessage {
 	s := *m
 	s.returned.proof.AddVERP(sender)
 	return &s

@@ -7,27 +7,27 @@ import (
 	"strings"
 )
 
-// diagnosisFor finds in the text what was said of a recipient, and is never empty if there is a text.
-func (m *mailMessage) diagnosisFor(addr string) string {
-	if d := m.saidOf(addr, ""); d != "" {
+// diagnosticFor finds in the text what was said of a recipient, and is never empty if there is a text.
+func (m *mailMessage) diagnosticFor(addr string) string {
+	if d := m.findDiagnostic(addr, ""); d != "" {
 		return d
 	}
-	return m.wholeText()
+	return m.excerpt()
 }
 
-// wholeText is the text, with the subject before it if only that one tells of a failure.
-func (m *mailMessage) wholeText() string {
+// excerpt is the text, with the subject before it if only that one tells of a failure.
+func (m *mailMessage) excerpt() string {
 	words := text.Cut(text.Collapse(m.body), 600)
-	if subject := m.header.text("Subject"); !tells(words) && tells(subject) {
+	if subject := m.header.text("Subject"); !saysFailure(words) && saysFailure(subject) {
 		return text.Cut(text.Collapse(subject+" "+words), 600)
 	}
 	return words
 }
 
-// saidOf finds in the text what was said of a recipient: a reply in the lines that follow its address, else the reply
+// findDiagnostic finds in the text what was said of a recipient: a reply in the lines that follow its address, else the reply
 // that names it, else those lines, else any reply, else what follows "because" or "reason", else the lines after the
 // sentence that names it.
-func (m *mailMessage) saidOf(addr, other string) string {
+func (m *mailMessage) findDiagnostic(addr, other string) string {
 	lines := strings.Split(m.body, "\n")
 	lines = lines[:min(len(lines), textLinesToRead)]
 	paragraph := paragraphOf(lines, addr)
@@ -53,14 +53,14 @@ func (m *mailMessage) saidOf(addr, other string) string {
 	}
 	start, end := paragraphAt(lines, at)
 	said := append(lines[start:end:end], following(lines[end:], addr, 0)...)
-	if d := joinLines(said, mailMaxDiagnostic/2); tells(d) {
+	if d := joinLines(said, mailMaxDiagnostic/2); saysFailure(d) {
 		return d
 	}
 	return ""
 }
 
-// tells says whether d has words of a failure, and so perhaps its reason.
-func tells(d string) bool {
+// saysFailure says whether d has words of a failure, and so perhaps its reason.
+func saysFailure(d string) bool {
 	if d == "" {
 		return false
 	}
@@ -116,7 +116,7 @@ func paragraphOf(lines []string, addr string) string {
 			}
 		}
 	}
-	if first == "" && tells(introduced) {
+	if first == "" && saysFailure(introduced) {
 		return introduced
 	}
 	return first
@@ -224,9 +224,9 @@ func isContinued(line string) bool {
 	return len(line) > 4 && line[3] == '-' && smtp.Code(line) != 0
 }
 
-// theReply cuts what an MTA wrote around the reply it got: "SMTP error from remote mail server after RCPT TO:<jo@…>:
+// onlyReply cuts what an MTA wrote around the reply it got: "SMTP error from remote mail server after RCPT TO:<jo@…>:
 // host mx.example.org [192.0.2.1]: 550 …", "Remote host said: 550 … Giving up on 192.0.2.1."
-func theReply(diagnostic string) string {
+func onlyReply(diagnostic string) string {
 	code, at := smtp.FindReply(diagnostic)
 	if code == 0 {
 		return diagnostic

@@ -216,7 +216,7 @@ func (m *mailMessage) dsnEvents(d dsnReport) []event.Event {
 		e := m.dsnEvent(&d, r)
 		if e.Type = r.outcome(); e.Type == "" {
 			m.diagnose(&e, r, failed == 1)
-			if e = m.failure(e, failed == 1); told(events, e.Recipient) {
+			if e = m.failure(e, failed == 1); hasFailure(events, e.Recipient) {
 				continue
 			}
 		}
@@ -225,8 +225,8 @@ func (m *mailMessage) dsnEvents(d dsnReport) []event.Event {
 	return events
 }
 
-// told says whether a failure of recipient is among events: sendmail names it once for each alias it went through.
-func told(events []event.Event, recipient string) bool {
+// hasFailure says whether a failure of recipient is among events: sendmail names it once for each alias it went through.
+func hasFailure(events []event.Event, recipient string) bool {
 	for i := range events {
 		if events[i].Type == "" && address.Same(events[i].Recipient, recipient) {
 			return true
@@ -282,10 +282,10 @@ func (m *mailMessage) inOriginalTo(local string) string {
 func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 	e.Diagnostic = r.diagnostic
 	if isVague(r.diagnostic) || r.diagnosticType == "x-unix" {
-		if text := m.saidOf(e.Recipient, r.final); text != "" {
-			e.Diagnostic = theReply(text)
+		if text := m.findDiagnostic(e.Recipient, r.final); text != "" {
+			e.Diagnostic = onlyReply(text)
 		} else if isVague(e.Diagnostic) && (e.Status == "" || strings.HasSuffix(e.Status, ".0.0")) {
-			e.Diagnostic = m.wholeText()
+			e.Diagnostic = m.excerpt()
 		}
 	}
 	e.Code, _ = smtp.FindReply(e.Diagnostic)
@@ -294,7 +294,7 @@ func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 	if !e.Expired && (e.Status == "" || e.Status == "5.0.0") { // Exim's status is always 5.0.0
 		said := m.foldedText()
 		if !single {
-			said = m.saidOf(e.Recipient, r.final)
+			said = m.findDiagnostic(e.Recipient, r.final)
 		}
 		e.Expired = saysExpired(said)
 	}

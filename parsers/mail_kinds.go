@@ -194,12 +194,12 @@ var kindRules = []kindRule{
 	},
 	// A mail system that words it loosely. One without a return path may also be anybody's autoreply.
 	{
-		all:    []sign{fromSystem, tellsOfMail, returnsInSentence},
+		all:    []sign{fromSystem, mailUndelivered, returnsInSentence},
 		none:   notTrouble,
 		sample: "Return-Path: <>\nFrom: Ex <info@x.example>\nSubject: Your message was declined\n\nWe could not pass your letter on. Mail to dan@y.example is thrown away.",
 	},
 	{
-		all:    []sign{fromSystem, tellsOfMail, namesSomebody},
+		all:    []sign{fromSystem, mailUndelivered, namesSomebody},
 		any:    []sign{fromDaemon, fromRobot, permanent},
 		none:   notTrouble,
 		sample: "Return-Path: <>\nFrom: robot@x.example\nSubject: Your message to dan@y.example was declined\n\nThe letter was thrown away.",
@@ -216,7 +216,7 @@ var kindRules = []kindRule{
 		sample: "Return-Path: <>\nFrom: Ex <info@x.example>\nSubject: news\n\nThe account is closed (5.2.1): dan@y.example",
 	},
 	{
-		all:    []sign{fromDaemon, subjectOfTrouble, tellsOfMail},
+		all:    []sign{fromDaemon, subjectOfTrouble, mailUndelivered},
 		none:   notTrouble,
 		sample: "From: MAILER-DAEMON@x.example\nSubject: Your message was declined\n\nThe letter was thrown away.",
 	},

@@ -29,7 +29,7 @@ func (m *mailMessage) dispositionEvents() []event.Event {
 	if id := listmonk.CleanMessageID(fields.get("Original-Message-ID")); id != "" {
 		e.MessageID = id
 	}
-	e.Diagnostic = m.wholeText()
+	e.Diagnostic = m.excerpt()
 	if _, reason, found := strings.Cut(e.Diagnostic, "rejected:"); found {
 		e.Diagnostic = strings.TrimSpace(reason)
 	}

@@ -18,7 +18,7 @@ func (p *prose) failures() ([]string, *prose) {
 			found = addAddress(found, address.Clean(a))
 		}
 	})
-	if len(found) == 0 || !p.names(found) {
+	if len(found) == 0 || !p.textNames(found) {
 		if named := p.textRecipients(); len(named) > 0 {
 			found = named
 		}
@@ -136,8 +136,8 @@ func (p *prose) envelopeName() []string {
 	return []string{p.returned.proof.Recipient}
 }
 
-// names says whether the text names one of addrs.
-func (p *prose) names(addrs []string) bool {
+// textNames says whether the text names one of addrs.
+func (p *prose) textNames(addrs []string) bool {
 	for _, a := range addrs {
 		if strings.Contains(p.words, text.Fold(a)) {
 			return true

@@ -62,7 +62,7 @@ const (
 	textIsPermanent  // a reply or a status of failure, which speaks every language
 	permanent        // the same, in the subject too
 	showsReply       // an SMTP reply of failure, passing or not
-	tellsOfMail      // textUndelivered, and more than a word tells that it is about mail
+	mailUndelivered  // textUndelivered, and more than a word tells that it is about mail
 
 	// More than words: the returned message, an SMTP reply, or a recipient, none of our own addresses, whose wording is that
 	// sure. "Your parcel could not be delivered" and "Your mailbox is full" have none of them.
@@ -134,14 +134,14 @@ var signTests = [signCount]func(*prose) bool{
 	permanent: func(p *prose) bool {
 		return p.shows(textIsPermanent) || strings.HasPrefix(smtp.FindStatus(p.ownSubject, "245"), "5")
 	},
-	showsReply:  func(p *prose) bool { code, _ := smtp.FindReply(p.body); return code != 0 },
-	tellsOfMail: (*prose).tellsOfMail,
+	showsReply:      func(p *prose) bool { code, _ := smtp.FindReply(p.body); return code != 0 },
+	mailUndelivered: (*prose).mailUndelivered,
 
 	returnsMentioned:    func(p *prose) bool { return p.returns(mentioned) },
 	returnsInSentence:   func(p *prose) bool { return p.returns(inSentence) },
 	returnsLabelled:     func(p *prose) bool { return p.returns(afterLabel) },
 	returnsBeforeReason: func(p *prose) bool { return p.returns(beforeReason) },
-	textNamesRecipient:  func(p *prose) bool { return p.names(p.returned.header.addresses("To")) },
+	textNamesRecipient:  func(p *prose) bool { return p.textNames(p.returned.header.addresses("To")) },
 	namesSomebody: func(p *prose) bool {
 		return p.shows(returnsMentioned) || len(p.subjectRecipient()) > 0 || p.returned.proof.Recipient != ""
 	},
@@ -239,7 +239,7 @@ func (p *prose) textIsPermanent() bool {
 	return code >= 500 || strings.HasPrefix(smtp.FindStatus(p.body, "245"), "5")
 }
 
-func (p *prose) tellsOfMail() bool {
+func (p *prose) mailUndelivered() bool {
 	return p.shows(textUndelivered) && (p.shows(subjectOfTrouble) || p.shows(permanent) || p.shows(textToSender) ||
 		p.from.robot && strings.Contains(p.ownSubject, "fail"))
 }

@@ -41,7 +41,7 @@ func withoutGreeting(lines []string) []string {
 		return lines
 	}
 	line := strings.TrimSpace(lines[at])
-	if len(line) > 64 || strings.ContainsAny(line, "@0123456789:") || !strings.HasSuffix(line, ",") && !strings.HasSuffix(line, "!") && !strings.HasSuffix(line, "，") || tells(line) {
+	if len(line) > 64 || strings.ContainsAny(line, "@0123456789:") || !strings.HasSuffix(line, ",") && !strings.HasSuffix(line, "!") && !strings.HasSuffix(line, "，") || saysFailure(line) {
 		return lines
 	}
 	return lines[at+1:]
@@ -222,10 +222,10 @@ func (p *prose) bounces() []event.Event {
 	for _, f := range failures {
 		e := p.event()
 		e.Recipient = f
-		e.Diagnostic = p.diagnosisFor(f)
+		e.Diagnostic = p.diagnosticFor(f)
 		e.Expired = saysExpired(e.Diagnostic) || len(failures) == 1 && saysExpired(p.words)
 		e.RemoteMTA = remoteIn(e.Diagnostic)
-		e.Diagnostic = theReply(e.Diagnostic)
+		e.Diagnostic = onlyReply(e.Diagnostic)
 		e.Code, _ = smtp.FindReply(e.Diagnostic)
 		e.Status = smtp.FindStatus(e.Diagnostic, "245")
 		events = append(events, p.failure(e, len(failures) == 1))
