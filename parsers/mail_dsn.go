@@ -88,12 +88,21 @@ func dsnField(line string) (name, value string, ok bool) {
 			return "", "", false
 		}
 	}
+	for _, known := range dsnFields {
+		if len(name) == len(known) && strings.EqualFold(name, known) {
+			return known, value, true
+		}
+	}
 	switch name = strings.ToLower(name); name {
 	case "http", "https", "said", "reason", "error":
 		return "", "", false
 	}
 	return name, value, true
 }
+
+// dsnFields are the fields that are read; most lines are one of them.
+var dsnFields = []string{"reporting-mta", "arrival-date", "original-recipient", "final-recipient", "action", "status", "remote-mta",
+	"diagnostic-code", "last-attempt-date", "x-postfix-queue-id", "x-postfix-sender", "x-original-message-id", "x-supplementary-info"}
 
 func (r *dsnRecipient) repeats(name string) bool {
 	switch name {

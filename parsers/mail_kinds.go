@@ -24,7 +24,7 @@ func (p *prose) kind() event.Type {
 // kindRule is the place of the rule that decides, -1 if none does.
 func (p *prose) kindRule() int {
 	for i := range kindRules {
-		if r := &kindRules[i]; p.showsAll(r.all) && (len(r.any) == 0 || p.showsOne(r.any)) && !p.showsOne(r.none) {
+		if r := &kindRules[i]; (len(r.any) == 0 || p.showsOne(r.any)) && p.showsAll(r.all) && !p.showsOne(r.none) {
 			return i
 		}
 	}

@@ -22,13 +22,26 @@ func (t *returnedMail) readText(whole string) (body string) {
 		t.addCopy(strings.Join(lines[header:next], "\n"), indentOf(lines[header]))
 		lines = slices.Concat(lines[:end], lines[next:])
 		end, header = findCopy(lines)
+		body = strings.Join(withoutGreeting(lines[:end]), "\n")
+	} else {
+		greeting := end - len(withoutGreeting(lines[:end]))
+		stop := max(size(lines[:end])-1, 0)
+		body = whole[min(size(lines[:greeting]), stop):stop]
 	}
-	body = strings.Join(withoutGreeting(lines[:end]), "\n")
 	if header < len(lines) {
 		t.addCopy(strings.Join(lines[header:], "\n"), indentOf(lines[header]))
 	}
 	t.proof.AddRaw(whole)
 	return body
+}
+
+// size is that of lines with their line ends.
+func size(lines []string) int {
+	n := len(lines)
+	for _, line := range lines {
+		n += len(line)
+	}
+	return n
 }
 
 // foldedText is the text as phrases are compared with it. A phrase may end with a blank.
