@@ -3,8 +3,6 @@ package parsers
 import (
 	"bouncefeed/internal/text"
 	_ "embed"
-	"fmt"
-	"math/bits"
 	"strings"
 )
 
@@ -83,7 +81,7 @@ func readPhrases() *phraseBook {
 	b.failure.clause = pairSection("failure.clause")
 	b.failure.mailbox = pairSection("failure.mailbox")
 	b.failure.expired = phraseSection("failure.expired")
-	b.failure.reasonLabel = newPhraseSet(phraseLines("failure.reasonLabel"))
+	b.failure.reasonLabel = newPhraseSet(phraseLines("failure.reasonLabel"), 0, asWritten)
 	b.delay.subject = phraseSection("delay.subject")
 	b.delay.text = phraseSection("delay.text")
 	b.delay.clause = pairSection("delay.clause")
@@ -112,8 +110,12 @@ func readPhrases() *phraseBook {
 	return &b
 }
 
-// phraseSection reads the named sections of mail_phrases.txt.
-func phraseSection(names ...string) *phraseSet { return newPhraseSet(foldedLines(names...)) }
+// phraseSection reads the named sections of the file.
+func phraseSection(names ...string) *phraseSet { return newPhraseSet(phraseLines(names...), 0, folded) }
+
+func folded(s string) []string { return []string{text.Fold(s)} }
+
+func asWritten(s string) []string { return []string{s} }
 
 func foldedLines(names ...string) []string {
 	lines := phraseLines(names...)
@@ -136,105 +138,43 @@ func phraseLines(names ...string) []string {
 	return all
 }
 
-const phraseKey = 3 // bytes by which a phrase is found; none is shorter
+// A phraseSet finds any of its phrases in a text.
+type phraseSet struct{ *text.Index }
 
-// A phraseSet finds any of its phrases in one pass over a folded text, however many they are.
-type phraseSet struct {
-	maybe   []uint64 // bit set of the keys' hashes, as long as a power of 2
-	phrases map[string][]string
-}
-
-func newPhraseSet(list []string) *phraseSet {
-	p := &phraseSet{phrases: make(map[string][]string, len(list)), maybe: make([]uint64, 1<<bits.Len(uint(len(list)/4)))}
-	for _, phrase := range list {
-		if len(phrase) < phraseKey {
-			panic(fmt.Sprintf("phrase %q is too short", phrase))
+// newPhraseSet reads phrases as text.ParsePhrase has them.
+func newPhraseSet(lines []string, gap int, fold func(string) []string) *phraseSet {
+	var all []text.Phrase
+	for _, line := range lines {
+		some, err := text.ParsePhrase(line, gap, fold)
+		if err != nil {
+			panic("the phrases of mails: " + err.Error()) // they are part of the program and tested with it
 		}
-		h := hashKey(phrase)
-		p.maybe[int(h>>6)&(len(p.maybe)-1)] |= 1 << (h & 63)
-		p.phrases[phrase[:phraseKey]] = append(p.phrases[phrase[:phraseKey]], phrase)
+		all = append(all, some...)
 	}
-	return p
-}
-
-func hashKey(s string) uint16 {
-	return uint16((uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16) * 2654435761 >> 16)
+	return &phraseSet{text.NewIndex(all)}
 }
 
 // in says whether one of the phrases stands in s.
-func (p *phraseSet) in(s string) bool {
-	at, _ := p.find(s)
-	return at >= 0
-}
+func (p *phraseSet) in(s string) bool { return p.In(s) }
 
 // find gives the place and the words of the first of the phrases in s; the place is -1 if there is none.
 func (p *phraseSet) find(s string) (at int, phrase string) {
-	at = -1
-	p.each(s, func(i int, found string) bool {
-		at, phrase = i, found
-		return false
-	})
-	return at, phrase
-}
-
-// each calls f with every phrase in s until it returns false.
-func (p *phraseSet) each(s string, f func(at int, phrase string) bool) {
-	for i := 0; i+phraseKey <= len(s); i++ {
-		h := hashKey(s[i:])
-		if p.maybe[int(h>>6)&(len(p.maybe)-1)]&(1<<(h&63)) == 0 {
-			continue
-		}
-		for _, phrase := range p.phrases[s[i:i+phraseKey]] {
-			if strings.HasPrefix(s[i:], phrase) && !f(i, phrase) {
-				return
-			}
-		}
-	}
+	at, n := p.First(s)
+	return at, s[max(at, 0) : max(at, 0)+n]
 }
 
 // A phrasePairs finds two phrases near each other, as "could not" and "deliver": what a language says in a hundred ways.
-type phrasePairs struct {
-	first  *phraseSet
-	second map[string][]*phraseSet // what may follow a first phrase
-}
+type phrasePairs struct{ set *phraseSet }
 
 const (
 	pairGap  = 72       // bytes between the two: a clause
 	pairText = 16 << 10 // bytes of a text that are searched for pairs
 )
 
-// pairSection reads lines of the form "a|b * c|d".
+// pairSection reads phrases with a * in them.
 func pairSection(name string) *phrasePairs {
-	p := &phrasePairs{second: map[string][]*phraseSet{}}
-	var firsts []string
-	for _, line := range phraseLines(name) {
-		before, after, found := strings.Cut(text.Fold(line), " * ")
-		if !found {
-			panic(fmt.Sprintf("%q in section %s is no pair", line, name))
-		}
-		follow := newPhraseSet(strings.Split(after, "|"))
-		for _, phrase := range strings.Split(before, "|") {
-			if p.second[phrase] == nil {
-				firsts = append(firsts, phrase)
-			}
-			p.second[phrase] = append(p.second[phrase], follow)
-		}
-	}
-	p.first = newPhraseSet(firsts)
-	return p
+	return &phrasePairs{newPhraseSet(phraseLines(name), pairGap, folded)}
 }
 
 // in says whether one of the pairs stands in the beginning of s.
-func (p *phrasePairs) in(s string) bool {
-	s = text.Cut(s, pairText)
-	met := false
-	p.first.each(s, func(at int, phrase string) bool {
-		rest := s[at+len(phrase):]
-		for _, follow := range p.second[phrase] {
-			near, _ := follow.find(rest[:min(len(rest), pairGap+24)])
-			met = met || near >= 0 && near <= pairGap
-		}
-		return !met
-	})
-	return met
-}
+func (p *phrasePairs) in(s string) bool { return p.set.in(text.Cut(s, pairText)) }

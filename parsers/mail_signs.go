@@ -191,7 +191,7 @@ func (m *mailMessage) returnsMessage() bool { return len(m.enclosed) > 0 || m.re
 // saysFinal says whether folded text tells that nothing more will be tried: "no es un error definitivo" does not.
 func saysFinal(text string) bool {
 	final := false
-	phrases.delay.final.each(text, func(at int, _ string) bool {
+	phrases.delay.final.Each(text, func(_, at, _ int) bool {
 		final = !phrases.delay.negation.in(" " + text[max(0, at-20):at])
 		return !final
 	})

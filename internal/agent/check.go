@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -90,5 +91,6 @@ func probeQueue(ctx context.Context, cfg *config.Config) error {
 }
 
 func running(ctx context.Context, cfg *config.Config) bool {
-	return Calls.Status.Do(ctx, cfg.Control.Socket, control.None{}, nil) == nil
+	err := control.Do(ctx, cfg.Control.Socket, "status", nil, nil, func(json.RawMessage) error { return nil })
+	return err == nil
 }

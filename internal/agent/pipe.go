@@ -4,15 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 
 	"bouncefeed/inputs"
-	"bouncefeed/internal/control"
 	"bouncefeed/internal/event"
 )
 
-// answerDeliver stores the message in body for the pipe that the arguments name. No error: it is on disk.
-func (a *Agent) answerDeliver(ctx context.Context, args DeliverArgs, body io.Reader, _ func(control.None) error) error {
-	sink, pipe, err := a.pipe(args.Input)
+// callDeliver stores the message in body for the input that the argument names, the only pipe if none is named. No
+// error: it is on disk.
+func (a *Agent) callDeliver(ctx context.Context, args url.Values, body io.Reader, _ func(any) error) error {
+	i, pipe, err := a.pipe(args.Get("input"))
 	if err != nil {
 		return err
 	}
@@ -20,22 +21,22 @@ func (a *Agent) answerDeliver(ctx context.Context, args DeliverArgs, body io.Rea
 	if err != nil {
 		return err
 	}
-	return sink.Commit(ctx, []event.Record{rec}, nil)
+	return a.sinks[i].Commit(ctx, []event.Record{rec}, nil)
 }
 
-func (a *Agent) pipe(name string) (sink *sink, pipe inputs.Pipe, err error) {
-	for _, in := range a.inputs {
+func (a *Agent) pipe(name string) (index int, pipe inputs.Pipe, err error) {
+	for i, in := range a.plan.inputs {
 		p, ok := in.built.Input.(inputs.Pipe)
 		switch {
 		case !ok || name != "" && in.name != name:
 		case pipe != nil:
-			return nil, nil, fmt.Errorf("several inputs have type: pipe: name one with --input")
+			return 0, nil, fmt.Errorf("several inputs have type: pipe: name one with --input")
 		default:
-			sink, pipe = in.sink, p
+			index, pipe = i, p
 		}
 	}
 	if pipe == nil {
-		return nil, nil, fmt.Errorf("the running configuration has no input %q with type: pipe", name)
+		return 0, nil, fmt.Errorf("the running configuration has no input %q with type: pipe", name)
 	}
-	return sink, pipe, nil
+	return index, pipe, nil
 }

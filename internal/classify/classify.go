@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // Reply is what a server said of one recipient.
@@ -36,7 +37,8 @@ const (
 // A Classifier holds compiled rules. It is safe for concurrent use.
 type Classifier struct {
 	rules   []rule // the user's first
-	phrases *index
+	phrases *text.Index
+	rulesOf []int     // the rule of each phrase
 	scratch sync.Pool // *scratch
 }
 
@@ -66,8 +68,14 @@ func New(user []Rule) (*Classifier, error) {
 		return nil, err
 	}
 	c := &Classifier{rules: append(own, known...)}
-	c.phrases = newIndex(c.rules)
-	c.scratch.New = func() any { return &scratch{marks: newMarks(len(c.rules), len(c.phrases.phrases))} }
+	var phrases []text.Phrase
+	for i, r := range c.rules {
+		for _, p := range r.phrases {
+			phrases, c.rulesOf = append(phrases, p), append(c.rulesOf, i)
+		}
+	}
+	c.phrases = text.NewIndex(phrases)
+	c.scratch.New = func() any { return &scratch{marks: marks{rules: make([]uint32, len(c.rules))}} }
 	return c, nil
 }
 
@@ -79,7 +87,10 @@ func (c *Classifier) Classify(r Reply) Verdict {
 	defer c.scratch.Put(s)
 	s.facts.read(r)
 	s.marks.next()
-	c.phrases.find(s.text, &s.marks)
+	c.phrases.Each(s.text, func(phrase, _, _ int) bool {
+		s.hit(c.rulesOf[phrase])
+		return true
+	})
 	v, fixed := c.decide(s, r.Hint)
 	if !fixed && v.Type == event.Hard && (r.Expired || s.temporary() || c.saysExpired(s)) {
 		v.Type = event.Soft
@@ -126,3 +137,19 @@ func (c *Classifier) saysExpired(s *scratch) bool {
 	}
 	return false
 }
+
+// marks remembers, for one text, which rules have a phrase in it; a new text begins a new round instead of clearing them.
+type marks struct {
+	round uint32
+	rules []uint32
+}
+
+func (m *marks) next() {
+	if m.round++; m.round == 0 { // 2^32 texts later
+		clear(m.rules)
+		m.round = 1
+	}
+}
+
+func (m *marks) hit(rule int)      { m.rules[rule] = m.round }
+func (m *marks) has(rule int) bool { return m.rules[rule] == m.round }

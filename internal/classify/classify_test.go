@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // Every rule decides each of its samples.
@@ -42,8 +43,14 @@ func TestPhrasesReachTheirReason(t *testing.T) {
 	}
 	for _, r := range rules {
 		seen := map[string]bool{}
-		for _, text := range r.Text {
-			for _, p := range spellings(text) {
+		for _, phrase := range r.Text {
+			phrases := text.Expand(phrase)
+			for _, p := range phrases {
+				if plain := transcribed.Replace(p); plain != p {
+					phrases = append(phrases, plain)
+				}
+			}
+			for _, p := range phrases {
 				if seen[p] {
 					t.Errorf("%s: %q stands twice", r.Name, p)
 				}

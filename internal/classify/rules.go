@@ -115,7 +115,7 @@ type rule struct {
 	name     string
 	codes    []codePattern
 	statuses []statusPattern
-	phrases  []phrase
+	phrases  []text.Phrase
 	remotes  []string
 	reason   event.Reason
 	typ      event.Type
@@ -249,76 +249,28 @@ func parseList[T any](list string, parse func(string) (T, error)) (out []T, err 
 	return out, nil
 }
 
-func parsePhrases(texts []string, gap int) ([]phrase, error) {
-	var phrases []phrase
+func parsePhrases(texts []string, gap int) ([]text.Phrase, error) {
+	var phrases []text.Phrase
 	for _, t := range texts {
-		if err := checkBraces(t); err != nil {
+		some, err := text.ParsePhrase(t, gap, spellings)
+		if err != nil {
 			return nil, err
 		}
-		for _, spelling := range spellings(t) {
-			p := phrase{gap: gap}
-			for _, piece := range strings.Split(spelling, "*") {
-				folded := foldPhrase(piece)
-				if n := len(p.pieces); n > 0 && strings.HasSuffix(p.pieces[n-1], " ") {
-					folded = strings.TrimPrefix(folded, " ") // "mailbox * full" is also "mailbox full"
-				}
-				if folded != "" {
-					p.pieces = append(p.pieces, folded)
-				}
-			}
-			if strings.Trim(strings.Join(p.pieces, ""), " @") == "" {
-				return nil, fmt.Errorf("text %q would match everything", t)
-			}
-			phrases = append(phrases, p)
-		}
+		phrases = append(phrases, some...)
 	}
 	return phrases, nil
-}
-
-const maxSpellings = 1000 // of one phrase
-
-// checkBraces says what is wrong with a phrase's {a|b}.
-func checkBraces(text string) error {
-	n, open := 1, -1
-	for i, c := range text {
-		switch {
-		case c == '{' && open < 0:
-			open = i
-		case c == '}' && open >= 0:
-			n *= strings.Count(text[open:i], "|") + 1
-			open = -1
-		case c == '{' || c == '}':
-			return fmt.Errorf("text %q: braces stand in pairs, {like|this}, and not inside each other", text)
-		}
-		if n > maxSpellings {
-			return fmt.Errorf("text %q stands for more than %d phrases", text, maxSpellings)
-		}
-	}
-	if open >= 0 {
-		return fmt.Errorf("text %q: a { lacks its }", text)
-	}
-	return nil
 }
 
 // transcribed is how German is written where umlauts are not to be had.
 var transcribed = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue")
 
-// spellings expands "{mailbox|account} * {closed|locked}" into what it stands for, and adds to words with umlauts their
-// transcription: without an accent they are folded anyway.
-func spellings(text string) []string {
-	before, rest, found := strings.Cut(text, "{")
-	group, after, closed := strings.Cut(rest, "}")
-	if !found || !closed {
-		if t := transcribed.Replace(text); t != text {
-			return []string{text, t}
-		}
-		return []string{text}
+// spellings are how a piece of a phrase stands in a folded reply. Words with umlauts have their transcription too: without
+// an accent they are folded anyway.
+func spellings(piece string) []string {
+	if t := transcribed.Replace(piece); t != piece {
+		return []string{foldPhrase(piece), foldPhrase(t)}
 	}
-	var all []string
-	for _, word := range strings.Split(group, "|") {
-		all = append(all, spellings(before+word+after)...)
-	}
-	return all
+	return []string{foldPhrase(piece)}
 }
 
 func parseRemotes(patterns []string) ([]string, error) {

@@ -42,7 +42,6 @@ func TestHeldGivesWayToItsProof(t *testing.T) {
 }
 
 func TestHeldIsBounded(t *testing.T) {
-	t.Parallel()
 	q := openNew(t, Options{})
 	b := Batch{Counts: read(0)}
 	for i := range maxHeld + 300 {
