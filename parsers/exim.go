@@ -187,7 +187,7 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 		m.pending = append(m.pending, o)
 	}
 	e := x.report(q, m, &o, kind)
-	if e.Expired = gaveUp; !d.mailbox {
+	if e.NeverHard = gaveUp; !d.mailbox {
 		e.OriginalRecipient = ""
 	}
 	if kind != event.Delivered && !m.has(msgForeign) {

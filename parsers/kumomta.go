@@ -63,7 +63,7 @@ func (p *kumomta) record(body []byte, read time.Time, emit func(event.Event)) er
 		return event.Refuse(WhyMalformed, "not a log record: %T", err)
 	}
 	return r.tell(p.verp, func(e event.Event) {
-		if e.Host = p.host; e.Time.IsZero() {
+		if e.QueueIDIssuer = p.host; e.Time.IsZero() {
 			e.Time = read
 		}
 		emit(e)
@@ -194,9 +194,9 @@ func (r *kumoRecord) explain(e *event.Event) {
 	}
 	switch r.Type { // these two have KumoMTA's own code 551
 	case "Expiration":
-		e.Expired, e.Code, e.Status = true, 0, "4.4.7"
+		e.NeverHard, e.Code, e.Status = true, 0, "4.4.7"
 	case "AdminBounce":
-		e.Expired, e.Code, e.Status, e.Hint = true, 0, "", ""
+		e.NeverHard, e.Code, e.Status, e.Hint = true, 0, "", ""
 	}
 }
 

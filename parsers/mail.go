@@ -248,7 +248,7 @@ func (m *mailMessage) event() event.Event {
 		Evidence:       m.returned.proof.Evidence,
 		MessageID:      m.originalID(),
 	}
-	e.QueueID, e.Host = eximQueueID(m.returned.header)
+	e.QueueID, e.QueueIDIssuer = eximQueueID(m.returned.header)
 	if sender := address.Clean(m.returned.header.get("Return-Path")); address.Valid(sender) {
 		e.Sender = sender
 	} else if to := m.header.addresses("To"); len(to) > 0 {

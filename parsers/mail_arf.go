@@ -21,7 +21,7 @@ func (m *mailMessage) arfEvents() []event.Event {
 	e := m.event()
 	e.Type = event.Complaint
 	e.Diagnostic = fields.get("Feedback-Type")
-	e.Host = mtaName(fields.get("Reporting-MTA"))
+	e.QueueIDIssuer = mtaName(fields.get("Reporting-MTA"))
 	if sender := address.Clean(fields.get("Original-Mail-From")); address.Valid(sender) {
 		e.Sender = sender
 		m = m.withSender(sender)

@@ -257,11 +257,11 @@ func (m *mailMessage) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
 	if e.MessageID == "" {
 		e.MessageID = d.originalID
 	}
-	if e.Host != "" && !strings.EqualFold(e.Host, d.reportingMTA) {
+	if e.QueueIDIssuer != "" && !strings.EqualFold(e.QueueIDIssuer, d.reportingMTA) {
 		e.QueueID = "" // given by another host than the one that reports
 	}
 	if d.reportingMTA != "" {
-		e.Host = d.reportingMTA
+		e.QueueIDIssuer = d.reportingMTA
 	}
 	if d.queueID != "" {
 		e.QueueID = d.queueID
@@ -299,13 +299,13 @@ func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 	}
 	e.Code, _ = smtp.FindReply(e.Diagnostic)
 	// A refusal that soft_bounce=yes put off stays one.
-	e.Expired = strings.HasPrefix(e.Status, "4") && e.Code < 500 || saysExpired(e.Diagnostic)
-	if !e.Expired && (e.Status == "" || e.Status == "5.0.0") { // Exim's status is always 5.0.0
+	e.NeverHard = strings.HasPrefix(e.Status, "4") && e.Code < 500 || saysExpired(e.Diagnostic)
+	if !e.NeverHard && (e.Status == "" || e.Status == "5.0.0") { // Exim's status is always 5.0.0
 		said := m.foldedText()
 		if !single {
 			said = m.findDiagnostic(e.Recipient, r.final)
 		}
-		e.Expired = saysExpired(said)
+		e.NeverHard = saysExpired(said)
 	}
 }
 

@@ -44,7 +44,7 @@ func checkMailEvent(t testing.TB, e event.Event) {
 			t.Fatalf("UUID %q", u)
 		}
 	}
-	for _, s := range []string{e.MessageID, e.QueueID, e.RemoteMTA, e.Host, e.Status} {
+	for _, s := range []string{e.MessageID, e.QueueID, e.RemoteMTA, e.QueueIDIssuer, e.Status} {
 		if len(s) > mailMaxName || !utf8.ValidString(s) {
 			t.Fatalf("value %q", s)
 		}

@@ -236,7 +236,7 @@ func (p *prose) bounces() []event.Event {
 		e := p.event()
 		e.Recipient = f
 		e.Diagnostic = p.diagnosticFor(f)
-		e.Expired = saysExpired(e.Diagnostic) || len(failures) == 1 && saysExpired(p.words)
+		e.NeverHard = saysExpired(e.Diagnostic) || len(failures) == 1 && saysExpired(p.words)
 		e.RemoteMTA = remoteIn(e.Diagnostic)
 		e.Diagnostic = onlyReply(e.Diagnostic)
 		e.Code, _ = smtp.FindReply(e.Diagnostic)

@@ -306,7 +306,7 @@ func (p *opensmtpd) tell(l *logLine, m *queueMessage, d *opensmtpdDelivery, emit
 		m.left--
 	}
 	e := p.report(l, m, &o, kind)
-	e.Expired = expired
+	e.NeverHard = expired
 	emit(e)
 }
 

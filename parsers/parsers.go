@@ -87,7 +87,7 @@ func Tidy(e *event.Event) {
 	for _, field := range []*string{&e.Recipient, &e.OriginalRecipient, &e.Sender} {
 		*field = text.Tidy(*field, address.MaxLength)
 	}
-	for _, field := range []*string{&e.MessageID, &e.QueueID, &e.RemoteMTA, &e.Host, &e.Status} {
+	for _, field := range []*string{&e.MessageID, &e.QueueID, &e.RemoteMTA, &e.QueueIDIssuer, &e.Status} {
 		*field = text.Tidy(*field, MaxName)
 	}
 	e.Diagnostic = text.Tidy(e.Diagnostic, MaxDiagnostic)

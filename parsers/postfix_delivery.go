@@ -64,7 +64,7 @@ func (p *postfix) tell(l *logLine, m *queueMessage, d *postfixDelivery, status s
 		if !m.isSilent() {
 			o := d.outcome()
 			e := p.report(l, m, &o, "")
-			e.Expired = status != "bounced"
+			e.NeverHard = status != "bounced"
 			emit(e)
 		}
 		m.flags &^= msgActive

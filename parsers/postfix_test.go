@@ -121,7 +121,7 @@ func TestPostfixJournal(t *testing.T) {
 	if len(said.events) != 1 {
 		t.Fatalf("%+v", said)
 	}
-	if e := said.events[0]; e.Recipient != "ann@example.net" || e.Host != "mx1" || !e.Time.Equal(when) || e.Sender != "list@news.example" {
+	if e := said.events[0]; e.Recipient != "ann@example.net" || e.QueueIDIssuer != "mx1" || !e.Time.Equal(when) || e.Sender != "list@news.example" {
 		t.Errorf("%+v", e)
 	}
 	if said := entry("logger", "4A1B2C3D01: to=<ann@example.net>, relay=none, delay=1, delays=1/0/0/0, dsn=5.4.4, status=bounced (no)"); len(said.events) != 0 {

@@ -114,7 +114,7 @@ func (p *powermta) Parse(rec event.Record, emit func(event.Event)) error {
 		return event.Refuse(WhyMalformed, "not comma-separated values: %v", err)
 	}
 	r := powermtaRecord{p.columns, fields}
-	e := event.Event{Time: r.time(rec.Time), Host: p.host, Sender: r.get("orig"), RemoteMTA: r.host()}
+	e := event.Event{Time: r.time(rec.Time), QueueIDIssuer: p.host, Sender: r.get("orig"), RemoteMTA: r.host()}
 	switch r.get("type") {
 	case "d":
 		e.Type = event.Delivered
@@ -213,7 +213,7 @@ func (r *powermtaRecord) explain(e *event.Event) {
 	category := strings.ToLower(r.get("bouncecat"))
 	e.Code, e.Status, e.Diagnostic = o.code, o.status, o.diagnostic
 	e.Hint = powermtaCategories[category]
-	e.Expired = category == "message-expired"
+	e.NeverHard = category == "message-expired"
 }
 
 // powermtaCategories are those of PowerMTA's default <bounce-category-patterns>.

@@ -12,7 +12,7 @@ import (
 // report makes the event of one recipient.
 func (t *tracker) report(l *logLine, m *queueMessage, o *outcome, kind event.Type) event.Event {
 	e := event.Event{
-		Type: kind, Time: l.now, Host: t.host, Sender: m.sender, MessageID: loggedMessageID(m.id),
+		Type: kind, Time: l.now, QueueIDIssuer: t.host, Sender: m.sender, MessageID: loggedMessageID(m.id),
 		Recipient: o.to, OriginalRecipient: o.origTo,
 		RemoteMTA: o.remote, Code: o.code, Status: o.status, Diagnostic: o.diagnostic,
 	}
@@ -38,7 +38,7 @@ func (t *tracker) expire(l *logLine, m *queueMessage, emit func(event.Event)) {
 	if !m.isSilent() {
 		for i := range m.pending {
 			e := t.report(l, m, &m.pending[i], "")
-			e.Expired = !m.pending[i].isHard()
+			e.NeverHard = !m.pending[i].isHard()
 			emit(e)
 		}
 	}

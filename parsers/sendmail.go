@@ -279,7 +279,7 @@ func (p *sendmail) tell(l *logLine, m *queueMessage, d *sendmailDelivery, to []b
 	if strings.HasPrefix(e.OriginalRecipient, `"|`) || strings.HasPrefix(e.OriginalRecipient, "/") {
 		e.OriginalRecipient = "" // a pipe or a file is no address
 	}
-	e.Expired = kind == "" && isSendmailExpiry(d.stat)
+	e.NeverHard = kind == "" && isSendmailExpiry(d.stat)
 	emit(e)
 }
 

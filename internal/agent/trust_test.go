@@ -65,7 +65,7 @@ func TestProof(t *testing.T) {
 
 // The log tells of a failure and the report of the same one names only the subscriber for certain: one event.
 func TestProvenSubscriberIsTheLogsRecipient(t *testing.T) {
-	fromLog := acceptAll("", "postfix", event.Event{MessageID: "m9@news.example", Recipient: "jo@example.org", QueueID: "4F1A", Host: "mx1"})
+	fromLog := acceptAll("", "postfix", event.Event{MessageID: "m9@news.example", Recipient: "jo@example.org", QueueID: "4F1A", QueueIDIssuer: "mx1"})
 	fromMail := acceptAll("proof", "mail", event.Event{MessageID: "m9@news.example", Recipient: "jo@example.org", SubscriberUUID: "3f2504e0-4f89-41d3-9a0c-0305e82c3301", Evidence: "uuid"})
 	if fromLog.Events[0].Keys()[0] != fromMail.Events[0].Keys()[0] {
 		t.Error("no key in common")

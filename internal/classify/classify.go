@@ -12,12 +12,12 @@ import (
 
 // Reply is what a server said of one recipient.
 type Reply struct {
-	Code    int          // SMTP reply code, 0 unknown (then found at the head of Text if it stands there)
-	Status  string       // enhanced status code as the source gives it ("5.1.1"), "" unknown; also taken from Text when absent or x.0.0
-	Text    string       // diagnostic text
-	Remote  string       // host name of the server that spoke, may be "" (then found in Text if it stands there)
-	Expired bool         // given up after deferrals: the type is soft whatever the reason
-	Hint    event.Reason // a provider's own category; used only when nothing else matched
+	Code      int          // SMTP reply code, 0 unknown (then found at the head of Text if it stands there)
+	Status    string       // enhanced status code as the source gives it ("5.1.1"), "" unknown; also taken from Text when absent or x.0.0
+	Text      string       // diagnostic text
+	Remote    string       // host name of the server that spoke, may be "" (then found in Text if it stands there)
+	NeverHard bool         // whatever the reason, the type is soft: given up after deferrals, or blocked in the source's own words
+	Hint      event.Reason // a provider's own category; used only when nothing else matched
 }
 
 // Verdict is what a Reply means. Rule names the rule that decided: a user's or a built-in one, RuleHint or RuleNone.
@@ -79,7 +79,7 @@ func New(user []Rule) (*Classifier, error) {
 	return c, nil
 }
 
-// Classify says what r means. The type follows from the reason with two exceptions: after deferrals (Expired, or words
+// Classify says what r means. The type follows from the reason with two exceptions: after deferrals (NeverHard, or words
 // that say so), or told only by temporary replies (or words that say so), a hard reason is soft. A user's rule may set
 // the type itself.
 func (c *Classifier) Classify(r Reply) Verdict {
@@ -92,7 +92,7 @@ func (c *Classifier) Classify(r Reply) Verdict {
 		return true
 	})
 	v, fixed := c.decide(s, r.Hint)
-	if !fixed && v.Type == event.Hard && (r.Expired || s.temporary() || c.saysExpired(s)) {
+	if !fixed && v.Type == event.Hard && (r.NeverHard || s.temporary() || c.saysExpired(s)) {
 		v.Type = event.Soft
 	}
 	return v

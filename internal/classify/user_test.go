@@ -26,7 +26,7 @@ func TestUserRules(t *testing.T) {
 		{Reply{Text: "host mx1.partner.example[192.0.2.7] said: 550 5.1.1 user unknown"}, Verdict{event.Policy, event.Soft, event.FaultSender, "partner-blocks"}},
 		{Reply{Text: "450 4.1.1 user unknown", Remote: "mx1.partner.example"}, Verdict{event.UserUnknown, event.Soft, event.FaultRecipient, "text/user-unknown/en"}},
 		{Reply{Text: "550 Elvis LEFT-the-building " + strings.Repeat("and more ", 50) + "for\u00e9ver"}, Verdict{event.MailboxDisabled, event.Hard, event.FaultRecipient, "gone"}},
-		{Reply{Text: "552 5.2.2 mailbox full", Expired: true}, Verdict{event.MailboxFull, event.Hard, event.FaultRecipient, "full-is-hard"}},
+		{Reply{Text: "552 5.2.2 mailbox full", NeverHard: true}, Verdict{event.MailboxFull, event.Hard, event.FaultRecipient, "full-is-hard"}},
 		{Reply{Code: 451, Status: "4.9.11"}, Verdict{event.Network, event.Hard, event.FaultTransient, "range"}},
 		{Reply{Code: 550, Status: "4.9.13"}, Verdict{event.Undetermined, event.Soft, event.FaultUnknown, RuleNone}},
 	} {
@@ -76,7 +76,7 @@ func TestTypeAndHint(t *testing.T) {
 	}{
 		{Reply{Text: "550 5.1.1 User unknown"}, event.Hard, event.UserUnknown},
 		{Reply{Text: "User unknown"}, event.Hard, event.UserUnknown},
-		{Reply{Text: "550 5.1.1 User unknown", Expired: true}, event.Soft, event.UserUnknown},
+		{Reply{Text: "550 5.1.1 User unknown", NeverHard: true}, event.Soft, event.UserUnknown},
 		{Reply{Text: "450 4.1.1 User unknown"}, event.Soft, event.UserUnknown},
 		{Reply{Text: "450 User unknown"}, event.Soft, event.UserUnknown},
 		{Reply{Text: "User unknown", Status: "4.1.1"}, event.Soft, event.UserUnknown},

@@ -51,15 +51,17 @@ type Event struct {
 	Diagnostic        string    `json:"diagnostic,omitempty"` // the reply or the MTA's own words
 	Rule              string    `json:"rule,omitempty"`       // the classification rule that decided
 
-	// Host is the reporting MTA (syslog host name, Reporting-MTA): with QueueID and Recipient an identity key.
-	Host string `json:"-"`
+	// QueueIDIssuer gave QueueID and OtherQueueIDs, which are unique among its own only: the reporting MTA by its host name
+	// (syslog's, or Reporting-MTA), of which the first label counts; a provider by its name; or, where the source does not
+	// say, a word that nobody else has. With a queue id and the recipient it is an identity key.
+	QueueIDIssuer string `json:"-"`
 	// OtherQueueIDs are further queue ids under which the same failure may be told again.
 	OtherQueueIDs []string `json:"-"`
 	// ProviderID is a provider's own event id, prefixed by the provider's name ("ses:…"): an identity key.
 	ProviderID string `json:"-"`
-	// Expired: given up after deferrals, or blocked in the provider's own words; whatever the diagnostic says, the type is
-	// soft.
-	Expired bool `json:"-"`
+	// NeverHard: whatever the diagnostic says, the type is soft. The message was given up after deferrals, or blocked in
+	// the provider's own words.
+	NeverHard bool `json:"-"`
 	// Hint is what a provider's own category suggests; used when code, status and text tell nothing.
 	Hint Reason `json:"-"`
 	// Claimed is the address that an unproven report names, where only the subscriber is proven: identity alone uses it.

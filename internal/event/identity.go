@@ -26,7 +26,7 @@ func (e *Event) Keys() []Key {
 			continue
 		}
 		for _, r := range recipients {
-			keys = append(keys, key("q", r, shortHost(e.Host), id))
+			keys = append(keys, key("q", r, shortHost(e.QueueIDIssuer), id))
 		}
 	}
 	if e.ProviderID != "" {

@@ -16,22 +16,22 @@ func overlap(a, b Event) bool {
 }
 
 func TestTheSameFailureSharesAKey(t *testing.T) {
-	log := Event{Recipient: "Jo@Alias.example", OriginalRecipient: "jo@example.org", MessageID: "m@x", QueueID: "4F1A", Host: "mx1"}
+	log := Event{Recipient: "Jo@Alias.example", OriginalRecipient: "jo@example.org", MessageID: "m@x", QueueID: "4F1A", QueueIDIssuer: "mx1"}
 	for name, e := range map[string]Event{
 		"the report names the final recipient": {Recipient: "jo@example.org", MessageID: "m@x"},
 		"the report names the alias":           {Recipient: "jo@alias.example", MessageID: "m@x"},
-		"the report lacks the Message-ID":      {Recipient: "jo@example.org", QueueID: "4F1A", Host: "MX1.example.com"},
+		"the report lacks the Message-ID":      {Recipient: "jo@example.org", QueueID: "4F1A", QueueIDIssuer: "MX1.example.com"},
 		"only the subscriber is proven":        {Claimed: "jo@example.org", MessageID: "m@x"},
-		"a filter's second queue id":           {Recipient: "jo@example.org", QueueID: "4F1B", OtherQueueIDs: []string{"4F1A"}, Host: "mx1"},
+		"a filter's second queue id":           {Recipient: "jo@example.org", QueueID: "4F1B", OtherQueueIDs: []string{"4F1A"}, QueueIDIssuer: "mx1"},
 	} {
 		if !overlap(log, e) {
 			t.Errorf("%s: no key in common", name)
 		}
 	}
 	for name, e := range map[string]Event{
-		"another recipient":       {Recipient: "jim@example.org", MessageID: "m@x", QueueID: "4F1A", Host: "mx1"},
+		"another recipient":       {Recipient: "jim@example.org", MessageID: "m@x", QueueID: "4F1A", QueueIDIssuer: "mx1"},
 		"another message":         {Recipient: "jo@example.org", MessageID: "n@x"},
-		"another server":          {Recipient: "jo@example.org", QueueID: "4F1A", Host: "mx2"},
+		"another server":          {Recipient: "jo@example.org", QueueID: "4F1A", QueueIDIssuer: "mx2"},
 		"a complaint":             {Type: Complaint, Recipient: "jo@example.org", MessageID: "m@x"},
 		"parts that run together": {Recipient: "jo@example.orgm", MessageID: "@x"},
 	} {
@@ -42,7 +42,7 @@ func TestTheSameFailureSharesAKey(t *testing.T) {
 }
 
 func TestIDIsStable(t *testing.T) {
-	e := Event{Recipient: "jo@example.org", MessageID: "m@x", QueueID: "4F1A", Host: "mx1", Time: time.Unix(1, 0)}
+	e := Event{Recipient: "jo@example.org", MessageID: "m@x", QueueID: "4F1A", QueueIDIssuer: "mx1", Time: time.Unix(1, 0)}
 	later := e
 	later.Time, later.QueueID, later.Diagnostic = time.Unix(2, 0), "4F1B", "other words"
 	if e.MakeID() != later.MakeID() || !IsID(e.MakeID()) {

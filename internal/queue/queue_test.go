@@ -43,9 +43,9 @@ func bounce(n int) event.Event {
 		Fault: event.FaultRecipient, Recipient: fmt.Sprintf("person%d@example.org", n), Sender: "bounces@news.example",
 		MessageID: fmt.Sprintf("m%d@news.example", n), QueueID: fmt.Sprintf("4X%dyz", n), RemoteMTA: "mx.example.org",
 		Code: 550, Status: "5.1.1", Rule: "enhanced-status/5.1.1",
-		Diagnostic: fmt.Sprintf("550 5.1.1 <person%d@example.org>: Recipient address rejected: user unknown", n),
-		Host:       "mx1", OtherQueueIDs: []string{fmt.Sprintf("4Y%dyz", n)}, ProviderID: fmt.Sprintf("prov:%d", n),
-		Expired: true, Hint: event.Spam, Evidence: "uuid",
+		Diagnostic:    fmt.Sprintf("550 5.1.1 <person%d@example.org>: Recipient address rejected: user unknown", n),
+		QueueIDIssuer: "mx1", OtherQueueIDs: []string{fmt.Sprintf("4Y%dyz", n)}, ProviderID: fmt.Sprintf("prov:%d", n),
+		NeverHard: true, Hint: event.Spam, Evidence: "uuid",
 	}
 	e.ID = e.MakeID()
 	return e

@@ -16,10 +16,10 @@ import (
 // with the tag "-"), and for a dead letter or a held event since when and why.
 type record struct {
 	event.Event
-	Host          string       `json:"_host,omitempty"`
+	QueueIDIssuer string       `json:"_host,omitempty"`
 	OtherQueueIDs []string     `json:"_other_queue_ids,omitempty"`
 	ProviderID    string       `json:"_provider_id,omitempty"`
-	Expired       bool         `json:"_expired,omitempty"`
+	NeverHard     bool         `json:"_expired,omitempty"`
 	Hint          event.Reason `json:"_hint,omitempty"`
 	Claimed       string       `json:"_claimed,omitempty"`
 	Evidence      string       `json:"_evidence,omitempty"`
@@ -28,7 +28,7 @@ type record struct {
 }
 
 func encodeRecord(e *event.Event, since time.Time, why string) ([]byte, error) {
-	b, err := json.Marshal(&record{*e, e.Host, e.OtherQueueIDs, e.ProviderID, e.Expired, e.Hint, e.Claimed, e.Evidence, since, why})
+	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.Claimed, e.Evidence, since, why})
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
@@ -42,8 +42,8 @@ func decodeRecord(key, stored []byte) (*record, error) {
 		return nil, err
 	}
 	e := &r.Event
-	e.Host, e.OtherQueueIDs, e.ProviderID = r.Host, r.OtherQueueIDs, r.ProviderID
-	e.Expired, e.Hint, e.Claimed, e.Evidence = r.Expired, r.Hint, r.Claimed, r.Evidence
+	e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID = r.QueueIDIssuer, r.OtherQueueIDs, r.ProviderID
+	e.NeverHard, e.Hint, e.Claimed, e.Evidence = r.NeverHard, r.Hint, r.Claimed, r.Evidence
 	return &r, nil
 }
 

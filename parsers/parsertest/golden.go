@@ -85,7 +85,7 @@ func readGolden(t *testing.T, p Parser, whole bool, data []byte) goldenResult {
 		events, refused := Read(t, p, event.Record{Time: Time, Body: body})
 		for _, e := range events {
 			result.Events = append(result.Events, goldenEvent{
-				line, e, e.Host, e.OtherQueueIDs, e.ProviderID, e.Expired, e.Hint, e.Evidence,
+				line, e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.Evidence,
 			})
 		}
 		if len(refused) > 0 { // of a request with several, the first

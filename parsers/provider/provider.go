@@ -105,7 +105,7 @@ func (n *notice) complete(provider string, read time.Time) (event.Event, error) 
 	}
 	e.Time = timeOf(string(n.at), read)
 	if e.Type = n.kind; e.Type == "" {
-		e.Hint, e.Expired = n.hint, n.soft // the classifier never takes what expired for hard
+		e.Hint, e.NeverHard = n.hint, n.soft
 		readReply(&e)
 	} else {
 		e.Code, e.Status = 0, ""

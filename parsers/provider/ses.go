@@ -187,7 +187,7 @@ func (s *sesItem) notice(r *sesRecipient, at, id string, what meaning) notice {
 	if id != "" { // one id for all recipients
 		n.id = id + ":" + strings.ToLower(address.Clean(r.Address))
 	}
-	n.QueueID, n.Host = s.Mail.MessageID, "amazonses"
+	n.QueueID, n.QueueIDIssuer = s.Mail.MessageID, "amazonses"
 	return n
 }
 

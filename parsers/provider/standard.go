@@ -67,8 +67,8 @@ func keepOwn(e *event.Event) error {
 		e.Code = 0
 	}
 	e.ProviderID = "bouncefeed:" + e.ID
-	// The name of the host whose queue id this is does not come along, and queue ids without it are not unique.
-	e.Host = e.ID
+	// Whose queue id this is does not come along: nobody else's may pass for it.
+	e.QueueIDIssuer = e.ID
 	parsers.Tidy(e)
 	return nil
 }
