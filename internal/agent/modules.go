@@ -2,5 +2,6 @@ package agent
 
 // The kinds of modules register themselves where they are linked in: here.
 import (
+	_ "bouncefeed/parsers/maillog"
 	_ "bouncefeed/parsers/provider"
 )

@@ -16,6 +16,7 @@ import (
 	"bouncefeed/internal/config"
 	"bouncefeed/outputs"
 	"bouncefeed/parsers"
+	_ "bouncefeed/parsers/maillog"
 )
 
 const examplePath = "../../config.example.yaml"

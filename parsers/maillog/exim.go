@@ -1,0 +1,210 @@
+package maillog
+
+import (
+	"bytes"
+	"time"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
+	"bouncefeed/internal/text"
+	"bouncefeed/parsers"
+)
+
+func init() {
+	registerTracker("exim", func(env config.Env, t tracker) parsers.Parser { return &exim{tracker: t, ownHost: []byte(env.Host)} })
+}
+
+// exim follows each message through Exim's main log, in a file or through syslog:
+//
+//	2026-11-22 06:55:57 1xV1UT-0001VG-2g <= bounce@example.org H=(list) [127.0.0.1] P=esmtp S=999 id=zApqw2sbj@example.org
+//	2026-11-22 06:55:57 1xV1UT-0001VG-2g == jo@example.net R=dnslookup T=remote_smtp defer (-44) H=mx.example.net [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<jo@example.net>: 451 …
+//	2026-11-22 06:55:57 1xV1UT-0001VG-2g ** jo@example.net R=dnslookup T=remote_smtp H=mx.example.net [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<jo@example.net>: 550 …
+//	2026-11-22 06:55:57 1xV1UT-0001VG-2g Completed
+//
+// A deferral is not a bounce; when Exim gives up on a recipient ("retry timeout exceeded"), the report says what was
+// last said of it. Mail of the null sender is none of a subscriber's.
+type exim struct {
+	tracker
+	ownHost []byte // a main log names no host
+	joins   eximJoins
+	stamp   [48]byte // one with its zone, for the clock
+}
+
+// Parse implements Parser.
+func (x *exim) Parse(rec event.Record, emit func(event.Event)) error {
+	if rec.Syslog == nil {
+		body := bytes.TrimLeft(trimLineEnd(rec.Body), "\x00") // a sparse file after copytruncate
+		if isEximStamp(body) {
+			return x.read(&syslogLine{host: x.ownHost, message: body}, rec.Time, emit)
+		}
+	}
+	var l syslogLine
+	if !splitSyslog(&rec, &l) || !bytes.HasPrefix(l.tag, []byte("exim")) {
+		return nil
+	}
+	return x.readSyslog(&l, rec.Time, emit)
+}
+
+// read reads one whole line of the main log; l.stamp is what syslog wrote before it, if anything.
+func (x *exim) read(l *syslogLine, read time.Time, emit func(event.Event)) error {
+	words := l.message
+	if isEximStamp(words) {
+		var stamp []byte
+		if stamp, words = x.cutStamp(words); l.when.IsZero() && (len(l.stamp) == 0 || !text.IsDigit(l.stamp[0])) {
+			l.stamp = stamp // with its year, unlike one of RFC 3164
+		}
+	}
+	if len(words) > 0 && words[0] == '[' { // log_selector = +pid
+		if end := bytes.IndexByte(words[:min(len(words), 12)], ']'); end > 0 && len(words) > end+2 && words[end+1] == ' ' {
+			words = words[end+2:]
+		}
+	}
+	q := &x.line
+	q.syslogLine = *l
+	n := eximIDLength(words)
+	if n == 0 && x.first != 0 {
+		return nil
+	}
+	ok := x.begin(q, read)
+	if !ok || n == 0 {
+		return nil
+	}
+	return x.readMessage(q, words[:n], words[n+1:], emit)
+}
+
+// readMessage reads what stands behind a message id.
+func (x *exim) readMessage(q *logLine, id, text []byte, emit func(event.Event)) error {
+	if x.setKey(q, id, 0); len(text) > 3 && text[2] == ' ' {
+		q.text = text[3:]
+		switch string(text[:2]) {
+		case "<=", "(=":
+			return x.readArrival(q)
+		case "=>", "->", "*>":
+			return x.readDelivery(q, event.Delivered, emit)
+		case "==":
+			return x.readDelivery(q, event.Delayed, emit)
+		case "**":
+			return x.readDelivery(q, "", emit)
+		}
+	}
+	switch {
+	case bytes.HasPrefix(text, []byte("Completed")) && (len(text) == 9 || text[9] == ' '),
+		bytes.HasPrefix(text, []byte("removed by ")): // exim -Mrm
+		if m := x.find(q); m != nil {
+			x.memory.forget(m)
+		}
+	case bytes.HasPrefix(text, []byte("cancelled by ")): // exim -Mg
+		if m := x.find(q); m != nil {
+			x.expire(q, m, emit)
+		}
+	case bytes.HasPrefix(text, []byte("listmonk id=")):
+		x.readLink(q, id, text[len("listmonk id="):])
+	}
+	return nil
+}
+
+// readArrival reads the line that says where a message comes from. Fields behind the Message-ID are not needed.
+func (x *exim) readArrival(q *logLine) error {
+	m := x.find(q)
+	if m == nil || m.has(msgQueued) {
+		m = x.memory.open(q)
+	}
+	x.memory.setQueued(m)
+	sender, rest, err := eximSender(q.text)
+	if err != nil {
+		sender = nil // nothing is reported of this message
+	}
+	x.setSender(m, sender)
+	a := scanEximArrival(rest)
+	m.id = string(a.messageID[:min(len(a.messageID), maxMessageID)])
+	if a.twofold || a.client != nil && !a.authenticated && x.isForeign(a.client) {
+		m.flags |= msgForeign
+	}
+	x.memory.touch(m, q.seen)
+	return err
+}
+
+// readLink reads the line that an ACL writes with the list manager's header fields; it comes before the arrival. Only
+// UUIDs count, and only if the message turns out to come from a client of ours.
+//
+//	listmonk id=1xV1UT-0001VG-2g campaign=76b4c4b0-… subscriber=94153b2c-…
+func (x *exim) readLink(q *logLine, id, text []byte) {
+	own, rest, _ := bytes.Cut(text, []byte(" campaign="))
+	campaign, subscriber, ok := bytes.Cut(rest, []byte(" subscriber="))
+	if !ok || !bytes.Equal(own, id) {
+		return
+	}
+	c, s := listmonk.UUID(string(campaign)), listmonk.UUID(string(subscriber))
+	if len(c) != len(campaign) || len(s) != len(subscriber) {
+		return
+	}
+	m := x.find(q)
+	if m == nil {
+		m = x.memory.open(q)
+	}
+	if !m.has(msgQueued) {
+		d := m.editDetails()
+		d.campaign, d.subscriber = c, s
+	}
+	x.memory.touch(m, q.seen)
+}
+
+// readDelivery reads what became of one recipient: kind is Delivered, Delayed or, for a failure, none.
+func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event)) error {
+	var d eximDelivery
+	fields, err := d.scanRecipient(q.text)
+	m := x.find(q)
+	if m == nil || kind != event.Delivered {
+		d.scanFields(fields)
+	}
+	switch {
+	case m != nil:
+	case err != nil:
+		return err
+	case !x.mayPredate(q):
+		return event.Refuse(parsers.WhyUnopened, "no <= line opened this message id")
+	default:
+		m = x.memory.open(q)
+		x.memory.setQueued(m)
+		if d.sender != nil {
+			x.setSender(m, d.sender)
+		}
+	}
+	if err != nil || m.isSilent() {
+		x.memory.touch(m, q.seen)
+		return err
+	}
+	old, known := m.take(d.to, d.origTo, false)
+	o := outcome{to: string(d.to), origTo: string(d.origTo)}
+	if kind != event.Delivered {
+		d.explain(&o)
+	}
+	gaveUp := kind == "" && isEximExpiry(o.diagnostic)
+	if known && saysNothing(&o) {
+		o = old
+	}
+	if kind == event.Delayed {
+		m.pending = append(m.pending, o)
+	}
+	e := x.report(q, m, &o, kind)
+	if e.NeverHard = gaveUp; !d.mailbox {
+		e.OriginalRecipient = ""
+	}
+	if kind != event.Delivered && !m.has(msgForeign) {
+		x.verp.CompleteFrom(&e, string(d.returnPath))
+	}
+	emit(e)
+	x.memory.touch(m, q.seen)
+	return nil
+}
+
+// mayPredate says whether an unknown message may have been opened before the first line that was ever read: its id tells
+// when it arrived.
+func (x *exim) mayPredate(q *logLine) bool {
+	arrived, ok := eximIDTime(q.key.String())
+	if q.at == x.first { // the very first line; its stamp may be of another time zone
+		arrived -= (15 * time.Hour).Microseconds()
+	}
+	return ok && arrived <= x.first && x.isCatchingUp(q)
+}

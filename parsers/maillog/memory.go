@@ -1,0 +1,361 @@
+package maillog
+
+import (
+	"time"
+)
+
+// A queueKey names a queue file: a hash of the host, so that one log may hold several, and the queue id, padded.
+type queueKey struct {
+	host uint32
+	id   [28]byte
+}
+
+func (k *queueKey) String() string {
+	n := 0
+	for n < len(k.id) && k.id[n] != 0 {
+		n++
+	}
+	return string(k.id[:n])
+}
+
+// What a message may be, in message.flags. The bits are stored.
+const (
+	msgStored        = 1 << iota // the queue has it
+	msgChanged                   // since the last Changes
+	msgFirst                     // the first one with its Message-ID: others may be its re-injections
+	msgQueued                    // the queue manager has seen it; before, it may never come to anything
+	msgSender                    // sender is known
+	_                            // was used once
+	msgForeign                   // handed in by a client that is not ours: what it says of subscribers is not believed
+	msgActive                    // deliveries under way and nothing told of them yet but re-injection
+	msgReinjected                // came back under another queue id
+	msgRequeued                  // queued again by the admin: comes back under another queue id
+	msgForwarded                 // a copy made by an alias or .forward
+	msgSeveral                   // has more than one recipient: what it says of a subscriber may be another's
+	msgAuthenticated = 1 << 15   // the client has logged in
+)
+
+// A queueMessage is what the log told of one queue file.
+type queueMessage struct {
+	key      queueKey
+	instance uint32 // hash of the syslog_name; short queue ids of two instances may be alike
+	flags    uint16
+	arrived  int64 // Unix microseconds, by the log's clock
+	active   int64 // when the queue manager last took it up; 0: not seen
+	seen     int64 // of the last line
+	left     int   // recipients not done with, of a log that tells their number; Postfix's tells when it removes a message
+	sender   string
+	id       string // Message-ID as logged, with angle brackets
+	pending  []outcome
+	more     *details // nil for nearly all
+
+	sibling    *queueMessage // same host and queue id in another instance
+	prev, next *queueMessage // in its list, by time of the last line
+	size       int           // as counted in the memory's; 0 while arriving
+}
+
+// details are what few messages have.
+type details struct {
+	origin               string   // the queue id under which the sender handed it in, if it was another
+	others               []string // further queue ids it had in between
+	passed               []string // queue ids under which it came back, already gone again
+	aliases              []string // pairs: recipient and the address that the sender knows
+	campaign, subscriber string   // from logged header fields
+}
+
+func (m *queueMessage) has(flag uint16) bool { return m.flags&flag != 0 }
+
+// details gives what few messages have, to be read.
+func (m *queueMessage) details() details {
+	if m.more == nil {
+		return details{}
+	}
+	return *m.more
+}
+
+// editDetails gives the same to be written to.
+func (m *queueMessage) editDetails() *details {
+	if m.more == nil {
+		m.more = &details{}
+	}
+	return m.more
+}
+
+const messageSize = 320 // bytes of a message in memory, without its strings
+
+func (m *queueMessage) measure() int {
+	n := messageSize + len(m.sender) + len(m.id)
+	for i := range m.pending {
+		o := &m.pending[i]
+		n += 96 + len(o.to) + len(o.origTo) + len(o.remote) + len(o.status) + len(o.diagnostic)
+	}
+	if d := m.more; d != nil {
+		n += 200
+		for _, list := range [][]string{d.others, d.passed, d.aliases} {
+			for _, s := range list {
+				n += 16 + len(s)
+			}
+		}
+	}
+	return n
+}
+
+// A messageList holds messages by the time of their last line, the oldest first.
+type messageList struct{ oldest, newest *queueMessage }
+
+func (l *messageList) add(m *queueMessage) {
+	m.prev, m.next = l.newest, nil
+	if l.newest == nil {
+		l.oldest = m
+	} else {
+		l.newest.next = m
+	}
+	l.newest = m
+}
+
+func (l *messageList) remove(m *queueMessage) {
+	if m.prev == nil {
+		l.oldest = m.next
+	} else {
+		m.prev.next = m.next
+	}
+	if m.next == nil {
+		l.newest = m.prev
+	} else {
+		m.next.prev = m.prev
+	}
+	m.prev, m.next = nil, nil
+}
+
+// memory is what the parser knows of messages that are not done with. It is bounded in bytes and in age: what
+// was not heard of for longest is forgotten first. Nothing worse follows than a report without its Message-ID, for the
+// queue manager names the sender again before each attempt.
+type memory struct {
+	messages map[queueKey]*queueMessage // the head of its siblings
+	firsts   map[string]*queueMessage   // by Message-ID
+	queued   messageList                // the queue manager has them
+	arriving messageList                // not yet; many of these are rejected and never heard of again
+	waiting  int                        // in arriving
+	size     int                        // of those queued
+	limit    int
+	maxAge   time.Duration
+
+	changed []*queueMessage
+	gone    []string // stored keys
+	free    []*queueMessage
+}
+
+// defaultMemory holds some 23 000 messages that wait for another attempt, or 40 000 before their first. What is full
+// makes the garbage collector work, and the queue's file grow by nearly twice as much.
+const defaultMemory = 16 << 20
+
+const (
+	maxFree        = 1 << 10
+	maxArriving    = 4 << 10
+	arrivingMaxAge = 24 * time.Hour
+)
+
+func newMemory(limit int, maxAge time.Duration) *memory {
+	return &memory{
+		messages: map[queueKey]*queueMessage{}, firsts: map[string]*queueMessage{}, limit: limit, maxAge: maxAge,
+	}
+}
+
+func (p *memory) list(m *queueMessage) *messageList {
+	if m.has(msgQueued) {
+		return &p.queued
+	}
+	return &p.arriving
+}
+
+// find gives the message of a queue id in an instance. A service may log under a syslog_name of its own
+// (master.cf: -o syslog_name=outbound), so the id in another instance counts where there is none in this.
+func (p *memory) find(key *queueKey, instance uint32) *queueMessage {
+	other := p.messages[*key]
+	for m := other; m != nil; m = m.sibling {
+		if m.instance == instance {
+			return m
+		}
+		if m.seen > other.seen || m.seen == other.seen && m.instance < other.instance {
+			other = m
+		}
+	}
+	return other
+}
+
+// open begins a message; one that had the id before is forgotten, for short queue ids come again.
+func (p *memory) open(l *logLine) *queueMessage {
+	head := p.messages[l.key]
+	for m := head; m != nil; m = m.sibling {
+		if m.instance == l.instance {
+			p.forget(m)
+			head = p.messages[l.key]
+			break
+		}
+	}
+	var m *queueMessage
+	if n := len(p.free); n > 0 {
+		m, p.free = p.free[n-1], p.free[:n-1]
+	} else {
+		m = new(queueMessage)
+	}
+	*m = queueMessage{key: l.key, instance: l.instance, arrived: l.at, sibling: head}
+	p.insert(m)
+	p.touch(m, l.seen)
+	return m
+}
+
+func (p *memory) insert(m *queueMessage) {
+	p.messages[m.key] = m
+	p.list(m).add(m)
+	if !m.has(msgQueued) {
+		p.waiting++
+	}
+	if m.has(msgFirst) {
+		p.firsts[m.id] = m
+	}
+	p.weigh(m)
+}
+
+// weigh counts what m takes.
+func (p *memory) weigh(m *queueMessage) {
+	if m.has(msgQueued) {
+		size := m.measure()
+		p.size += size - m.size
+		m.size = size
+	}
+}
+
+// touch notes that m was heard of and may have changed. The lists stay in order also where the log's clock steps back.
+func (p *memory) touch(m *queueMessage, now int64) {
+	l := p.list(m)
+	l.remove(m)
+	if m.seen = now; l.newest != nil {
+		m.seen = max(now, l.newest.seen)
+	}
+	l.add(m)
+	p.weigh(m)
+	if !m.has(msgChanged) {
+		m.flags |= msgChanged
+		p.changed = append(p.changed, m)
+	}
+}
+
+// setQueued moves m to those that the queue manager has.
+func (p *memory) setQueued(m *queueMessage) {
+	if !m.has(msgQueued) {
+		p.arriving.remove(m)
+		p.waiting--
+		m.flags |= msgQueued
+		p.queued.add(m)
+	}
+}
+
+// setInstance takes m over from a service that logged under a name of its own.
+func (p *memory) setInstance(m *queueMessage, instance uint32) {
+	if m.instance == instance {
+		return
+	}
+	if m.has(msgStored) {
+		p.gone = append(p.gone, m.storedKey())
+		m.flags &^= msgStored
+	}
+	m.instance = instance
+}
+
+// setID notes the Message-ID; the first message that has it is the one that others may be re-injections of.
+func (p *memory) setID(m *queueMessage, id string) {
+	if m.id == id {
+		return
+	}
+	p.dropFirst(m)
+	m.id = id
+	if id != "" && p.firsts[id] == nil {
+		m.flags |= msgFirst
+		p.firsts[id] = m
+	}
+}
+
+func (p *memory) dropFirst(m *queueMessage) {
+	if m.has(msgFirst) {
+		m.flags &^= msgFirst
+		delete(p.firsts, m.id)
+	}
+}
+
+// forget drops m.
+func (p *memory) forget(m *queueMessage) {
+	p.dropFirst(m)
+	if head := p.messages[m.key]; head == m {
+		if m.sibling == nil {
+			delete(p.messages, m.key)
+		} else {
+			p.messages[m.key] = m.sibling
+		}
+	} else {
+		for head.sibling != m {
+			head = head.sibling
+		}
+		head.sibling = m.sibling
+	}
+	p.list(m).remove(m)
+	if !m.has(msgQueued) {
+		p.waiting--
+	}
+	p.size -= m.size
+	if m.has(msgStored) {
+		p.gone = append(p.gone, m.storedKey())
+	}
+	changed := m.has(msgChanged)
+	*m = queueMessage{key: m.key}
+	if !changed && len(p.free) < maxFree { // else p.changed still names it
+		p.free = append(p.free, m)
+	}
+}
+
+// retire keeps of a message that is gone only whose it was, in case it comes back under another queue id later.
+func (p *memory) retire(m *queueMessage) {
+	p.list(m).remove(m)
+	if m.has(msgQueued) {
+		p.waiting++
+	}
+	p.size -= m.size
+	m.size, m.flags = 0, m.flags&(msgStored|msgChanged|msgFirst|msgForeign)
+	m.sender, m.pending, m.more = "", nil, nil
+	p.arriving.add(m)
+	p.touch(m, m.seen)
+}
+
+// setDone moves m among those of which little is expected any more, where the log does not say that a message is gone.
+func (p *memory) setDone(m *queueMessage) {
+	if !m.has(msgQueued) {
+		return
+	}
+	p.queued.remove(m)
+	p.size -= m.size
+	m.size = 0
+	m.flags &^= msgQueued
+	p.waiting++
+	p.arriving.add(m)
+	p.touch(m, m.seen)
+}
+
+// isDue says whether bound has something to do at a time.
+func (p *memory) isDue(now int64) bool {
+	return p.size > p.limit || p.waiting > maxArriving || p.queued.isOlder(now-p.maxAge.Microseconds()) ||
+		p.arriving.isOlder(now-arrivingMaxAge.Microseconds())
+}
+
+func (l *messageList) isOlder(than int64) bool { return l.oldest != nil && l.oldest.seen < than }
+
+// bound forgets what is too old and, of the oldest, what is too much.
+func (p *memory) bound(now int64) {
+	tooOld := now - p.maxAge.Microseconds()
+	for m := p.queued.oldest; m != nil && (m.seen < tooOld || p.size > p.limit && m != p.queued.newest); m = p.queued.oldest {
+		p.forget(m)
+	}
+	tooOld = now - arrivingMaxAge.Microseconds()
+	for m := p.arriving.oldest; m != nil && (m.seen < tooOld || p.waiting > maxArriving); m = p.arriving.oldest {
+		p.forget(m)
+	}
+}

@@ -1,0 +1,261 @@
+package maillog
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/csv"
+	"errors"
+	"iter"
+	"strings"
+	"time"
+
+	"bouncefeed/internal/address"
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
+	"bouncefeed/internal/smtp"
+	"bouncefeed/parsers"
+)
+
+// powermtaConfig is the section of PowerMTA's accounting files.
+type powermtaConfig struct {
+	VERP string `yaml:"verp"` // shape of envelope senders that name the subscriber
+}
+
+func init() { parsers.Register("powermta", powermtaConfig{VERP: listmonk.DefaultVERP}, buildPowermta) }
+
+// powermta reads PowerMTA's accounting files (<acct-file>), comma-separated values with a header line that names the
+// columns:
+//
+//	type,timeLogged,timeQueued,orig,rcpt,orcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,…
+//	b,2026-11-22 07:00:00+0000,2026-11-22 06:59:58+0000,bounce@example.org,jo@example.net,,failed,5.1.1 (bad destination mailbox address),"smtp;550 5.1.1 user unknown",mx.example.net (192.0.2.1),bad-mailbox,…
+//
+// b is a bounce, rb one that came later by mail, f a feedback report, t a deferral, d a delivery.
+type powermta struct {
+	verp    listmonk.VERP
+	host    string
+	header  string // the last header line, as stored
+	columns map[string]int
+	changed bool
+	line    *bytes.Reader // the one that csv reads
+	csv     *csv.Reader
+}
+
+// powermtaHeader is the columns of an <acct-file> without record-fields.
+const powermtaHeader = "type,timeLogged,timeQueued,orig,rcpt,orcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,srcType,srcMta," +
+	"dlvType,dlvSourceIp,dlvDestinationIp,dlvEsmtpAvailable,dlvSize,vmta,jobId,envId,queue,vmtaPool"
+
+const powermtaHeaderKey = "header"
+
+func buildPowermta(env config.Env, section config.Section, c *powermtaConfig) (parsers.Parser, error) {
+	v, err := listmonk.NewVERP(c.VERP)
+	if err != nil {
+		return nil, section.Errorf("verp", "%v", err)
+	}
+	p := &powermta{verp: v, host: env.Host, line: new(bytes.Reader)}
+	p.csv = csv.NewReader(p.line)
+	p.csv.FieldsPerRecord, p.csv.ReuseRecord = -1, true
+	p.setHeader(powermtaHeader)
+	return p, nil
+}
+
+func (p *powermta) setHeader(line string) {
+	p.header, p.columns = line, map[string]int{}
+	fields, _ := p.split([]byte(line)) // none: no record can be read
+	for i, name := range fields {
+		p.columns[strings.ToLower(strings.TrimSpace(name))] = i
+	}
+}
+
+// split parts a line into its fields (RFC 4180), valid until the next call. A newline inside would begin another record.
+func (p *powermta) split(line []byte) ([]string, error) {
+	if bytes.IndexByte(line, '\n') >= 0 {
+		return nil, errors.New("a record of several lines")
+	}
+	p.line.Reset(line)
+	return p.csv.Read()
+}
+
+// Changes implements Stateful: the header stands only at the head of each file.
+func (p *powermta) Changes() map[string][]byte {
+	if !p.changed {
+		return nil
+	}
+	p.changed = false
+	return map[string][]byte{powermtaHeaderKey: []byte(p.header)}
+}
+
+// Load implements Stateful.
+func (p *powermta) Load(state iter.Seq2[string, []byte]) error {
+	p.setHeader(powermtaHeader)
+	p.changed = false
+	for key, value := range state {
+		if key == powermtaHeaderKey {
+			p.setHeader(string(value))
+		}
+	}
+	return nil
+}
+
+// Parse implements Parser.
+func (p *powermta) Parse(rec event.Record, emit func(event.Event)) error {
+	line := trimLineEnd(rec.Body)
+	if bytes.HasPrefix(line, []byte("type,")) {
+		if string(line) != p.header {
+			p.setHeader(string(line))
+			p.changed = true
+		}
+		return nil
+	}
+	if kind, _, ok := bytes.Cut(line[:min(len(line), 8)], []byte(",")); !ok || !isPowermtaType(string(kind)) {
+		return nil
+	}
+	fields, err := p.split(line)
+	if err != nil {
+		return event.Refuse(event.WhyMalformed, "not comma-separated values: %v", err)
+	}
+	r := powermtaRecord{p.columns, fields}
+	e := event.Event{Time: r.time(rec.Time), QueueIDIssuer: p.host, Sender: r.get("orig"), RemoteMTA: r.host()}
+	switch r.get("type") {
+	case "d":
+		e.Type = event.Delivered
+	case "t", "tq":
+		e.Type = event.Delayed
+	case "f":
+		e.Type = feedbackType(r.get("feedbacktype"))
+	}
+	if kind := r.get("type"); e.Sender == "" && kind != "rb" && kind != "f" {
+		return nil // a notice of the null sender
+	}
+	if err := r.setRecipient(&e); err != nil {
+		return err
+	}
+	if e.Type == "" {
+		r.explain(&e)
+	}
+	p.identify(&r, &e)
+	emit(e)
+	return nil
+}
+
+func isPowermtaType(s string) bool {
+	switch s {
+	case "b", "rb", "f", "t", "tq", "d":
+		return true
+	}
+	return false
+}
+
+// A powermtaRecord is one line with the names of its columns.
+type powermtaRecord struct {
+	columns map[string]int
+	fields  []string
+}
+
+// get gives a column, "" where there is none; its name in lower case.
+func (r *powermtaRecord) get(name string) string {
+	if i, ok := r.columns[name]; ok && i < len(r.fields) {
+		return strings.TrimSpace(r.fields[i])
+	}
+	return ""
+}
+
+func (r *powermtaRecord) time(read time.Time) time.Time {
+	for _, layout := range []string{"2006-01-02 15:04:05-0700", "2006-01-02 15:04:05Z07:00"} {
+		if t, err := time.Parse(layout, r.get("timelogged")); err == nil && isStorable(t) {
+			return t.UTC()
+		}
+	}
+	if t, err := time.ParseInLocation(time.DateTime, r.get("timelogged"), time.Local); err == nil && isStorable(t) {
+		return t.UTC()
+	}
+	return read
+}
+
+// host is the name of "mx.example.net (192.0.2.1)", "dns;mx.example.net".
+func (r *powermtaRecord) host() string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(r.get("dsnmta"), "dns;"), " ")
+	if strings.ContainsAny(name, "<>@,\"") {
+		return ""
+	}
+	return name
+}
+
+// setRecipient takes the address that the sender gave (RFC 3461 §4.2), where it gave another one with ORCPT=.
+func (r *powermtaRecord) setRecipient(e *event.Event) error {
+	e.Recipient = r.get("rcpt")
+	if kind, known, ok := strings.Cut(r.get("orcpt"), ";"); ok && strings.EqualFold(kind, "rfc822") &&
+		plainAddressLength([]byte(known)) == len(known) && !strings.EqualFold(known, e.Recipient) {
+		e.Recipient, e.OriginalRecipient = known, e.Recipient
+	}
+	if e.Recipient == "" {
+		return event.Refuse(event.WhyMalformed, "a record without its recipient")
+	}
+	for _, a := range [2]string{e.Recipient, e.OriginalRecipient} {
+		if err := address.CheckRecipient([]byte(a)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// explain takes over what was said of a failure.
+func (r *powermtaRecord) explain(e *event.Event) {
+	diagnostic := cmp.Or(r.get("dsndiag"), r.get("dsnstatus")) // 4.4.7 (delivery time expired)
+	if kind, said, ok := strings.Cut(diagnostic, ";"); ok && !strings.Contains(kind, " ") {
+		diagnostic = strings.TrimSpace(said) // smtp;550 …
+	}
+	var o outcome
+	o.setReply([]byte(diagnostic))
+	status := []byte(r.get("dsnstatus"))
+	if o.status == "" {
+		o.status = string(status[:smtp.StatusLength(status)])
+	}
+	category := strings.ToLower(r.get("bouncecat"))
+	e.Code, e.Status, e.Diagnostic = o.code, o.status, o.diagnostic
+	e.Hint = powermtaCategories[category]
+	e.NeverHard = category == "message-expired"
+}
+
+// powermtaCategories are those of PowerMTA's default <bounce-category-patterns>.
+var powermtaCategories = map[string]event.Reason{
+	"bad-mailbox":         event.UserUnknown,
+	"bad-domain":          event.DomainUnknown,
+	"inactive-mailbox":    event.MailboxDisabled,
+	"quota-issues":        event.MailboxFull,
+	"spam-related":        event.Spam,
+	"policy-related":      event.Policy,
+	"content-related":     event.Content,
+	"virus-related":       event.Content,
+	"relaying-issues":     event.RelayDenied,
+	"invalid-sender":      event.SenderRejected,
+	"protocol-errors":     event.Protocol,
+	"routing-errors":      event.RoutingLoop,
+	"no-answer-from-host": event.Network,
+	"bad-connection":      event.Network,
+	"bad-configuration":   event.RemoteSystem,
+	"message-expired":     event.Expired,
+}
+
+// feedbackType is what an ARF report's type says (RFC 5965 §7.3, RFC 6591).
+func feedbackType(s string) event.Type {
+	switch strings.ToLower(s) {
+	case "not-spam":
+		return event.NotSpamReport
+	case "auth-failure":
+		return event.AuthFailureReport
+	}
+	return event.Complaint
+}
+
+// identify finds the message and the subscriber: in header fields that the file has columns for (header_Message-Id …),
+// in the job id, in the envelope sender.
+func (p *powermta) identify(r *powermtaRecord, e *event.Event) {
+	e.MessageID = loggedMessageID(r.get("header_message-id"))
+	subscriber, campaign := r.get("header_x-listmonk-subscriber"), r.get("header_x-listmonk-campaign")
+	if campaign == "" {
+		campaign = r.get("jobid")
+	}
+	listmonk.Identify(e, campaign, subscriber)
+	p.verp.Complete(e)
+}

@@ -1,0 +1,139 @@
+package maillog
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"bouncefeed/internal/address"
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
+	"bouncefeed/parsers"
+	"bouncefeed/parsers/parsertest"
+)
+
+// A restart in the middle of a file does not forget what its columns are.
+func TestPowermtaState(t *testing.T) {
+	in := "../testdata/powermta/01-header.in"
+	data, err := os.ReadFile(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	breakOffEverywhere(t, "powermta", in, strings.Split(string(data), "\n"))
+}
+
+// What is no record is refused whole, and the next line is read as if it had not been there.
+func TestPowermtaQuotes(t *testing.T) {
+	const head, tail = "b,2026-03-01 08:00:01+0000,2026-03-01 08:00:00+0000,list@news.example,jo@example.net,,failed,", ",mx1.example.net (192.0.2.10),bad-mailbox"
+	p := newTestLog(t, "powermta")
+	for dsn, refused := range map[string]bool{
+		`5.1.1,"smtp;550 a ""quoted"", word"`: false, `5.1.1,"smtp;550 no`: true, `5.1.1,smtp;550 "no"`: true, `5.1.1,"smtp;550" no`: true,
+		"5.1.1,\"smtp;550 a\nb\"": true, "5.1.1,smtp;550 a\nb,list@news.example": true,
+	} {
+		if said := tellLog(t, p, head+dsn+tail); (said.why == event.WhyMalformed) != refused || (len(said.events) == 1) == refused {
+			t.Errorf("%s: %+v", dsn, said)
+		}
+		if said := tellLog(t, p, head+"5.1.1,smtp;550 no"+tail); len(said.events) != 1 || said.events[0].Diagnostic != "550 no" {
+			t.Errorf("behind %s: %+v", dsn, said)
+		}
+	}
+}
+
+func FuzzPowermta(f *testing.F) { parsertest.Fuzz(f, "powermta", parsertest.Lines, checkRecords) }
+func FuzzKumomta(f *testing.F)  { parsertest.Fuzz(f, "kumomta", parsertest.Lines, checkRecords) }
+
+// checkRecords holds that recipients have one reading and diagnostics an end, and that what is stored can be loaded.
+func checkRecords(_ testing.TB, kind string) parsertest.Check {
+	return func(t testing.TB, data []byte) {
+		p, err := parsers.Modules.Build(config.Env{}, config.Section{Type: kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := map[string][]byte{}
+		for line := range bytes.SplitSeq(data, []byte("\n")) {
+			for _, e := range tellLog(t, p, string(line)).events {
+				if address.CheckRecipient([]byte(e.Recipient)) != nil || len(e.Diagnostic) > maxDiagnostic+8 {
+					t.Errorf("%+v", e)
+				}
+			}
+			if s, ok := p.(parsers.Stateful); ok {
+				applyChanges(store, s.Changes())
+			}
+		}
+		if s, ok := p.(parsers.Stateful); ok {
+			if err := s.Load(maps.All(store)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func writePowermtaLoad(w io.Writer, messages int) (lines, bounces int) {
+	for i := range messages {
+		kind, said := "d", "smtp;250 ok"
+		if i%100 < 3 {
+			bounces++
+			kind, said = "b", "smtp;550 5.1.1 Recipient address rejected: User unknown in virtual mailbox table"
+		}
+		fmt.Fprintf(w, "%s,2026-03-01 08:00:01+0000,2026-03-01 08:00:00+0000,list@news.example,u%d@example.net,,failed,5.1.1 (bad destination mailbox address),%s,mx1.example.net (192.0.2.10),bad-mailbox,smtp,app (127.0.0.1),smtp,198.51.100.1,192.0.2.10,\"ENHANCEDSTATUSCODES,PIPELINING\",2841,v1,job7,,example.net/v1,pool1\n", kind, i, said)
+	}
+	return messages, bounces
+}
+
+func BenchmarkPowermta(b *testing.B) { benchmarkLog(b, "powermta", writePowermtaLoad) }
+
+// BenchmarkKumomta reads bounces, of which other benchmarks have few: nothing in such a log is cheap to pass over.
+func BenchmarkKumomta(b *testing.B) {
+	data, err := os.ReadFile("../testdata/kumomta/01-records.in")
+	if err != nil {
+		b.Fatal(err)
+	}
+	line := bytes.Split(data, []byte("\n"))[1]
+	p, err := parsers.Modules.Build(config.Env{}, config.Section{Type: "kumomta"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(line)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.Parse(event.Record{Time: parsertest.Time, Body: line}, func(event.Event) {}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// A log hook posts the records that the log holds line by line.
+func TestKumomtaByHTTP(t *testing.T) {
+	data, err := os.ReadFile("../testdata/kumomta/01-records.in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := build(t, "kumomta")
+	if _, web := p.(parsers.Web); !web {
+		t.Fatal("does not come by HTTP")
+	}
+	var want []event.Event
+	var records [][]byte
+	for line := range bytes.Lines(data) {
+		if line = bytes.TrimSpace(line); json.Valid(line) && line[0] == '{' {
+			want = append(want, tellLog(t, p, string(line)).events...)
+			records = append(records, line)
+		}
+	}
+	records = append(records, []byte(`{"type":"Bounce","TYPE":"Delivery"}`))
+	body := slices.Concat([]byte("["), bytes.Join(records, []byte(",")), []byte("]"))
+	got, refused := parsertest.Read(t, p, event.Record{Time: parsertest.Time, Body: body, Request: &event.Request{Method: "POST"}})
+	if len(refused) == 0 || refused[len(refused)-1] != event.WhyTwoReadings {
+		t.Errorf("refused %v", refused)
+	}
+	if len(want) == 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d events, by line %d", len(got), len(want))
+	}
+}

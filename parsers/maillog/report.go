@@ -1,0 +1,89 @@
+package maillog
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"bouncefeed/internal/address"
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
+)
+
+// report makes the event of one recipient.
+func (t *tracker) report(l *logLine, m *queueMessage, o *outcome, kind event.Type) event.Event {
+	e := event.Event{
+		Type: kind, Time: l.now, QueueIDIssuer: t.host, Sender: m.sender, MessageID: loggedMessageID(m.id),
+		Recipient: o.to, OriginalRecipient: o.origTo,
+		RemoteMTA: o.remote, Code: o.code, Status: o.status, Diagnostic: o.diagnostic,
+	}
+	known := o.origTo
+	if known == "" {
+		known = m.alias(o.to)
+	}
+	if strings.IndexByte(known, '@') >= 0 { // orig_to=<root> is no address
+		e.Recipient, e.OriginalRecipient = known, o.to
+	}
+	if strings.EqualFold(e.Recipient, e.OriginalRecipient) {
+		e.OriginalRecipient = ""
+	}
+	e.QueueID, e.OtherQueueIDs = t.ids(m)
+	if kind != event.Delivered && !m.has(msgForeign) {
+		t.identify(&e, m)
+	}
+	return e
+}
+
+// expire reports every recipient that is still pending.
+func (t *tracker) expire(l *logLine, m *queueMessage, emit func(event.Event)) {
+	if !m.isSilent() {
+		for i := range m.pending {
+			e := t.report(l, m, &m.pending[i], "")
+			e.NeverHard = !m.pending[i].isHard()
+			emit(e)
+		}
+	}
+	m.pending = nil
+	t.memory.touch(m, l.seen)
+}
+
+// identify finds the subscriber and the campaign of m. Of several recipients one may be an archive's (always_bcc): what
+// fails for it must not count against the subscriber.
+func (t *tracker) identify(e *event.Event, m *queueMessage) {
+	d := m.details()
+	listmonk.Identify(e, d.campaign, d.subscriber)
+	t.verp.Complete(e)
+	if m.has(msgSeveral) {
+		e.SubscriberUUID = ""
+	}
+}
+
+// namesSubscriber says whether there is anything for identify to find.
+func (t *tracker) namesSubscriber(m *queueMessage) bool {
+	e := event.Event{MessageID: loggedMessageID(m.id), Sender: m.sender}
+	t.identify(&e, m)
+	return e.Evidence != ""
+}
+
+// loggedMessageID takes the angle brackets off a logged Message-ID; "" for what is more, or less, than one.
+func loggedMessageID(id string) string {
+	if inner, ok := strings.CutPrefix(id, "<"); ok {
+		if inner, ok = strings.CutSuffix(inner, ">"); !ok {
+			return ""
+		}
+		id = inner
+	} else if strings.IndexByte(id, ' ') >= 0 {
+		return ""
+	}
+	plain := true
+	for i := range len(id) {
+		if c := id[i]; c == '<' || c == '>' || c < ' ' {
+			return ""
+		} else if c >= 0x7f {
+			plain = false
+		}
+	}
+	if !plain && (!utf8.ValidString(id) || strings.ContainsFunc(id, address.IsUnseen)) {
+		return ""
+	}
+	return id
+}

@@ -1,0 +1,204 @@
+package maillog
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+)
+
+// The parser's memory as the queue stores it: one value for each message, under "m", host, instance and queue id; and
+// under "first" the time of the first line ever read.
+
+const (
+	firstLineKey = "first"
+	storeVersion = 1
+)
+
+func (m *queueMessage) storedKey() string {
+	b := make([]byte, 0, 9+len(m.key.id))
+	b = append(b, 'm')
+	b = binary.BigEndian.AppendUint32(b, m.key.host)
+	b = binary.BigEndian.AppendUint32(b, m.instance)
+	return string(append(b, m.key.String()...))
+}
+
+// Changes implements Stateful. A message that came and went since the last call is in none of it.
+func (t *tracker) Changes() map[string][]byte {
+	mem := t.memory
+	changes := make(map[string][]byte, len(mem.changed)+len(mem.gone)+1)
+	if t.firstChanged {
+		changes[firstLineKey] = binary.AppendVarint(nil, t.first)
+		t.firstChanged = false
+	}
+	for _, key := range mem.gone {
+		changes[key] = nil
+	}
+	for _, m := range mem.changed {
+		if !m.has(msgChanged) { // forgotten
+			if len(mem.free) < maxFree {
+				mem.free = append(mem.free, m)
+			}
+			continue
+		}
+		m.flags = m.flags&^msgChanged | msgStored
+		changes[m.storedKey()] = m.encode()
+	}
+	mem.changed, mem.gone = mem.changed[:0], mem.gone[:0]
+	if cap(mem.changed) > 1<<16 {
+		mem.changed, mem.gone = nil, nil
+	}
+	return changes
+}
+
+// Load implements Stateful. A value that cannot be read is an error: it would lose what the checkpoint relies on.
+func (t *tracker) Load(state iter.Seq2[string, []byte]) error {
+	t.memory = newMemory(t.memory.limit, t.memory.maxAge)
+	t.first, t.firstChanged = 0, false
+	var all []*queueMessage
+	for key, value := range state {
+		if key == firstLineKey {
+			t.first, _ = binary.Varint(value)
+			continue
+		}
+		m, err := decodeMessage(key, value)
+		if err != nil {
+			return fmt.Errorf("read the memory of queue id %q: %w", key[min(len(key), 9):], err)
+		}
+		all = append(all, m)
+	}
+	slices.SortFunc(all, func(a, b *queueMessage) int {
+		return cmp.Or(cmp.Compare(a.seen, b.seen), cmp.Compare(a.arrived, b.arrived), slices.Compare(a.key.id[:], b.key.id[:]))
+	})
+	for _, m := range all {
+		m.sibling = t.memory.messages[m.key]
+		t.memory.insert(m)
+	}
+	return nil
+}
+
+func (m *queueMessage) encode() []byte {
+	b := make([]byte, 0, 64+len(m.sender)+len(m.id))
+	b = append(b, storeVersion)
+	b = binary.AppendUvarint(b, uint64(m.flags))
+	b = binary.AppendVarint(b, m.arrived)
+	b = binary.AppendVarint(b, m.active)
+	b = binary.AppendVarint(b, m.seen)
+	b = binary.AppendVarint(b, int64(m.left))
+	b = appendStrings(b, m.sender, m.id)
+	b = binary.AppendUvarint(b, uint64(len(m.pending)))
+	for i := range m.pending {
+		o := &m.pending[i]
+		b = appendStrings(b, o.to, o.origTo, o.remote, o.status, o.diagnostic)
+		b = binary.AppendUvarint(b, uint64(o.code))
+	}
+	if d := m.more; d != nil {
+		b = appendStrings(b, d.origin, d.campaign, d.subscriber)
+		for _, list := range [][]string{d.others, d.passed, d.aliases} {
+			b = binary.AppendUvarint(b, uint64(len(list)))
+			b = appendStrings(b, list...)
+		}
+	}
+	return b
+}
+
+func appendStrings(b []byte, list ...string) []byte {
+	for _, s := range list {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}
+
+func decodeMessage(key string, value []byte) (*queueMessage, error) {
+	m := new(queueMessage)
+	if len(key) < 10 || key[0] != 'm' || len(key)-9 > len(m.key.id) {
+		return nil, errors.New("not a key of this parser")
+	}
+	m.key.host = binary.BigEndian.Uint32([]byte(key[1:5]))
+	m.instance = binary.BigEndian.Uint32([]byte(key[5:9]))
+	copy(m.key.id[:], key[9:])
+	r := stateReader{b: value}
+	if version := r.byte(); version != storeVersion {
+		return nil, fmt.Errorf("version %d, this program knows %d", version, storeVersion)
+	}
+	m.flags = uint16(r.uint()) | msgStored
+	m.arrived, m.active, m.seen, m.left = r.int(), r.int(), r.int(), int(r.int())
+	m.sender, m.id = r.string(), r.string()
+	for n := r.count(); n > 0; n-- {
+		o := outcome{to: r.string(), origTo: r.string(), remote: r.string(), status: r.string(), diagnostic: r.string()}
+		o.code = int(r.uint())
+		m.pending = append(m.pending, o)
+	}
+	if len(r.b) > 0 && !r.bad {
+		m.more = &details{origin: r.string(), campaign: r.string(), subscriber: r.string()}
+		for _, list := range []*[]string{&m.more.others, &m.more.passed, &m.more.aliases} {
+			for n := r.count(); n > 0; n-- {
+				*list = append(*list, r.string())
+			}
+		}
+	}
+	if r.bad || len(r.b) > 0 {
+		return nil, errors.New("the stored value is damaged")
+	}
+	return m, nil
+}
+
+// A stateReader takes values off b; bad: b ended too early.
+type stateReader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *stateReader) fail() {
+	r.b, r.bad = nil, true
+}
+
+func (r *stateReader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail()
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
+func (r *stateReader) uint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *stateReader) int() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// count is a number of things of at least one byte each.
+func (r *stateReader) count() int {
+	n := r.uint()
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func (r *stateReader) string() string {
+	n := r.count()
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}

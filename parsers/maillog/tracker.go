@@ -1,0 +1,220 @@
+// Package maillog reads the logs of mail servers: of those that tell by queue id what becomes of a message, in files and in
+// the journal, and of those that write a record for each recipient.
+package maillog
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/listmonk"
+	"bouncefeed/parsers"
+)
+
+// A tracker is what the parser of a mail server's log remembers where a queue id stands in every line: each message, from
+// the line that tells where it comes from to what becomes of each recipient. The parser embeds it and reads the lines.
+type tracker struct {
+	memory       *memory
+	verp         listmonk.VERP
+	mynetworks   []netip.Prefix
+	clock        syslogClock
+	first        int64 // Unix microseconds of the first line ever read; 0: none yet
+	firstChanged bool
+
+	line     logLine         // the one being read
+	clients  map[string]bool // whether a client is foreign, as asked before
+	host     string          // of the last line
+	hostHash uint32
+	sender   string // the last one: lists without VERP have one for all
+}
+
+// trackerConfig is the section of such a log.
+type trackerConfig struct {
+	VERP       string          `yaml:"verp"`       // shape of envelope senders that name the subscriber
+	MyNetworks []string        `yaml:"mynetworks"` // clients whose mail may name subscribers, besides those who log in
+	Memory     config.Size     `yaml:"memory"`     // for messages in flight
+	MaxAge     config.Duration `yaml:"max_age"`    // a message not heard of for so long is forgotten
+}
+
+// defaultTracker lets this host and those of private networks name subscribers.
+var defaultTracker = trackerConfig{
+	VERP: listmonk.DefaultVERP,
+	MyNetworks: []string{
+		"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10",
+	},
+	Memory: defaultMemory,
+	MaxAge: config.Duration(10 * 24 * time.Hour),
+}
+
+const (
+	maxClients    = 4 << 10
+	unopenedGrace = 24 * time.Hour // a queue id not seen opened is believed so long after the first line
+)
+
+// registerTracker makes the format of a log known whose section is a tracker's and no more.
+func registerTracker(kind string, build func(config.Env, tracker) parsers.Parser) {
+	parsers.Register(kind, defaultTracker, func(env config.Env, section config.Section, c *trackerConfig) (parsers.Parser, error) {
+		t, err := newTracker(section, c)
+		if err != nil {
+			return nil, err
+		}
+		return build(env, t), nil
+	})
+}
+
+func newTracker(section config.Section, c *trackerConfig) (t tracker, err error) {
+	if t.verp, err = listmonk.NewVERP(c.VERP); err != nil {
+		return t, section.Errorf("verp", "%v", err)
+	}
+	if c.Memory < 1<<20 {
+		return t, section.Errorf("memory", "less than 1MiB holds too few messages")
+	}
+	if c.MaxAge.Std() < 24*time.Hour {
+		return t, section.Errorf("max_age", "mail waits in a queue for days before it is given up: at least 24h")
+	}
+	for _, network := range c.MyNetworks {
+		prefix, err := readNetwork(network)
+		if err != nil {
+			return t, section.Errorf("mynetworks", "%v", err)
+		}
+		t.mynetworks = append(t.mynetworks, prefix)
+	}
+	t.memory = newMemory(int(c.Memory), c.MaxAge.Std())
+	t.clients = map[string]bool{}
+	t.hostHash = fnv32(nil)
+	return t, nil
+}
+
+func readNetwork(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		if addr, err := netip.ParseAddr(s); err == nil {
+			return addr.Prefix(addr.BitLen())
+		}
+	}
+	prefix, err := netip.ParsePrefix(s)
+	if err != nil {
+		return prefix, fmt.Errorf("%q is no network: write 192.0.2.0/24 or 2001:db8::/32", s)
+	}
+	return prefix.Masked(), nil
+}
+
+// A logLine is one line about one queue id.
+type logLine struct {
+	syslogLine
+	key      queueKey
+	instance uint32 // of several on one host: a hash of its name; 0 where there is but one
+	now      time.Time
+	at       int64 // now, in Unix microseconds
+	seen     int64 // the same, but not ahead of the time of reading
+	text     []byte
+}
+
+// begin reads the time of a line, notes the first line ever, and forgets what is too old by then. False: it has no time.
+func (t *tracker) begin(l *logLine, read time.Time) bool {
+	var ok bool
+	if l.now, ok = t.clock.time(&l.syslogLine, read); !ok {
+		return false
+	}
+	if l.at = l.now.UnixMicro(); t.first == 0 {
+		t.first, t.firstChanged = l.at, true
+	}
+	if l.seen = min(l.at, latest(read)); t.memory.isDue(l.seen) {
+		t.memory.bound(l.seen)
+	}
+	return true
+}
+
+// latest is how far ahead a log's clock is believed: nothing is forgotten for a wrong stamp.
+func latest(read time.Time) int64 {
+	if read.IsZero() {
+		read = time.Now()
+	}
+	return read.UnixMicro() + (24 * time.Hour).Microseconds()
+}
+
+// isCatchingUp says whether a message that no line opened may be older than the first line ever. For a while only: a
+// queue manager names a message again whenever it takes it up.
+func (t *tracker) isCatchingUp(l *logLine) bool { return l.at-t.first <= unopenedGrace.Microseconds() }
+
+// setKey names the message that a line is about.
+func (t *tracker) setKey(l *logLine, id []byte, instance uint32) {
+	l.key = queueKey{host: t.hashHost(l.host)}
+	copy(l.key.id[:], id)
+	l.instance = instance
+}
+
+func (t *tracker) hashHost(host []byte) uint32 {
+	if string(host) != t.host {
+		t.host, t.hostHash = string(host), fnv32(host)
+	}
+	return t.hostHash
+}
+
+// fnv32 is FNV-1a: the same after a restart, for it is part of stored keys.
+func fnv32(b []byte) uint32 {
+	h := uint32(2166136261)
+	for _, c := range b {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return h
+}
+
+// find gives the message that a line is about; nil: it is not known.
+func (t *tracker) find(l *logLine) *queueMessage { return t.memory.find(&l.key, l.instance) }
+
+// findOther gives the message of another queue id of the same host.
+func (t *tracker) findOther(l *logLine, id []byte) *queueMessage {
+	if len(id) == 0 {
+		return nil
+	}
+	key := queueKey{host: l.key.host}
+	copy(key.id[:], id)
+	return t.memory.find(&key, l.instance)
+}
+
+func (t *tracker) setSender(m *queueMessage, sender []byte) {
+	if string(sender) != t.sender {
+		t.sender = string(sender)
+	}
+	m.sender = t.sender
+	m.flags |= msgSender
+}
+
+// isForeign says whether a client neither logged in nor is of our own networks:
+//
+//	localhost[127.0.0.1]   mail.example.org[192.0.2.7]:4711, sasl_method=PLAIN   [IPv6:2001:db8::7]
+func (t *tracker) isForeign(client []byte) bool {
+	if foreign, known := t.clients[string(client)]; known {
+		return foreign
+	}
+	if len(t.clients) >= maxClients {
+		clear(t.clients)
+	}
+	foreign := t.askForeign(string(client))
+	t.clients[string(client)] = foreign
+	return foreign
+}
+
+func (t *tracker) askForeign(client string) bool {
+	_, rest, _ := strings.Cut(client, "[")
+	address, rest, _ := strings.Cut(rest, "]")
+	if strings.HasPrefix(rest, ":") { // smtpd_client_port_logging
+		rest = strings.TrimLeft(rest, ":0123456789")
+	}
+	if strings.HasPrefix(rest, ", sasl_") {
+		return false
+	}
+	addr, err := netip.ParseAddr(strings.TrimPrefix(address, "IPv6:"))
+	if err != nil {
+		return true
+	}
+	addr = addr.Unmap()
+	for _, network := range t.mynetworks {
+		if network.Contains(addr) {
+			return false
+		}
+	}
+	return true
+}
