@@ -14,7 +14,7 @@ import (
 
 func init() {
 	parsers.RegisterMessage("azure", struct{}{}, func(config.Env, config.Section, *struct{}) (parsers.Parser, error) {
-		return &azure{provider[azureItem]{kind: "azure", read: (*azureItem).tell}}, nil
+		return &azure{provider[azureItem]{kind: "azure", read: (*azureItem).notices}}, nil
 	})
 }
 
@@ -60,12 +60,12 @@ var azureStatuses = meanings{
 	"expanded":     {kind: event.Delivered},
 }
 
-func (a *azureItem) tell(give func(notice) error) error {
+func (a *azureItem) notices(emit func(notice) error) error {
 	if cmp.Or(a.Type, a.CloudType) != "Microsoft.Communication.EmailDeliveryReportReceived" {
 		return nil
 	}
 	d := &a.Data
-	return give(notice{
+	return emit(notice{
 		Event: event.Event{
 			Recipient: d.Recipient, Sender: d.Sender, MessageID: cmp.Or(d.InternetID, d.MessageID),
 			RemoteMTA: d.Details.Host, Diagnostic: d.Details.Message,

@@ -8,7 +8,7 @@ import (
 	"bouncefeed/parsers/item"
 )
 
-func init() { registerProvider("brevo", (*brevo).tell) }
+func init() { registerProvider("brevo", (*brevo).notices) }
 
 // brevo is one event of Brevo, alone or in a batch (https://developers.brevo.com/docs/transactional-webhooks):
 //
@@ -39,7 +39,7 @@ var brevoEvents = meanings{
 	"delivered":     {kind: event.Delivered},
 }
 
-func (b *brevo) tell(give func(notice) error) error {
+func (b *brevo) notices(emit func(notice) error) error {
 	m, known := brevoEvents[b.Event]
 	if !known { // request, opened, click, unsubscribed
 		return nil
@@ -51,5 +51,5 @@ func (b *brevo) tell(give func(notice) error) error {
 	if b.Event == "blocked" { // Brevo's own words, "due to blacklist user", and no server's
 		n.Diagnostic = ""
 	}
-	return give(n)
+	return emit(n)
 }

@@ -162,7 +162,7 @@ func (h *copernicaHook) bounce(emit func(event.Event)) error {
 		emit(best)
 		return nil
 	}
-	return h.tell(best, emit)
+	return h.complete(best, emit)
 }
 
 func (h *copernicaHook) isFor(e event.Event) bool {
@@ -179,7 +179,7 @@ func (h *copernicaHook) failure(emit func(event.Event)) error {
 	}
 	e := event.Event{Code: smtp.Code(v[1]), Status: v[2], Diagnostic: v[3]}
 	readReply(&e)
-	return h.tell(e, emit)
+	return h.complete(e, emit)
 }
 
 // abuse tells of a complaint. Whose it is only the report itself says: emailfrom is who sent the report.
@@ -200,11 +200,11 @@ func (h *copernicaHook) abuse(emit func(event.Event)) error {
 			return h.inMIME(event.Refuse(parsers.WhyNobody, "a complaint that does not say whose"))
 		}
 	}
-	return h.tell(e, emit)
+	return h.complete(e, emit)
 }
 
-// tell completes an event with what Copernica knows of the message.
-func (h *copernicaHook) tell(e event.Event, emit func(event.Event)) error {
+// complete emits e with what Copernica knows of the message.
+func (h *copernicaHook) complete(e event.Event, emit func(event.Event)) error {
 	if h.recipient != "" {
 		if !address.Valid(h.recipient) {
 			return event.Refuse(parsers.WhyMalformed, "recipient is no address")
@@ -223,7 +223,7 @@ func (h *copernicaHook) tell(e event.Event, emit func(event.Event)) error {
 	if h.id != "" { // the message's, the same in every hook about it
 		e.ProviderID = "copernica:" + text.Cut(h.id, parsers.MaxName) + ":" + strings.ToLower(e.Recipient)
 	}
-	ours(&e, func(name string) string { return h.form.entry("parameters", name) })
+	identify(&e, func(name string) string { return h.form.entry("parameters", name) })
 	parsers.Tidy(&e)
 	emit(e)
 	return nil

@@ -13,7 +13,7 @@ import (
 func init() {
 	registerSigned("forwardemail", func(s config.Secret) signature {
 		return bodySignature{sharedSecret{s}, "X-Webhook-Signature"}
-	}, (*forwardEmail).tell)
+	}, (*forwardEmail).notices)
 }
 
 // forwardEmail is one request of Forward Email (https://forwardemail.net/en/faq#do-you-support-bounce-webhooks):
@@ -58,7 +58,7 @@ var forwardEmailCategories = meanings{
 	"envelope":  {hint: event.SenderRejected, soft: true},
 }
 
-func (f *forwardEmail) tell(give func(notice) error) error {
+func (f *forwardEmail) notices(emit func(notice) error) error {
 	b := &f.Bounce
 	n := notice{
 		Event: event.Event{
@@ -74,5 +74,5 @@ func (f *forwardEmail) tell(give func(notice) error) error {
 	if b.Action == "defer" || b.Action == "slowdown" {
 		n.kind = event.Delayed
 	}
-	return give(n)
+	return emit(n)
 }

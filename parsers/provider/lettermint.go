@@ -13,7 +13,7 @@ import (
 )
 
 func init() {
-	registerSigned("lettermint", func(s config.Secret) signature { return lettermintSignature{sharedSecret{s}} }, (*lettermint).tell)
+	registerSigned("lettermint", func(s config.Secret) signature { return lettermintSignature{sharedSecret{s}} }, (*lettermint).notices)
 }
 
 // lettermint is one request of Lettermint (https://docs.lettermint.co/platform/webhooks/introduction):
@@ -46,13 +46,13 @@ var lettermintEvents = meanings{
 	"message.delivered":      {kind: event.Delivered},
 }
 
-func (l *lettermint) tell(give func(notice) error) error {
+func (l *lettermint) notices(emit func(notice) error) error {
 	m, known := lettermintEvents[l.Event]
 	if !known { // message.created, sent, opened, clicked, unsubscribed; webhook.test
 		return nil
 	}
 	d := &l.Data
-	return give(notice{
+	return emit(notice{
 		Event: event.Event{
 			Recipient: d.Recipient, MessageID: d.MessageID,
 			Code: d.Response.Code.Reply(), Status: string(d.Response.Status), Diagnostic: d.Response.Content,

@@ -9,7 +9,7 @@ import (
 )
 
 func init() {
-	registerSigned("mailersend", func(s config.Secret) signature { return bodySignature{sharedSecret{s}, "Signature"} }, (*mailerSend).tell)
+	registerSigned("mailersend", func(s config.Secret) signature { return bodySignature{sharedSecret{s}, "Signature"} }, (*mailerSend).notices)
 }
 
 // mailerSend is one request of MailerSend (https://developers.mailersend.com/api/v1/webhooks.html):
@@ -44,13 +44,13 @@ var mailerSendTypes = meanings{
 	"activity.delivered":      {kind: event.Delivered},
 }
 
-func (m *mailerSend) tell(give func(notice) error) error {
+func (m *mailerSend) notices(emit func(notice) error) error {
 	meant, known := mailerSendTypes[m.Type]
 	if !known {
 		return nil
 	}
 	d := &m.Data
-	return give(notice{
+	return emit(notice{
 		Event: event.Event{
 			Recipient: d.Email.Recipient.Email, Sender: d.Email.From, MessageID: d.Email.Message.ID,
 			Diagnostic: readCarried([]json.RawMessage{d.Morph}).get("reason"),

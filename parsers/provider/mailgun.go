@@ -13,7 +13,7 @@ import (
 )
 
 func init() {
-	registerSigned("mailgun", func(s config.Secret) signature { return mailgunSignature{sharedSecret{s}} }, (*mailgun).tell)
+	registerSigned("mailgun", func(s config.Secret) signature { return mailgunSignature{sharedSecret{s}} }, (*mailgun).notices)
 }
 
 // mailgun is one request of Mailgun (https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhook-payloads):
@@ -65,7 +65,7 @@ var mailgunReasons = meanings{
 	"old":                  {hint: event.Expired, soft: true},
 }
 
-func (m *mailgun) tell(give func(notice) error) error {
+func (m *mailgun) notices(emit func(notice) error) error {
 	d := &m.Data
 	n := notice{
 		Event: event.Event{
@@ -88,7 +88,7 @@ func (m *mailgun) tell(give func(notice) error) error {
 	default:
 		return nil
 	}
-	return give(n)
+	return emit(n)
 }
 
 // mailgunSignature stands in the body and covers a token that is used only once.

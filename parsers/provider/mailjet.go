@@ -9,7 +9,7 @@ import (
 	"bouncefeed/parsers/item"
 )
 
-func init() { registerProvider("mailjet", (*mailjet).tell) }
+func init() { registerProvider("mailjet", (*mailjet).notices) }
 
 // mailjet is one event of Mailjet, alone or grouped (https://dev.mailjet.com/email/guides/webhooks/):
 //
@@ -52,7 +52,7 @@ var mailjetErrors = meanings{
 	"error in template language": {kind: event.Ordinary},
 }
 
-func (m *mailjet) tell(give func(notice) error) error {
+func (m *mailjet) notices(emit func(notice) error) error {
 	n := notice{
 		Event: event.Event{Recipient: m.Email, MessageID: string(m.MessageID), Diagnostic: m.Comment},
 		at:    m.At, carried: []json.RawMessage{m.Payload, m.CustomID},
@@ -75,5 +75,5 @@ func (m *mailjet) tell(give func(notice) error) error {
 	default: // open, click, unsub
 		return nil
 	}
-	return give(n)
+	return emit(n)
 }

@@ -64,7 +64,7 @@ func (native) Parse(rec event.Record, emit func(event.Event)) error {
 func (p *nativePost) event(now time.Time) (event.Event, error) {
 	if p.Email == "" && p.Recipient != "" {
 		e := p.Event
-		return e, keepOwn(&e)
+		return e, completeEvent(&e)
 	}
 	e := event.Event{
 		Recipient: strings.TrimSpace(p.Email), SubscriberUUID: listmonk.UUID(p.SubscriberUUID), CampaignUUID: listmonk.UUID(p.CampaignUUID),
@@ -91,7 +91,7 @@ func (p *nativePost) event(now time.Time) (event.Event, error) {
 	}
 	if own, ok := p.ownMeta(); ok {
 		own.Recipient, own.SubscriberUUID, own.CampaignUUID, own.Type, own.Time = e.Recipient, e.SubscriberUUID, e.CampaignUUID, e.Type, e.Time
-		return own, keepOwn(&own)
+		return own, completeEvent(&own)
 	}
 	if len(p.Meta) > 0 && string(p.Meta) != "null" {
 		e.Diagnostic = string(p.meta())

@@ -34,7 +34,7 @@ func init() {
 			}
 			s.keys = append(s.keys, key)
 		}
-		return &signedProvider[postal]{provider[postal]{kind: "postal", read: (*postal).tell}, s}, nil
+		return &signedProvider[postal]{provider[postal]{kind: "postal", read: (*postal).notices}, s}, nil
 	})
 }
 
@@ -71,7 +71,7 @@ var postalEvents = meanings{
 	"MessageSent":           {kind: event.Delivered},
 }
 
-func (p *postal) tell(give func(notice) error) error {
+func (p *postal) notices(emit func(notice) error) error {
 	m, known := postalEvents[p.Event]
 	if !known { // MessageHeld, MessageLoaded, MessageLinkClicked, DomainDNSError
 		return nil
@@ -83,7 +83,7 @@ func (p *postal) tell(give func(notice) error) error {
 	if m.kind == "" && strings.Contains(p.Payload.Details, "number of delivery attempts") {
 		m = meaning{hint: event.Expired, soft: true}
 	}
-	return give(notice{
+	return emit(notice{
 		Event: event.Event{
 			Recipient: about.To, Sender: about.From, MessageID: about.MessageID,
 			RemoteMTA: sendingTo(p.Payload.Details), Diagnostic: cmp.Or(p.Payload.Output, p.Payload.Details),

@@ -9,7 +9,7 @@ import (
 	"bouncefeed/parsers/item"
 )
 
-func init() { registerProvider("postmark", (*postmark).tell) }
+func init() { registerProvider("postmark", (*postmark).notices) }
 
 // postmark is one request of Postmark (https://postmarkapp.com/developer/webhooks/bounce-webhook):
 //
@@ -50,7 +50,7 @@ var postmarkTypes = meanings{
 	"templaterenderingfailed": {kind: event.Ordinary},
 }
 
-func (p *postmark) tell(give func(notice) error) error {
+func (p *postmark) notices(emit func(notice) error) error {
 	n := notice{
 		Event: event.Event{
 			Recipient: cmp.Or(p.Email, p.Recipient), Sender: p.From, MessageID: p.MessageID,
@@ -68,5 +68,5 @@ func (p *postmark) tell(give func(notice) error) error {
 	default: // Open, Click, SubscriptionChange
 		return nil
 	}
-	return give(n)
+	return emit(n)
 }

@@ -1,3 +1,6 @@
+// Package provider has the parsers of the webhook requests in which mail providers, other bouncefeeds and scripts tell
+// what became of a mail: one file a provider, named like it. A request's signature is verified over the raw bytes before
+// anything of it is read.
 package provider
 
 import (
@@ -15,14 +18,12 @@ import (
 	"bouncefeed/parsers/item"
 )
 
-// Most mail providers tell the same in other words: a request is a JSON object, or an array of them, each about one
-// recipient. Their files say how an item is read and what its categories mean; the rest is here.
-
-// A provider reads requests whose items have the shape I.
+// A provider reads requests that are a JSON object, or an array of them, each about one recipient: of the shape I. Most
+// providers' are. Their files say how an item is read and what its categories mean; the rest is here.
 type provider[I any] struct {
 	item.JSON
 	kind string
-	read func(item *I, tell func(notice) error) error // does not call tell where nothing is of interest
+	read func(item *I, emit func(notice) error) error // does not call emit where nothing is of interest
 }
 
 // registerProvider makes a provider known that signs nothing: its route asks for a password or a token.
@@ -89,7 +90,7 @@ func (p *provider[I]) Parse(rec event.Record, emit func(event.Event)) error {
 func (n *notice) complete(provider string, read time.Time) (event.Event, error) {
 	e, fields := n.Event, readCarried(n.carried)
 	e.MessageID = listmonk.CleanMessageID(cmp.Or(fields.get("Message-ID"), e.MessageID))
-	ours(&e, fields.get)
+	identify(&e, fields.get)
 	e.Recipient = address.Clean(e.Recipient)
 	switch {
 	case e.Recipient == "" && e.SubscriberUUID == "":
@@ -145,9 +146,9 @@ func timeOf(s string, read time.Time) time.Time {
 	return t.UTC()
 }
 
-// ours fills in whose mail and of which campaign e is, from what the provider hands back of our own: header fields,
+// identify fills in whose mail and of which campaign e is, from what the provider hands back of our own: header fields,
 // metadata or custom arguments, in the order of who is asked. Test mails keep their dummy UUID, which the agent knows.
-func ours(e *event.Event, get func(name string) string) {
+func identify(e *event.Event, get func(name string) string) {
 	uuid := func(names ...string) string {
 		for _, name := range names {
 			if u := listmonk.UUID(get(name)); u != "" {

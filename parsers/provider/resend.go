@@ -11,7 +11,7 @@ import (
 )
 
 func init() {
-	registerSigned("resend", func(s config.Secret) signature { return standardSignature{sharedSecret{s}} }, (*resend).tell)
+	registerSigned("resend", func(s config.Secret) signature { return standardSignature{sharedSecret{s}} }, (*resend).notices)
 }
 
 // resend is one request of Resend, signed as Standard Webhooks under Svix's names (https://resend.com/docs/webhooks/emails/bounced):
@@ -40,7 +40,7 @@ type resend struct {
 	} `json:"data"`
 }
 
-func (r *resend) tell(give func(notice) error) error {
+func (r *resend) notices(emit func(notice) error) error {
 	d := &r.Data
 	n := notice{
 		Event: event.Event{Sender: d.From, MessageID: cmp.Or(d.MessageID, d.EmailID), Diagnostic: cmp.Or(d.Bounce.Message, d.Failed.Reason)},
@@ -66,7 +66,7 @@ func (r *resend) tell(give func(notice) error) error {
 	}
 	for _, n.Recipient = range d.To {
 		n.id = cmp.Or(d.EmailID, d.MessageID) + " " + n.Recipient
-		if err := give(n); err != nil {
+		if err := emit(n); err != nil {
 			return err
 		}
 	}

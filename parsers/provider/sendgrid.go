@@ -32,7 +32,7 @@ type sendgrid struct {
 }
 
 func buildSendgrid(_ config.Env, section config.Section, c *sendgridConfig) (parsers.Parser, error) {
-	s := &sendgrid{provider: provider[sendgridItem]{kind: "sendgrid", read: readSendgrid}}
+	s := &sendgrid{provider: provider[sendgridItem]{kind: "sendgrid", read: (*sendgridItem).notices}}
 	for _, text := range c.PublicKey {
 		key, err := ecdsaKey(text)
 		if err != nil {
@@ -103,7 +103,7 @@ func (s *sendgridItem) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-func readSendgrid(s *sendgridItem, tell func(notice) error) error {
+func (s *sendgridItem) notices(emit func(notice) error) error {
 	n := notice{id: s.ID, at: s.Timestamp, carried: []json.RawMessage{s.all}}
 	n.Recipient, n.MessageID, n.Status, n.Diagnostic = s.Email, s.SMTPID, s.Status, s.Reason
 	switch s.Event {
@@ -130,7 +130,7 @@ func readSendgrid(s *sendgridItem, tell func(notice) error) error {
 	if n.kind == event.Ordinary {
 		return nil
 	}
-	return tell(n)
+	return emit(n)
 }
 
 // sendgridClasses are the values of bounce_classification.

@@ -87,7 +87,7 @@ func (s *ses) Parse(rec event.Record, emit func(event.Event)) error {
 	return Notification(event.Record{Time: rec.Time, Body: []byte(message)}, emit)
 }
 
-var sesNotification = provider[sesItem]{kind: "ses", read: readSES}
+var sesNotification = provider[sesItem]{kind: "ses", read: (*sesItem).notices}
 
 // Notification reads what SES tells, without SNS's envelope: {"notificationType":"Bounce","mail":{…},"bounce":{…}}. It is a
 // parser's Parse. Nobody vouches for what stands there: SNS's signature is on the envelope.
@@ -137,36 +137,36 @@ type sesRecipient struct {
 	Diagnostic string `json:"diagnosticCode"`
 }
 
-func readSES(s *sesItem, tell func(notice) error) error {
+func (s *sesItem) notices(emit func(notice) error) error {
 	switch cmp.Or(s.EventType, s.NotificationType) {
 	case "Bounce":
-		return s.tellAll(s.Bounce.Recipients, s.Bounce.At, s.Bounce.ID, sesBounce(s.Bounce.Type, s.Bounce.SubType), tell)
+		return s.eachRecipient(s.Bounce.Recipients, s.Bounce.At, s.Bounce.ID, sesBounce(s.Bounce.Type, s.Bounce.SubType), emit)
 	case "Complaint":
 		what := meaning{kind: event.Complaint}
 		if s.Complaint.Type == "not-spam" {
 			what.kind = event.NotSpamReport
 		}
-		return s.tellAll(s.Complaint.Recipients, s.Complaint.At, s.Complaint.ID, what, tell)
+		return s.eachRecipient(s.Complaint.Recipients, s.Complaint.At, s.Complaint.ID, what, emit)
 	case "DeliveryDelay":
-		return s.tellAll(s.DeliveryDelay.Recipients, s.DeliveryDelay.At, "", meaning{kind: event.Delayed}, tell)
+		return s.eachRecipient(s.DeliveryDelay.Recipients, s.DeliveryDelay.At, "", meaning{kind: event.Delayed}, emit)
 	case "Delivery":
 		var recipients []sesRecipient
 		for _, address := range s.Delivery.Recipients {
 			recipients = append(recipients, sesRecipient{Address: address})
 		}
-		return s.tellAll(recipients, s.Delivery.At, "", meaning{kind: event.Delivered}, tell)
+		return s.eachRecipient(recipients, s.Delivery.At, "", meaning{kind: event.Delivered}, emit)
 	}
 	return nil
 }
 
-// tellAll tells of every recipient. One that is not to be believed does not take the others with it.
-func (s *sesItem) tellAll(recipients []sesRecipient, at, id string, what meaning, tell func(notice) error) error {
+// eachRecipient makes a notice for every recipient. One that is not to be believed does not take the others with it.
+func (s *sesItem) eachRecipient(recipients []sesRecipient, at, id string, what meaning, emit func(notice) error) error {
 	var refused error
 	if len(recipients) == 0 {
 		return event.Refuse(parsers.WhyNobody, "names no recipient")
 	}
 	for i := range recipients {
-		if err := tell(s.notice(&recipients[i], at, id, what)); err != nil && refused == nil {
+		if err := emit(s.notice(&recipients[i], at, id, what)); err != nil && refused == nil {
 			refused = err
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"bouncefeed/parsers/item"
 )
 
-func init() { registerProvider("sparkpost", (*sparkPost).tell) }
+func init() { registerProvider("sparkpost", (*sparkPost).notices) }
 
 // sparkPost is one event of SparkPost's batch (https://developers.sparkpost.com/api/webhooks/):
 //
@@ -58,7 +58,7 @@ var sparkPostClasses = meanings{
 	"100": {kind: event.Challenge},
 }
 
-func (s *sparkPost) tell(give func(notice) error) error {
+func (s *sparkPost) notices(emit func(notice) error) error {
 	v := &s.Msys.Event
 	n := notice{
 		Event: event.Event{
@@ -81,5 +81,5 @@ func (s *sparkPost) tell(give func(notice) error) error {
 	default: // injection; the events of other kinds than message_event
 		return nil
 	}
-	return give(n)
+	return emit(n)
 }

@@ -37,7 +37,7 @@ func (*standard) Parse(rec event.Record, emit func(event.Event)) error {
 		if err := item.Read(raw, &e); err != nil {
 			return err
 		}
-		if err := keepOwn(&e); err != nil {
+		if err := completeEvent(&e); err != nil {
 			return err
 		}
 		emit(e)
@@ -45,8 +45,8 @@ func (*standard) Parse(rec event.Record, emit func(event.Event)) error {
 	})
 }
 
-// keepOwn completes an event that another bouncefeed made, or refuses what is none.
-func keepOwn(e *event.Event) error {
+// completeEvent completes an event that another bouncefeed made, or refuses what is none.
+func completeEvent(e *event.Event) error {
 	e.SubscriberUUID, e.CampaignUUID = listmonk.UUID(e.SubscriberUUID), listmonk.UUID(e.CampaignUUID)
 	switch {
 	case !event.IsID(e.ID):
