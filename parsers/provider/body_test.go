@@ -13,6 +13,7 @@ import (
 
 // A broken item of a batch is refused by itself, whatever is wrong with it.
 func TestBatchesKeepTheirGoodItems(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"native", "standard", "sendgrid"} {
 		p, good := build(t, kind), genuine(t, kind)
 		alone, refused := parseBody(t, p, good)
@@ -41,6 +42,7 @@ func TestBatchesKeepTheirGoodItems(t *testing.T) {
 }
 
 func TestNativeIdentity(t *testing.T) {
+	t.Parallel()
 	id := func(at time.Time, body string) string {
 		var ids []string
 		err := native{}.Parse(event.Record{Time: at, Body: []byte(body)}, func(e event.Event) { ids = append(ids, e.MakeID()) })

@@ -28,7 +28,7 @@ const (
 )
 
 func copernicaScheme(t *testing.T) scheme {
-	key, other := newRSAKey(t), newRSAKey(t)
+	key, other := twoRSAKeys(t)
 	p := build(t, "copernica", "accounts: [account-123, environment-45]", "hosts: bounces.example.com").(*copernica)
 	p.keys.now = func() time.Time { return parsertest.Time }
 	p.keys.lookup = func(_ context.Context, name string) ([]string, time.Duration, error) {
@@ -77,7 +77,8 @@ func signCopernica(t *testing.T, key *rsa.PrivateKey, change func(header map[str
 
 // Rightly signed, and not to be believed all the same.
 func TestCopernicaChecksWhatIsSigned(t *testing.T) {
-	key := newRSAKey(t)
+	t.Parallel()
+	key, _ := twoRSAKeys(t)
 	body := genuine(t, "copernica")
 	for what, c := range map[string]struct {
 		change func(header map[string]string, s *cavage)
@@ -122,7 +123,8 @@ func TestCopernicaChecksWhatIsSigned(t *testing.T) {
 }
 
 func TestCopernicaKeyIsKnownForItsTTL(t *testing.T) {
-	old, next := newRSAKey(t), newRSAKey(t)
+	t.Parallel()
+	old, next := twoRSAKeys(t)
 	now, asked, published := parsertest.Time, 0, old
 	var trouble error
 	p := build(t, "copernica", "accounts: account-123", "hosts: bounces.example.com").(*copernica)
@@ -204,7 +206,8 @@ func txtAnswer(query []byte, text string, ttl uint32) []byte {
 }
 
 func TestCopernicaKeyFromTheDNS(t *testing.T) {
-	key := newRSAKey(t)
+	t.Parallel()
+	key, _ := twoRSAKeys(t)
 	server := serveTXT(t, dkimRecord(t, key), 1234)
 	p := build(t, "copernica", "accounts: account-123", "hosts: bounces.example.com").(*copernica)
 	var ttl time.Duration
@@ -247,6 +250,7 @@ func FuzzCopernicaAnswer(f *testing.F) {
 
 // The examples of draft-cavage-http-signatures-10, appendix C, with its key.
 func TestCavageSignedText(t *testing.T) {
+	t.Parallel()
 	key, err := rsaPublicKey(`-----BEGIN PUBLIC KEY-----
 MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDCFENGw33yGihy92pDjZQhl0C3
 6rPJj+CvfSC8+q28hxA161QFNUd13wuCTUcq0Qd2qsBe/2hFyc2DCJJg0h1L78+6

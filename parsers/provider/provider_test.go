@@ -12,6 +12,7 @@ import (
 )
 
 func TestCarried(t *testing.T) {
+	t.Parallel()
 	const campaign = "3f2a1b4c-5d6e-4f70-8a9b-0c1d2e3f4a5b"
 	for in, want := range map[string]string{
 		`{"X-Listmonk-Campaign":"` + campaign + `","other":"x"}`:                        campaign,
@@ -34,6 +35,7 @@ func TestCarried(t *testing.T) {
 }
 
 func TestTimeOf(t *testing.T) {
+	t.Parallel()
 	want := time.Date(2026, 11, 22, 7, 1, 2, 0, time.UTC)
 	for _, s := range []string{
 		"1795330862", "1795330862000", "2026-11-22T07:01:02Z", "2026-11-22T08:01:02.000000+01:00", "2026-11-22 07:01:02",
@@ -52,6 +54,7 @@ func TestTimeOf(t *testing.T) {
 
 // Only "blocked", "spam" and their like are soft whatever else is said, and never is a hint of theirs hard.
 func TestWhatTheProvidersWordsMean(t *testing.T) {
+	t.Parallel()
 	for _, table := range []meanings{
 		postmarkTypes, mailgunReasons, brevoEvents, forwardEmailCategories, lettermintEvents, azureStatuses, postalEvents,
 		mailjetErrors, sparkPostClasses, mailerSendTypes,

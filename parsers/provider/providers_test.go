@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -76,7 +75,10 @@ func parseBody(t testing.TB, p parsers.Parser, body []byte) (events []event.Even
 
 func eachProvider(t *testing.T, f func(t *testing.T, p parsers.Parser, body []byte)) {
 	for _, kind := range providers {
-		t.Run(kind, func(t *testing.T) { f(t, build(t, kind), genuine(t, kind)) })
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			f(t, build(t, kind), genuine(t, kind))
+		})
 	}
 }
 
@@ -94,6 +96,7 @@ func batch(items ...[]byte) []byte {
 }
 
 func TestProvidersTakeTheGoodOfABatch(t *testing.T) {
+	t.Parallel()
 	eachProvider(t, func(t *testing.T, p parsers.Parser, body []byte) {
 		alone, refused := parseBody(t, p, body)
 		if len(refused) > 0 || len(alone) == 0 {
@@ -117,6 +120,7 @@ func TestProvidersTakeTheGoodOfABatch(t *testing.T) {
 }
 
 func TestProvidersRefuseWhatIsCutOff(t *testing.T) {
+	t.Parallel()
 	eachProvider(t, func(t *testing.T, p parsers.Parser, body []byte) {
 		body = bytes.TrimSpace(body)
 		whole, _ := parseBody(t, p, body)
@@ -131,6 +135,7 @@ func TestProvidersRefuseWhatIsCutOff(t *testing.T) {
 
 // A value of another type may cost the item; it never makes another event of it, nor a panic.
 func TestProvidersTakeNoOtherTypes(t *testing.T) {
+	t.Parallel()
 	eachProvider(t, func(t *testing.T, p parsers.Parser, body []byte) {
 		for _, other := range []any{nil, true, 3.0, -1e300, "x", []any{}, []any{map[string]any{}}, map[string]any{"a": "b"}} {
 			eachLeaf(t, body, other, func(changed []byte) {
@@ -181,6 +186,7 @@ func eachLeaf(t *testing.T, body []byte, other any, f func([]byte)) {
 }
 
 func TestProvidersKnowARepeat(t *testing.T) {
+	t.Parallel()
 	eachProvider(t, func(t *testing.T, p parsers.Parser, body []byte) {
 		first, _ := parseBody(t, p, body)
 		again, _ := parseBody(t, p, body)
@@ -200,6 +206,7 @@ func TestProvidersKnowARepeat(t *testing.T) {
 }
 
 func TestProvidersComeAsJSON(t *testing.T) {
+	t.Parallel()
 	eachProvider(t, func(t *testing.T, p parsers.Parser, _ []byte) {
 		if w, ok := p.(parsers.Web); !ok || w.ContentTypes()[0] != "application/json" {
 			t.Error("another Content-Type")
@@ -251,6 +258,7 @@ func secretLine(kind, key string) string {
 }
 
 func TestProvidersVerify(t *testing.T) {
+	t.Parallel()
 	for kind, dated := range map[string]bool{"forwardemail": false, "mailersend": false, "lettermint": true, "resend": true, "mailgun": true} {
 		t.Run(kind, func(t *testing.T) {
 			secret := filepath.Join(t.TempDir(), "secret")
@@ -298,6 +306,7 @@ func TestProvidersVerify(t *testing.T) {
 
 // Mailgun signs a token, not the body: with a captured one anything could be said, once.
 func TestMailgunTokenIsUsedOnce(t *testing.T) {
+	t.Parallel()
 	body := genuine(t, "mailgun")
 	other := bytes.ReplaceAll(bytes.ReplaceAll(body, []byte("jo@example.org"), []byte("mia@example.org")), []byte("G9Bn5sl1"), []byte("XXXXXXXX"))
 	p := build(t, "mailgun")
@@ -309,10 +318,8 @@ func TestMailgunTokenIsUsedOnce(t *testing.T) {
 }
 
 func TestPostalVerify(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Parallel()
+	key, _ := twoRSAKeys(t)
 	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
 		t.Fatal(err)
@@ -354,6 +361,7 @@ func TestPostalVerify(t *testing.T) {
 }
 
 func TestAzureAnswersTheHandshake(t *testing.T) {
+	t.Parallel()
 	const body = `[{"id":"2d1781af","topic":"/subscriptions/x","subject":"","data":{"validationCode":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6",
 		"validationUrl":"https://rp-eastus2.eventgrid.azure.net/x"},"eventType":"Microsoft.EventGrid.SubscriptionValidationEvent"}]`
 	p := build(t, "azure")

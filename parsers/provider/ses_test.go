@@ -34,7 +34,7 @@ const sesTopic = "arn:aws:sns:eu-west-1:123456789012:bounces"
 // sns is a parsers.Verifier of one topic whose network is fetch, and what signs for it.
 func snsTest(t *testing.T) (p *ses, sign func(fields map[string]string) event.Record, fetched *[]string) {
 	t.Helper()
-	key := newRSAKey(t)
+	key, _ := twoRSAKeys(t)
 	cert := certificate(t, key)
 	p = build(t, "ses", "topics: '"+sesTopic+"'").(*ses)
 	fetched = &[]string{}
@@ -61,6 +61,7 @@ func snsTest(t *testing.T) (p *ses, sign func(fields map[string]string) event.Re
 }
 
 func TestSESBelievesOnlyItsTopicsAndTheirHost(t *testing.T) {
+	t.Parallel()
 	p, sign, fetched := snsTest(t)
 	for what, c := range map[string]struct{ key, value, why string }{
 		"another topic":    {"TopicArn", "arn:aws:sns:eu-west-1:999999999999:bounces", parsers.WhyWrongAccount},
@@ -92,6 +93,7 @@ func TestSESBelievesOnlyItsTopicsAndTheirHost(t *testing.T) {
 }
 
 func TestSESConfirmsSubscriptions(t *testing.T) {
+	t.Parallel()
 	const url = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=" + sesTopic + "&Token=abc"
 	p, sign, fetched := snsTest(t)
 	subscription := func(url, topic string) event.Record {
@@ -134,6 +136,7 @@ func TestSESConfirmsSubscriptions(t *testing.T) {
 
 // The examples of https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html.
 func TestSNSSignedText(t *testing.T) {
+	t.Parallel()
 	const notification = `{"Type":"Notification","MessageId":"4d4dc071-ddbf-465d-bba8-08f81c89da64","TopicArn":"arn:aws:sns:us-east-2:123456789012:My-Topic",
 		SUBJECT"Message":"My Test Message","Timestamp":"2019-01-31T04:37:04.321Z","UnsubscribeURL":"https://sns.us-east-2.amazonaws.com/?Action=Unsubscribe"}`
 	for what, c := range map[string]struct{ body, want string }{
@@ -166,6 +169,7 @@ func TestSNSSignedText(t *testing.T) {
 
 // A certificate is known for a day, and as long as it is valid.
 func TestSNSCertificateIsFetchedAgain(t *testing.T) {
+	t.Parallel()
 	p, sign, fetched := snsTest(t)
 	now := parsertest.Time
 	p.sns.now = func() time.Time { return now }

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,8 +61,10 @@ func posted(header map[string]string, body []byte) event.Record {
 }
 
 func TestSignatures(t *testing.T) {
+	t.Parallel()
 	for name, newScheme := range schemes {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newScheme(t)
 			if !s.parser.Keyed() {
 				t.Fatal("has no key")
@@ -124,6 +127,7 @@ func sameMessage(a, b []byte) bool {
 
 // A parser without a key refuses everything, and is never asked.
 func TestVerifiersWithoutAKey(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"standard", "sendgrid", "copernica", "ses"} {
 		v := build(t, kind).(parsers.Verifier)
 		if v.Keyed() || parsers.KeyNeeded(v.(parsers.Parser)) == "its key" {
@@ -174,6 +178,7 @@ func standardScheme(t *testing.T) scheme {
 }
 
 func TestStandardTakesBothOfTwoSecrets(t *testing.T) {
+	t.Parallel()
 	one, keyOne := newSecret()
 	two, keyTwo := newSecret()
 	p := build(t, "standard", secretFile(t, one, two)).(parsers.Verifier)
@@ -185,6 +190,7 @@ func TestStandardTakesBothOfTwoSecrets(t *testing.T) {
 }
 
 func TestStandardDoesNotRefuseWhatItCanNotTell(t *testing.T) {
+	t.Parallel()
 	p := build(t, "standard", "secret_file: "+filepath.Join(t.TempDir(), "lost")).(parsers.Verifier)
 	_, key := newSecret()
 	err := p.Verify(t.Context(), posted(signStandard(key)([]byte("{}"), parsertest.Time), []byte("{}")))
@@ -225,18 +231,29 @@ func sendgridScheme(t *testing.T) scheme {
 	}
 }
 
-func newRSAKey(t *testing.T) *rsa.PrivateKey {
+// rsaKeys are made once: that takes long.
+var rsaKeys = sync.OnceValues(func() (keys [2]*rsa.PrivateKey, err error) {
+	for i := range keys {
+		if keys[i], err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			break
+		}
+	}
+	return keys, err
+})
+
+// twoRSAKeys gives a provider's key, and another.
+func twoRSAKeys(t *testing.T) (key, other *rsa.PrivateKey) {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	keys, err := rsaKeys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return key
+	return keys[0], keys[1]
 }
 
 // sesScheme has a certificate of its own in place of Amazon's.
 func sesScheme(t *testing.T, version string) scheme {
-	key, other := newRSAKey(t), newRSAKey(t)
+	key, other := twoRSAKeys(t)
 	p := build(t, "ses", "topics: ['arn:aws:sns:eu-west-1:123456789012:bounces']").(*ses)
 	text := certificate(t, key)
 	p.sns.now = func() time.Time { return parsertest.Time }
@@ -276,6 +293,7 @@ func signSNS(t *testing.T, version string, key *rsa.PrivateKey) func([]byte, tim
 
 // A million wrong signatures: none is believed. In short, fewer.
 func TestNoWrongSignatureIsEverBelieved(t *testing.T) {
+	t.Parallel()
 	n := 2_000
 	if s := os.Getenv("BOUNCEFEED_WRONG_SIGNATURES"); s != "" {
 		n, _ = strconv.Atoi(s)
