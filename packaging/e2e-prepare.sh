@@ -24,7 +24,7 @@ go build -o "$dist/bouncefeed" ./cmd/bouncefeed
 for version in 0.0.1 0.0.2; do
 	DIST=$dist ARCHES=$(go env GOARCH) VERSION=$version packaging/build-deb.sh >/dev/null
 done
-go test -c -o /dev/null ./internal/e2e/...
+go test -c -o /dev/null ./internal/e2e/... >/dev/null
 
 for tree in $trees; do
 	wait "${tree#*:}" && continue

@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"bouncefeed/internal/control"
+	"bouncefeed/internal/agent"
 )
 
 // What a mail server understands of an exit code (sysexits.h). It keeps the message for later at exitTemporary, and
@@ -52,7 +51,7 @@ stored now: keep it and try again.`,
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), deliverTime)
 			defer cancel()
-			err = control.Do(ctx, socket, "deliver", url.Values{"input": {input}}, message, nil)
+			err = agent.Calls.Deliver.Do(ctx, socket, agent.DeliverArgs{Input: input}, message)
 			if errors.Is(err, context.DeadlineExceeded) {
 				err = fmt.Errorf("not stored within %v: is the queue full?", deliverTime)
 			}

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,100 +14,101 @@ import (
 	"bouncefeed/internal/control"
 )
 
-// shelf is one place where events are set aside: the dead letters, or what is held.
-type shelf struct {
+// shelf is one place where events are set aside, as T: the dead letters, or what is held.
+type shelf[T any] struct {
 	name, short, long string
 	again, againShort string // the verb that sends an event after all
-	call, callAgain   string // the control calls
 	byOutput          bool
-	row               func(v json.RawMessage) (seq uint64, line string, err error)
 	header            string
+	number            func(T) uint64
+	row               func(T) string
+
+	callList            control.Call[agent.Selection, T]
+	callAgain, callDrop control.Call[agent.Selection, agent.Count]
 }
 
 func newDead(a *app) *cobra.Command {
-	return a.newShelf(shelf{
+	return newShelf(a, shelf[agent.DeadLetter]{
 		name: "dead", short: "look after events that a receiver refused for good",
 		long:  "A receiver that answers 400, 413 or 422 will never take an event: it is set aside with the answer and never tried again by itself.",
-		again: "retry", againShort: "send them once more", call: "dead", callAgain: "dead-retry", byOutput: true,
+		again: "retry", againShort: "send them once more", byOutput: true,
 		header: "NUMBER\tOUTPUT\tTIME\tTYPE\tREASON\tRECIPIENT\tANSWER",
-		row: func(v json.RawMessage) (uint64, string, error) {
-			var d agent.DeadLetter
-			err := json.Unmarshal(v, &d)
-			return d.Seq, fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s", d.Seq, d.Output, d.Time.Local().Format(time.RFC3339), d.Event.Type, d.Event.Reason, clean(d.Event.Recipient), clean(short(d.Answer, 100))), err
+		number: func(d agent.DeadLetter) uint64 { return d.Seq },
+		row: func(d agent.DeadLetter) string {
+			return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s", d.Seq, d.Output, d.Time.Local().Format(time.RFC3339), d.Event.Type, d.Event.Reason, clean(d.Event.Recipient), clean(short(d.Answer, 100)))
 		},
+		callList: agent.Calls.Dead, callAgain: agent.Calls.DeadRetry, callDrop: agent.Calls.DeadDrop,
 	})
 }
 
 func newHeld(a *app) *cobra.Command {
-	return a.newShelf(shelf{
+	return newShelf(a, shelf[agent.HeldEvent]{
 		name: "held", short: "look after events that wait for an admin's word",
 		long:  "An event that lacks proof is held: shown with what is missing, and sent only when it is released.",
-		again: "release", againShort: "send them after all", call: "held", callAgain: "held-release",
+		again: "release", againShort: "send them after all",
 		header: "NUMBER\tTIME\tTYPE\tREASON\tRECIPIENT\tWHY",
-		row: func(v json.RawMessage) (uint64, string, error) {
-			var h agent.HeldEvent
-			err := json.Unmarshal(v, &h)
-			return h.Seq, fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s", h.Seq, h.Time.Local().Format(time.RFC3339), h.Event.Type, h.Event.Reason, clean(h.Event.Recipient), clean(h.Why)), err
+		number: func(h agent.HeldEvent) uint64 { return h.Seq },
+		row: func(h agent.HeldEvent) string {
+			return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s", h.Seq, h.Time.Local().Format(time.RFC3339), h.Event.Type, h.Event.Reason, clean(h.Event.Recipient), clean(h.Why))
 		},
+		callList: agent.Calls.Held, callAgain: agent.Calls.HeldRelease, callDrop: agent.Calls.HeldDrop,
 	})
 }
 
-func (a *app) newShelf(s shelf) *cobra.Command {
+func newShelf[T any](a *app, s shelf[T]) *cobra.Command {
 	cmd := &cobra.Command{Use: s.name, Short: s.short, Long: s.long + "\n" + exitHelp}
-	var output string
-	var all bool
-	add := func(use, short string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string, q url.Values) error) {
-		sub := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
-			q := url.Values{"seq": args}
-			if s.byOutput {
-				q.Set("output", output)
-			}
-			if all {
-				q.Set("all", "1")
-			}
-			return run(cmd, args, q)
-		}}
+	var which agent.Selection
+	add := func(use, short string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
+		sub := &cobra.Command{Use: use, Short: short, Args: args, RunE: run}
 		if s.byOutput {
-			sub.Flags().StringVar(&output, "output", "", "only those of this `output`")
+			sub.Flags().StringVar(&which.Output, "output", "", "only those of this `output`")
 		}
 		cmd.AddCommand(a.socketFlag(a.jsonFlag(sub)))
+		return sub
 	}
-	add("list", "list them", noArgs, func(cmd *cobra.Command, _ []string, q url.Values) error { return a.listShelf(cmd, s, q) })
-	add("show NUMBER", "show one whole", oneArg, func(cmd *cobra.Command, args []string, q url.Values) error {
-		return a.showShelf(cmd, s, args[0], q)
-	})
-	count := func(call, done string) func(*cobra.Command, []string, url.Values) error {
-		return func(cmd *cobra.Command, _ []string, q url.Values) error { return a.countShelf(cmd, call, done, q) }
+	add("list", "list them", noArgs, func(cmd *cobra.Command, _ []string) error { return s.list(a, cmd, which) })
+	add("show NUMBER", "show one whole", oneArg, func(cmd *cobra.Command, args []string) error { return s.show(a, cmd, which, args[0]) })
+	count := func(use, short, done string, call control.Call[agent.Selection, agent.Count]) {
+		sub := add(use, short, cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) (err error) {
+			if which.Numbers, err = eventNumbers(args); err != nil {
+				return err
+			}
+			return countEvents(a, cmd, call, which, done)
+		})
+		sub.Flags().BoolVar(&which.All, "all", false, "all of them")
 	}
-	add(s.again+" NUMBER…|--all", s.againShort, cobra.ArbitraryArgs, count(s.callAgain, "queued to be sent"))
-	add("drop NUMBER…|--all", "forget them for good", cobra.ArbitraryArgs, count(s.call+"-drop", "dropped"))
-	for _, sub := range cmd.Commands() {
-		if sub.Name() == s.again || sub.Name() == "drop" {
-			sub.Flags().BoolVar(&all, "all", false, "all of them")
-		}
-	}
+	count(s.again+" NUMBER…|--all", s.againShort, "queued to be sent", s.callAgain)
+	count("drop NUMBER…|--all", "forget them for good", "dropped", s.callDrop)
 	return cmd
 }
 
-func (a *app) listShelf(cmd *cobra.Command, s shelf, q url.Values) error {
+// eventNumbers reads the numbers that list shows.
+func eventNumbers(args []string) (all []uint64, err error) {
+	for _, arg := range args {
+		n, err := strconv.ParseUint(arg, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no number of an event: see the list", arg)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+func (s *shelf[T]) list(a *app, cmd *cobra.Command, which agent.Selection) error {
 	socket, err := a.controlSocket(cmd)
 	if err != nil {
 		return err
 	}
 	t := newTable(cmd)
 	n := 0
-	err = control.Do(cmd.Context(), socket, s.call, q, nil, func(v json.RawMessage) error {
+	err = s.callList.Each(cmd.Context(), socket, which, nil, func(v T, raw json.RawMessage) error {
 		if a.json {
-			return printRaw(cmd, v)
-		}
-		_, line, err := s.row(v)
-		if err != nil {
-			return err
+			return printRaw(cmd, raw)
 		}
 		if n++; n == 1 {
 			fmt.Fprintln(t, s.header)
 		}
-		_, err = fmt.Fprintln(t, line)
+		_, err = fmt.Fprintln(t, s.row(v))
 		return err
 	})
 	if ferr := t.Flush(); err == nil {
@@ -119,23 +120,22 @@ func (a *app) listShelf(cmd *cobra.Command, s shelf, q url.Values) error {
 	return err
 }
 
-func (a *app) showShelf(cmd *cobra.Command, s shelf, number string, q url.Values) error {
+func (s *shelf[T]) show(a *app, cmd *cobra.Command, which agent.Selection, number string) error {
 	socket, err := a.controlSocket(cmd)
 	if err != nil {
 		return err
 	}
 	found := false
-	err = control.Do(cmd.Context(), socket, s.call, q, nil, func(v json.RawMessage) error {
-		seq, _, err := s.row(v)
-		if err != nil || fmt.Sprint(seq) != number {
-			return err
+	err = s.callList.Each(cmd.Context(), socket, which, nil, func(v T, raw json.RawMessage) error {
+		if fmt.Sprint(s.number(v)) != number {
+			return nil
 		}
 		found = true
 		if a.json {
-			return printRaw(cmd, v)
+			return printRaw(cmd, raw)
 		}
-		var whole any
-		if err := json.Unmarshal(v, &whole); err != nil {
+		var whole any // keys sorted
+		if err := json.Unmarshal(raw, &whole); err != nil {
 			return err
 		}
 		enc := json.NewEncoder(cmd.OutOrStdout())
@@ -149,18 +149,15 @@ func (a *app) showShelf(cmd *cobra.Command, s shelf, number string, q url.Values
 	return err
 }
 
-func (a *app) countShelf(cmd *cobra.Command, call, done string, q url.Values) error {
+// countEvents makes a call that concerns some events and tells how many they were.
+func countEvents(a *app, cmd *cobra.Command, call control.Call[agent.Selection, agent.Count], which agent.Selection, done string) error {
 	socket, err := a.controlSocket(cmd)
 	if err != nil {
 		return err
 	}
-	return control.Do(cmd.Context(), socket, call, q, nil, func(v json.RawMessage) error {
+	return call.Each(cmd.Context(), socket, which, nil, func(c agent.Count, raw json.RawMessage) error {
 		if a.json {
-			return printRaw(cmd, v)
-		}
-		var c agent.Count
-		if err := json.Unmarshal(v, &c); err != nil {
-			return err
+			return printRaw(cmd, raw)
 		}
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%d %s\n", c.Events, done)
 		return err

@@ -26,13 +26,9 @@ The exit code is 1 if an input or output does not work at the moment.` + "\n" + 
 			if err != nil {
 				return err
 			}
-			return control.Do(cmd.Context(), socket, "status", nil, nil, func(v json.RawMessage) error {
-				var st agent.Status
-				if err := json.Unmarshal(v, &st); err != nil {
-					return err
-				}
+			return agent.Calls.Status.Each(cmd.Context(), socket, control.None{}, nil, func(st agent.Status, raw json.RawMessage) error {
 				if a.json {
-					err = printRaw(cmd, v)
+					err = printRaw(cmd, raw)
 				} else {
 					err = printStatus(cmd.OutOrStdout(), &st)
 				}

@@ -25,13 +25,9 @@ not_sent, dead). It ends with Ctrl-C and never slows the daemon down.` + "\n" + 
 			if err != nil {
 				return err
 			}
-			err = control.Do(cmd.Context(), socket, "tail", nil, nil, func(v json.RawMessage) error {
+			err = agent.Calls.Tail.Each(cmd.Context(), socket, control.None{}, nil, func(l agent.Line, raw json.RawMessage) error {
 				if a.json {
-					return printRaw(cmd, v)
-				}
-				var l agent.Line
-				if err := json.Unmarshal(v, &l); err != nil {
-					return err
+					return printRaw(cmd, raw)
 				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %-8s %-12s %-9s %-18s %s %s\n", time.Now().Format(time.TimeOnly), l.Outcome, l.Module, l.Event.Type, l.Event.Reason, clean(l.Event.Recipient), clean(short(l.Event.Diagnostic, 80)))
 				return err

@@ -26,15 +26,15 @@ import (
 
 // Agent is the daemon.
 type Agent struct {
-	config     *config.Config
-	version    string
-	log        *slog.Logger
-	started    time.Time
-	plan       *plan
-	queue      *queue.Queue
-	sinks      []*sink
-	deliveries []*delivery
-	tail       tail
+	config  *config.Config
+	version string
+	log     *slog.Logger
+	started time.Time
+	plan    *plan
+	queue   *queue.Queue
+	inputs  []runningInput
+	outputs []runningOutput
+	tail    tail
 }
 
 // plan is the configuration as modules: built without any I/O, so that check can do it too.
@@ -57,6 +57,18 @@ type plannedOutput struct {
 	kind  string
 	log   *slog.Logger
 	built outputs.Built
+}
+
+// runningInput is an input with what takes its records.
+type runningInput struct {
+	plannedInput
+	sink *sink
+}
+
+// runningOutput is an output with what brings it the events.
+type runningOutput struct {
+	plannedOutput
+	delivery *delivery
 }
 
 // New builds every module of cfg. The error is a config.Errors with all mistakes.
@@ -154,13 +166,13 @@ func openQueue(cfg *config.Config, log *slog.Logger) (*queue.Queue, error) {
 // assemble makes a sink for every input and a delivery for every output.
 func (a *Agent) assemble() {
 	for _, in := range a.plan.inputs {
-		a.sinks = append(a.sinks, a.newSink(in))
+		a.inputs = append(a.inputs, runningInput{in, a.newSink(in)})
 	}
 	for _, out := range a.plan.outputs {
-		a.deliveries = append(a.deliveries, &delivery{
+		a.outputs = append(a.outputs, runningOutput{out, &delivery{
 			name: out.name, out: out.built.Output, settings: out.built.Settings, queue: a.queue, log: out.log,
 			observe: func(outcome string, e *event.Event) { a.tail.publish(out.name, outcome, e) },
-		})
+		}})
 	}
 }
 
@@ -200,25 +212,25 @@ func (a *Agent) work(ctx context.Context, listener net.Listener, ready func()) e
 			}
 		})
 	}
-	start("control", func(ctx context.Context) error { return control.Serve(ctx, listener, a.calls()) })
+	start("control", func(ctx context.Context) error { return control.Serve(ctx, listener, a.answers()) })
 	start("maintenance", a.maintain)
-	for _, d := range a.deliveries {
-		start("output "+d.name, d.run)
+	for _, out := range a.outputs {
+		start("output "+out.name, out.delivery.run)
 	}
-	for i, in := range a.plan.inputs {
+	for _, in := range a.inputs {
 		start("input "+in.name, func(ctx context.Context) error {
 			return supervise(ctx, in.env.Log, in.state, isFatal, func(ctx context.Context) error {
-				return in.built.Input.Run(ctx, a.sinks[i])
+				return in.built.Input.Run(ctx, in.sink)
 			})
 		})
 	}
-	for _, in := range a.plan.inputs {
-		in.env.Log.Info("reading", "type", in.kind, "from", whither(in.built.Input), "parser", strings.Join(in.parsers(), ","))
+	for _, in := range a.inputs {
+		in.env.Log.Info("reading", "type", in.kind, "from", placeOf(in.built.Input), "parser", strings.Join(in.parsers(), ","))
 	}
-	for _, out := range a.plan.outputs {
-		out.log.Info("delivering", "type", out.kind, "to", whither(out.built.Output), "send", strings.Join(out.built.Settings.Send, ","))
+	for _, out := range a.outputs {
+		out.log.Info("delivering", "type", out.kind, "to", placeOf(out.built.Output), "send", strings.Join(out.built.Settings.Send, ","))
 	}
-	a.log.Info("running", "version", a.version, "inputs", len(a.plan.inputs), "outputs", len(a.plan.outputs), "queue", a.config.Queue.Path)
+	a.log.Info("running", "version", a.version, "inputs", len(a.inputs), "outputs", len(a.outputs), "queue", a.config.Queue.Path)
 	ready()
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -228,8 +240,8 @@ func (a *Agent) work(ctx context.Context, listener net.Listener, ready func()) e
 	return nil
 }
 
-// whither is a module's place in words, where it can say.
-func whither(module any) string {
+// placeOf says where a module reads or posts, if it can: a path, a URL, a mailbox.
+func placeOf(module any) string {
 	if s, ok := module.(fmt.Stringer); ok {
 		return s.String()
 	}

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -175,8 +174,9 @@ func (b *Backfill) target(ctx context.Context, c *sinkConfig, sum *BackfillSumma
 	if b.DryRun != nil {
 		return &dryStore{seen: map[event.Key]bool{}, show: b.DryRun}, nothing, nil
 	}
-	err := control.Do(ctx, b.Config.Control.Socket, "ledger-key", nil, nil, func(v json.RawMessage) error { return json.Unmarshal(v, &c.ledger.key) })
+	key, err := Calls.LedgerKey.Ask(ctx, b.Config.Control.Socket, control.None{}, nil)
 	if err == nil {
+		c.ledger.key = key
 		remote := &remoteStore{socket: b.Config.Control.Socket}
 		c.ledger.wasSent = func(h [8]byte) (bool, error) { return remote.wasSent(ctx, h) }
 		return remote, nothing, b.mayAsk(c.ledger)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -235,19 +234,21 @@ func TestBackfillMailHoldsWhatIsNotProven(t *testing.T) {
 	}
 }
 
-// serve answers as a running daemon does, with what change makes of its calls.
-func (w *mailWorld) serve(change func(*Agent, control.Calls)) *queue.Queue {
+// serve answers as a running daemon does, but for the calls that instead answers.
+func (w *mailWorld) serve(instead func(*Agent) []control.Answer) *queue.Queue {
 	w.Helper()
 	l, err := control.Listen(w.cfg.Control.Socket)
 	if err != nil {
 		w.Fatal(err)
 	}
 	a := &Agent{queue: w.open()}
-	calls := a.calls()
-	change(a, calls)
+	answers := a.answers()
+	if instead != nil {
+		answers = append(answers, instead(a)...)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { done <- control.Serve(ctx, l, calls) }()
+	go func() { done <- control.Serve(ctx, l, answers) }()
 	w.Cleanup(func() {
 		cancel()
 		if err := errors.Join(<-done, a.queue.Close()); err != nil {
@@ -259,7 +260,7 @@ func (w *mailWorld) serve(change func(*Agent, control.Calls)) *queue.Queue {
 
 func TestBackfillMailAsksTheDaemonForProof(t *testing.T) {
 	w := newMailWorld(t)
-	q := w.serve(func(a *Agent, c control.Calls) { c["was-sent"] = a.callWasSent })
+	q := w.serve(nil)
 	w.proof()
 	w.held(q, 2)
 }
@@ -268,14 +269,14 @@ func TestBackfillMailAsksTheDaemonForProof(t *testing.T) {
 func TestBackfillMailStopsWithoutAnAnswer(t *testing.T) {
 	w := newMailWorld(t)
 	asked := 0
-	q := w.serve(func(a *Agent, c control.Calls) {
-		answer := control.Call(a.callWasSent)
-		c["was-sent"] = func(ctx context.Context, args url.Values, body io.Reader, reply func(any) error) error {
+	q := w.serve(func(a *Agent) []control.Answer {
+		return []control.Answer{Calls.WasSent.Answer(func(_ context.Context, hash [8]byte, _ io.Reader, reply func(bool) error) error {
 			if asked++; asked > 2 {
 				return errors.New("the disk broke")
 			}
-			return answer(ctx, args, body, reply)
-		}
+			found, err := a.queue.WasSent(hash)
+			return errors.Join(err, reply(found))
+		})}
 	})
 	box := w.file("box", mboxOf(dsn(1, ""), dsn(2, "")))
 	b := Backfill{Files: []string{box}, As: "mail", Trust: "proof", Config: w.cfg, Log: slog.New(slog.DiscardHandler)}

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/gob"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,50 +133,26 @@ func (d *dryStore) Commit(_ context.Context, b queue.Batch) (queue.Result, error
 // remoteStore hands batches to the running daemon, which holds the queue file.
 type remoteStore struct {
 	socket string
-	doubt  error // the first proof that could not be asked for: nothing is held that may have one
-}
-
-// memory is one entry of a parser's stored state on the wire.
-type memory struct {
-	Key   string `json:"key"`
-	Value []byte `json:"value"`
+	failed error // the first proof that could not be asked for: nothing is held that may have one
 }
 
 // wasSent asks the daemon's ledger.
 func (r *remoteStore) wasSent(ctx context.Context, h [8]byte) (found bool, err error) {
-	err = control.Do(ctx, r.socket, "was-sent", url.Values{"hash": {hex.EncodeToString(h[:])}}, nil, func(v json.RawMessage) error { return json.Unmarshal(v, &found) })
-	if r.doubt == nil {
-		r.doubt = err
+	found, err = Calls.WasSent.Ask(ctx, r.socket, h, nil)
+	if r.failed == nil {
+		r.failed = err
 	}
 	return found, err
 }
 
-// callWasSent says whether the ledger has the hash that the argument names.
-func (a *Agent) callWasSent(_ context.Context, args url.Values, _ io.Reader, reply func(any) error) error {
-	h, err := hex.DecodeString(args.Get("hash"))
-	if err != nil || len(h) != 8 {
-		return fmt.Errorf("%q is no hash of the ledger", args.Get("hash"))
-	}
-	found, err := a.queue.WasSent([8]byte(h))
-	if err != nil {
-		return err
-	}
-	return reply(found)
-}
-
-func (r *remoteStore) Checkpoint(string) (checkpoint map[string]string, err error) {
-	err = control.Do(context.Background(), r.socket, "backfill-checkpoint", nil, nil, func(v json.RawMessage) error { return json.Unmarshal(v, &checkpoint) })
-	return checkpoint, err
+func (r *remoteStore) Checkpoint(string) (map[string]string, error) {
+	return Calls.BackfillCheckpoint.Ask(context.Background(), r.socket, control.None{}, nil)
 }
 
 func (r *remoteStore) State(string) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		// A memory that ends early costs the diagnostics of what was deferred before; the bounces are found all the same.
-		control.Do(context.Background(), r.socket, "backfill-memory", nil, nil, func(v json.RawMessage) error {
-			var m memory
-			if err := json.Unmarshal(v, &m); err != nil {
-				return err
-			}
+		Calls.BackfillMemory.Each(context.Background(), r.socket, control.None{}, nil, func(m memory, _ json.RawMessage) error {
 			if !yield(m.Key, m.Value) {
 				return io.EOF
 			}
@@ -189,20 +162,18 @@ func (r *remoteStore) State(string) iter.Seq2[string, []byte] {
 }
 
 func (r *remoteStore) Forget(string) error {
-	return control.Do(context.Background(), r.socket, "backfill-forget", nil, nil, func(json.RawMessage) error { return nil })
+	return Calls.BackfillForget.Do(context.Background(), r.socket, control.None{}, nil)
 }
 
 func (r *remoteStore) Commit(ctx context.Context, b queue.Batch) (queue.Result, error) {
 	var body bytes.Buffer
-	var result queue.Result
-	if r.doubt != nil {
-		return result, r.doubt
+	if r.failed != nil {
+		return queue.Result{}, r.failed
 	}
 	if err := gob.NewEncoder(&body).Encode(b); err != nil {
-		return result, err
+		return queue.Result{}, err
 	}
-	err := control.Do(ctx, r.socket, "backfill", nil, &body, func(v json.RawMessage) error { return json.Unmarshal(v, &result) })
-	return result, err
+	return Calls.Backfill.Ask(ctx, r.socket, control.None{}, &body)
 }
 
 // ownedQueue is the queue of a daemon that does not run. Root must not leave it files that it can't open.

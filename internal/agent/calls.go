@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
-	"strconv"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
@@ -27,91 +25,127 @@ type Count struct {
 	Events int `json:"events"`
 }
 
-// calls are what the control socket answers.
-func (a *Agent) calls() control.Calls {
-	return control.Calls{
-		"status": func(_ context.Context, _ url.Values, _ io.Reader, reply func(any) error) error {
-			st, err := a.Status()
-			if err != nil {
-				return err
-			}
-			return reply(st)
-		},
-		"tail":     a.callTail,
-		"deliver":  a.callDeliver,
-		"backfill": a.callBackfill,
-		"was-sent": a.callWasSent,
-		"backfill-checkpoint": func(_ context.Context, _ url.Values, _ io.Reader, reply func(any) error) error {
-			checkpoint, err := a.queue.Checkpoint(config.Backfill)
-			if err != nil {
-				return err
-			}
-			return reply(checkpoint)
-		},
-		"backfill-memory": func(_ context.Context, _ url.Values, _ io.Reader, reply func(any) error) error {
-			for key, value := range a.queue.State(config.Backfill) {
-				if err := reply(memory{key, value}); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		"backfill-forget": func(context.Context, url.Values, io.Reader, func(any) error) error {
+// Selection names events that are set aside.
+type Selection struct {
+	Output  string   `json:"output,omitempty"` // of dead letters: only those of this output
+	Numbers []uint64 `json:"numbers,omitempty"`
+	All     bool     `json:"all,omitempty"` // all there are, if there are no Numbers
+}
+
+// DeliverArgs name the pipe that a message is for; the only one if they don't. The message is the body.
+type DeliverArgs struct {
+	Input string `json:"input,omitempty"`
+}
+
+// Calls are all that the daemon can be asked over the control socket.
+var Calls = struct {
+	Status  control.Call[control.None, Status]
+	Tail    control.Call[control.None, Line] // until the caller goes away
+	Deliver control.Call[DeliverArgs, control.None]
+
+	Dead        control.Call[Selection, DeadLetter]
+	DeadRetry   control.Call[Selection, Count]
+	DeadDrop    control.Call[Selection, Count]
+	Held        control.Call[Selection, HeldEvent]
+	HeldRelease control.Call[Selection, Count]
+	HeldDrop    control.Call[Selection, Count]
+
+	Backfill           control.Call[control.None, queue.Result] // the body is a gob-encoded queue.Batch
+	BackfillCheckpoint control.Call[control.None, map[string]string]
+	BackfillMemory     control.Call[control.None, memory]
+	BackfillForget     control.Call[control.None, control.None]
+	LedgerKey          control.Call[control.None, []byte]
+	WasSent            control.Call[[8]byte, bool] // a hash of the ledger
+}{
+	Status:  control.Call[control.None, Status]{Name: "status"},
+	Tail:    control.Call[control.None, Line]{Name: "tail"},
+	Deliver: control.Call[DeliverArgs, control.None]{Name: "deliver"},
+
+	Dead:        control.Call[Selection, DeadLetter]{Name: "dead"},
+	DeadRetry:   control.Call[Selection, Count]{Name: "dead-retry"},
+	DeadDrop:    control.Call[Selection, Count]{Name: "dead-drop"},
+	Held:        control.Call[Selection, HeldEvent]{Name: "held"},
+	HeldRelease: control.Call[Selection, Count]{Name: "held-release"},
+	HeldDrop:    control.Call[Selection, Count]{Name: "held-drop"},
+
+	Backfill:           control.Call[control.None, queue.Result]{Name: "backfill"},
+	BackfillCheckpoint: control.Call[control.None, map[string]string]{Name: "backfill-checkpoint"},
+	BackfillMemory:     control.Call[control.None, memory]{Name: "backfill-memory"},
+	BackfillForget:     control.Call[control.None, control.None]{Name: "backfill-forget"},
+	LedgerKey:          control.Call[control.None, []byte]{Name: "ledger-key"},
+	WasSent:            control.Call[[8]byte, bool]{Name: "was-sent"},
+}
+
+// memory is one entry of a parser's stored state on the wire.
+type memory struct {
+	Key   string `json:"key"`
+	Value []byte `json:"value"`
+}
+
+// answers are the daemon's to all Calls.
+func (a *Agent) answers() []control.Answer {
+	return []control.Answer{
+		Calls.Status.Answer(one(func(control.None) (Status, error) { return a.Status() })),
+		Calls.Tail.Answer(a.answerTail),
+		Calls.Deliver.Answer(a.answerDeliver),
+
+		Calls.Dead.Answer(list(func(s Selection) ([]DeadLetter, error) { return a.queue.Dead(s.Output) })),
+		Calls.DeadRetry.Answer(counted(func(s Selection) (int, error) { return a.queue.RetryDead(s.Output, s.Numbers) })),
+		Calls.DeadDrop.Answer(counted(func(s Selection) (int, error) { return a.queue.DropDead(s.Output, s.Numbers) })),
+		Calls.Held.Answer(list(func(Selection) ([]HeldEvent, error) { return a.queue.Held() })),
+		Calls.HeldRelease.Answer(counted(func(s Selection) (int, error) { return a.queue.ReleaseHeld(s.Numbers) })),
+		Calls.HeldDrop.Answer(counted(func(s Selection) (int, error) { return a.queue.DropHeld(s.Numbers) })),
+
+		Calls.Backfill.Answer(a.answerBackfill),
+		Calls.BackfillCheckpoint.Answer(one(func(control.None) (map[string]string, error) { return a.queue.Checkpoint(config.Backfill) })),
+		Calls.BackfillMemory.Answer(a.answerMemory),
+		Calls.BackfillForget.Answer(func(context.Context, control.None, io.Reader, func(control.None) error) error {
 			return a.queue.Forget(config.Backfill)
-		},
-		"ledger-key": func(_ context.Context, _ url.Values, _ io.Reader, reply func(any) error) error {
-			return reply(a.queue.Secret())
-		},
-		"dead": func(_ context.Context, args url.Values, _ io.Reader, reply func(any) error) error {
-			dead, err := a.queue.Dead(args.Get("output"))
-			return replyEach(dead, err, reply)
-		},
-		"dead-retry": counted(func(args url.Values, seqs []uint64) (int, error) { return a.queue.RetryDead(args.Get("output"), seqs) }),
-		"dead-drop":  counted(func(args url.Values, seqs []uint64) (int, error) { return a.queue.DropDead(args.Get("output"), seqs) }),
-		"held": func(_ context.Context, _ url.Values, _ io.Reader, reply func(any) error) error {
-			held, err := a.queue.Held()
-			return replyEach(held, err, reply)
-		},
-		"held-release": counted(func(_ url.Values, seqs []uint64) (int, error) { return a.queue.ReleaseHeld(seqs) }),
-		"held-drop":    counted(func(_ url.Values, seqs []uint64) (int, error) { return a.queue.DropHeld(seqs) }),
+		}),
+		Calls.LedgerKey.Answer(one(func(control.None) ([]byte, error) { return a.queue.Secret(), nil })),
+		Calls.WasSent.Answer(one(func(hash [8]byte) (bool, error) { return a.queue.WasSent(hash) })),
 	}
 }
 
-func replyEach[T any](all []T, err error, reply func(any) error) error {
-	if err != nil {
-		return err
-	}
-	for i := range all {
-		if err := reply(all[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// counted answers with how many events f concerned. Which ones is said by `seq` arguments, or by `all`.
-func counted(f func(args url.Values, seqs []uint64) (int, error)) control.Call {
-	return func(_ context.Context, args url.Values, _ io.Reader, reply func(any) error) error {
-		var seqs []uint64
-		for _, s := range args["seq"] {
-			seq, err := strconv.ParseUint(s, 10, 64)
-			if err != nil {
-				return fmt.Errorf("%q is no number of an event: see the list", s)
-			}
-			seqs = append(seqs, seq)
-		}
-		if len(seqs) == 0 && !args.Has("all") {
-			return errors.New("name the events by their numbers, or say --all")
-		}
-		n, err := f(args, seqs)
+// one answers with a single value.
+func one[A, R any](f func(A) (R, error)) func(context.Context, A, io.Reader, func(R) error) error {
+	return func(_ context.Context, args A, _ io.Reader, reply func(R) error) error {
+		v, err := f(args)
 		if err != nil {
 			return err
 		}
-		return reply(Count{n})
+		return reply(v)
 	}
 }
 
-func (a *Agent) callTail(ctx context.Context, _ url.Values, _ io.Reader, reply func(any) error) error {
+// list answers with a value after the other.
+func list[A, R any](f func(A) ([]R, error)) func(context.Context, A, io.Reader, func(R) error) error {
+	return func(_ context.Context, args A, _ io.Reader, reply func(R) error) error {
+		all, err := f(args)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			if err := reply(all[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// counted answers with how many events f concerned. No Numbers are all to the queue, which needs to be meant.
+func counted(f func(Selection) (int, error)) func(context.Context, Selection, io.Reader, func(Count) error) error {
+	return one(func(s Selection) (Count, error) {
+		if len(s.Numbers) == 0 && !s.All {
+			return Count{}, errors.New("name the events by their numbers, or say --all")
+		}
+		n, err := f(s)
+		return Count{n}, err
+	})
+}
+
+func (a *Agent) answerTail(ctx context.Context, _ control.None, _ io.Reader, reply func(Line) error) error {
 	lines, end := a.tail.watch()
 	defer end()
 	for {
@@ -126,9 +160,8 @@ func (a *Agent) callTail(ctx context.Context, _ url.Values, _ io.Reader, reply f
 	}
 }
 
-// callBackfill stores one batch that `bouncefeed backfill` parsed: the body is a gob-encoded queue.Batch, the answer its
-// queue.Result once it is on disk.
-func (a *Agent) callBackfill(ctx context.Context, _ url.Values, body io.Reader, reply func(any) error) error {
+// answerBackfill stores one batch that `bouncefeed backfill` parsed, and answers once it is on disk.
+func (a *Agent) answerBackfill(ctx context.Context, _ control.None, body io.Reader, reply func(queue.Result) error) error {
 	var b queue.Batch
 	if err := gob.NewDecoder(body).Decode(&b); err != nil {
 		return fmt.Errorf("read what backfill sends: %w", err)
@@ -138,4 +171,13 @@ func (a *Agent) callBackfill(ctx context.Context, _ url.Values, body io.Reader, 
 		return err
 	}
 	return reply(result)
+}
+
+func (a *Agent) answerMemory(_ context.Context, _ control.None, _ io.Reader, reply func(memory) error) error {
+	for key, value := range a.queue.State(config.Backfill) {
+		if err := reply(memory{key, value}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

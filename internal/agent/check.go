@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -91,6 +90,5 @@ func probeQueue(ctx context.Context, cfg *config.Config) error {
 }
 
 func running(ctx context.Context, cfg *config.Config) bool {
-	err := control.Do(ctx, cfg.Control.Socket, "status", nil, nil, func(json.RawMessage) error { return nil })
-	return err == nil
+	return Calls.Status.Do(ctx, cfg.Control.Socket, control.None{}, nil) == nil
 }

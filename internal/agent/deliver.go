@@ -81,7 +81,7 @@ func (d *delivery) ship(ctx context.Context, items []queue.Item) error {
 	}
 	answer := ""
 	if len(batch) > 0 {
-		err := d.insist(ctx, batch)
+		err := d.sendUntilAnswered(ctx, batch)
 		switch {
 		case event.IsPermanent(err) && len(batch) > 1:
 			return d.shipEach(ctx, items)
@@ -92,7 +92,7 @@ func (d *delivery) ship(ctx context.Context, items []queue.Item) error {
 			return err
 		}
 	}
-	return d.note(items, answer)
+	return d.noteOutcome(items, answer)
 }
 
 func (d *delivery) shipEach(ctx context.Context, items []queue.Item) error {
@@ -104,8 +104,8 @@ func (d *delivery) shipEach(ctx context.Context, items []queue.Item) error {
 	return nil
 }
 
-// note remembers what became of items, to be settled soon. answer is the receiver's that refused them; "": it took them.
-func (d *delivery) note(items []queue.Item, answer string) error {
+// noteOutcome remembers what became of items, to be settled soon. answer is the receiver's that refused them; "": it took them.
+func (d *delivery) noteOutcome(items []queue.Item, answer string) error {
 	if len(d.settled) == 0 {
 		d.oldest = time.Now()
 	}
@@ -136,8 +136,8 @@ func (d *delivery) settle() error {
 	return err
 }
 
-// insist sends batch until it is taken (nil), refused for good (a permanent error) or ctx ends (its error).
-func (d *delivery) insist(ctx context.Context, batch []event.Event) error {
+// sendUntilAnswered sends batch until it is taken (nil), refused for good (a permanent error) or ctx ends (its error).
+func (d *delivery) sendUntilAnswered(ctx context.Context, batch []event.Event) error {
 	var b backoff
 	for {
 		if err := d.pace(ctx, len(batch)); err != nil {

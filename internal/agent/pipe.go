@@ -4,16 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
 
 	"bouncefeed/inputs"
+	"bouncefeed/internal/control"
 	"bouncefeed/internal/event"
 )
 
-// callDeliver stores the message in body for the input that the argument names, the only pipe if none is named. No
-// error: it is on disk.
-func (a *Agent) callDeliver(ctx context.Context, args url.Values, body io.Reader, _ func(any) error) error {
-	i, pipe, err := a.pipe(args.Get("input"))
+// answerDeliver stores the message in body for the pipe that the arguments name. No error: it is on disk.
+func (a *Agent) answerDeliver(ctx context.Context, args DeliverArgs, body io.Reader, _ func(control.None) error) error {
+	sink, pipe, err := a.pipe(args.Input)
 	if err != nil {
 		return err
 	}
@@ -21,22 +20,22 @@ func (a *Agent) callDeliver(ctx context.Context, args url.Values, body io.Reader
 	if err != nil {
 		return err
 	}
-	return a.sinks[i].Commit(ctx, []event.Record{rec}, nil)
+	return sink.Commit(ctx, []event.Record{rec}, nil)
 }
 
-func (a *Agent) pipe(name string) (index int, pipe inputs.Pipe, err error) {
-	for i, in := range a.plan.inputs {
+func (a *Agent) pipe(name string) (sink *sink, pipe inputs.Pipe, err error) {
+	for _, in := range a.inputs {
 		p, ok := in.built.Input.(inputs.Pipe)
 		switch {
 		case !ok || name != "" && in.name != name:
 		case pipe != nil:
-			return 0, nil, fmt.Errorf("several inputs have type: pipe: name one with --input")
+			return nil, nil, fmt.Errorf("several inputs have type: pipe: name one with --input")
 		default:
-			index, pipe = i, p
+			sink, pipe = in.sink, p
 		}
 	}
 	if pipe == nil {
-		return 0, nil, fmt.Errorf("the running configuration has no input %q with type: pipe", name)
+		return nil, nil, fmt.Errorf("the running configuration has no input %q with type: pipe", name)
 	}
-	return index, pipe, nil
+	return sink, pipe, nil
 }

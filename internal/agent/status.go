@@ -71,14 +71,11 @@ func (a *Agent) Status() (Status, error) {
 		Path: a.config.Queue.Path, FileSize: stats.FileSize, Used: stats.Used, MaxSize: stats.MaxSize, Full: stats.Full,
 		Held: stats.Held, Counters: stats.Counters,
 	}}
-	for _, in := range a.plan.inputs {
+	for _, in := range a.inputs {
 		st.Inputs = append(st.Inputs, in.status(stats.Counters))
 	}
-	for _, d := range a.deliveries {
-		st.Outputs = append(st.Outputs, d.status(stats))
-	}
-	for i := range st.Outputs {
-		st.Outputs[i].Type = a.plan.outputs[i].kind
+	for _, out := range a.outputs {
+		st.Outputs = append(st.Outputs, out.status(stats))
 	}
 	return st, nil
 }
@@ -110,11 +107,11 @@ func (in *plannedInput) status(counters queue.Counters) InputStatus {
 	return st
 }
 
-func (d *delivery) status(stats queue.Stats) OutputStatus {
+func (out *runningOutput) status(stats queue.Stats) OutputStatus {
 	st := OutputStatus{
-		Name: d.name, Pending: stats.Pending[d.name], Dead: stats.Dead[d.name],
-		Sent: stats.Counters.Output(d.name, queue.CountSent), NotSent: stats.Counters.Output(d.name, queue.CountNotSent),
+		Name: out.name, Type: out.kind, Pending: stats.Pending[out.name], Dead: stats.Dead[out.name],
+		Sent: stats.Counters.Output(out.name, queue.CountSent), NotSent: stats.Counters.Output(out.name, queue.CountNotSent),
 	}
-	st.Problem, st.Since, st.LastSent = d.state.report()
+	st.Problem, st.Since, st.LastSent = out.delivery.state.report()
 	return st
 }

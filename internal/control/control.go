@@ -1,5 +1,8 @@
 // Package control is the unix socket between the daemon and the other subcommands: a call has a name, arguments and
 // perhaps a body, and is answered by a stream of JSON values. What the calls mean is the agent's.
+//
+// It is HTTP: POST /NAME?args=JSON. The answer is a line of JSON for each value, {"value":…}, then {"end":true}, with
+// "error" if it failed. Beside the calls /debug/pprof/ has the profiles of net/http/pprof.
 package control
 
 import (
@@ -7,30 +10,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/url"
+	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"bouncefeed/internal/disk"
 )
 
-// Call answers one call. Each reply is sent at once; an error ends the answer and reaches the caller as text.
-type Call func(ctx context.Context, args url.Values, body io.Reader, reply func(v any) error) error
-
-// Calls are the calls by name.
-type Calls map[string]Call
-
 // ErrNotRunning says that nobody listens on the socket.
 var ErrNotRunning = errors.New("bouncefeed is not running")
 
-// answer is one line of the stream: a value, or the error that ended it, or the end.
-type answer struct {
+// line is one line of the stream: a value, or the error that ended it, or the end.
+type line struct {
 	Value json.RawMessage `json:"value,omitempty"`
 	Error string          `json:"error,omitempty"`
 	End   bool            `json:"end,omitempty"`
@@ -53,9 +48,13 @@ func Listen(path string) (net.Listener, error) {
 }
 
 // Serve answers calls on l until ctx ends, then closes it.
-func Serve(ctx context.Context, l net.Listener, calls Calls) error {
+func Serve(ctx context.Context, l net.Listener, answers []Answer) error {
+	byName := map[string]Answer{}
+	for _, a := range answers {
+		byName[a.name] = a
+	}
 	server := &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(w, r, calls) }),
+		Handler:           handler(byName),
 		ReadHeaderTimeout: 10 * time.Second,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -68,78 +67,37 @@ func Serve(ctx context.Context, l net.Listener, calls Calls) error {
 	return nil
 }
 
-func serve(w http.ResponseWriter, r *http.Request, calls Calls) {
-	call, ok := calls[strings.TrimPrefix(r.URL.Path, "/")]
+func handler(answers map[string]Answer) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { serve(w, r, answers) })
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+func serve(w http.ResponseWriter, r *http.Request, answers map[string]Answer) {
+	answer, ok := answers[strings.TrimPrefix(r.URL.Path, "/")]
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
 	enc := json.NewEncoder(w)
-	err := call(r.Context(), r.URL.Query(), r.Body, func(v any) error {
+	err := answer.give(r.Context(), r.URL.Query().Get("args"), r.Body, func(v any) error {
 		raw, err := json.Marshal(v)
 		if err != nil {
 			return err
 		}
-		if err := enc.Encode(answer{Value: raw}); err != nil {
+		if err := enc.Encode(line{Value: raw}); err != nil {
 			return err
 		}
 		return http.NewResponseController(w).Flush()
 	})
-	last := answer{End: true}
+	last := line{End: true}
 	if err != nil {
 		last.Error = err.Error()
 	}
 	enc.Encode(last)
-}
-
-// Do makes one call over the socket at path and hands every value of the answer to each. It ends with the answer, with
-// ctx, or with each's error. ErrNotRunning: nobody listens.
-func Do(ctx context.Context, path, name string, args url.Values, body io.Reader, each func(json.RawMessage) error) error {
-	client := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", path)
-		},
-		DisableKeepAlives: true,
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://bouncefeed/"+name+"?"+args.Encode(), body)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return dialError(path, err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the running bouncefeed does not know %q: is it an older version?", name)
-	}
-	dec := json.NewDecoder(resp.Body)
-	for {
-		var a answer
-		if err := dec.Decode(&a); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return fmt.Errorf("bouncefeed went away in the middle of the answer: %w", err)
-		}
-		switch {
-		case a.Error != "":
-			return errors.New(a.Error)
-		case a.End:
-			return nil
-		}
-		if err := each(a.Value); err != nil {
-			return err
-		}
-	}
-}
-
-func dialError(path string, err error) error {
-	switch {
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("no access to the control socket %s: run this as root or as a member of group bouncefeed", path)
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w (nobody answers on %s): start it with 'systemctl start bouncefeed'", ErrNotRunning, path)
-	}
-	return fmt.Errorf("control socket %s: %w", path, err)
 }

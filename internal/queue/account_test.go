@@ -59,6 +59,7 @@ func checkAccounts(t testing.TB, q *Queue, outputs ...string) {
 }
 
 func TestCountersAddUp(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "queue.db")
 	o := Options{Outputs: []string{"a", "b"}}
 	q := openAt(t, path, o)

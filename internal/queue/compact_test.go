@@ -13,6 +13,7 @@ import (
 )
 
 func TestFileShrinks(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "queue.db")
 	o := Options{Outputs: []string{"out"}}
 	q := openAt(t, path, o)
@@ -73,6 +74,7 @@ func TestFileShrinks(t *testing.T) {
 
 // The ledger finds what was stored, in tails and runs, and nothing else, at little more than its 8 bytes a message.
 func TestLedger(t *testing.T) {
+	t.Parallel()
 	q := openNew(t, Options{})
 	hash := func(n int) [8]byte { return event.Sent(q.Secret(), fmt.Sprint(n), "a@example.org") }
 	total := 0

@@ -20,8 +20,8 @@ type DeadLetter struct {
 	Event  event.Event `json:"event"`
 }
 
-// bury keeps what is stored under key as a dead letter.
-func (t *txn) bury(output string, key, stored []byte, answer string) error {
+// setDead keeps what is stored under key as a dead letter.
+func (t *txn) setDead(output string, key, stored []byte, answer string) error {
 	r, err := decodeRecord(key, stored)
 	if err != nil {
 		return err

@@ -117,7 +117,7 @@ func (t *txn) settle(output string, s Settled) error {
 	switch s.Outcome {
 	case Sent, NotSent:
 	case Dead:
-		if err := t.bury(output, key, stored, s.Answer); err != nil {
+		if err := t.setDead(output, key, stored, s.Answer); err != nil {
 			return err
 		}
 	default:

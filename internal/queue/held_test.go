@@ -42,6 +42,7 @@ func TestHeldGivesWayToItsProof(t *testing.T) {
 }
 
 func TestHeldIsBounded(t *testing.T) {
+	t.Parallel()
 	q := openNew(t, Options{})
 	b := Batch{Counts: read(0)}
 	for i := range maxHeld + 300 {

@@ -24,6 +24,7 @@ func TestKill(t *testing.T) {
 		killChild(path)
 		return
 	}
+	t.Parallel()
 	kills := 60
 	if testing.Short() {
 		kills = 8

@@ -15,7 +15,7 @@ func (s *salvage) mend() error {
 			}
 		}
 	}
-	if err := furnish(s.tx); err != nil {
+	if err := createBuckets(s.tx); err != nil {
 		return err
 	}
 	t := &txn{Tx: s.tx, q: s.q, now: s.q.o.Now(), counts: Counters{}}

@@ -169,7 +169,7 @@ func (q *Queue) begin() error {
 	if err != nil {
 		return err
 	}
-	err = db.Update(furnish)
+	err = db.Update(createBuckets)
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}
@@ -228,8 +228,8 @@ func (q *Queue) use(f *os.File) error {
 	})
 }
 
-// furnish makes what every file has.
-func furnish(tx *bbolt.Tx) error {
+// createBuckets makes what every file has: the buckets, the secret and the format's number.
+func createBuckets(tx *bbolt.Tx) error {
 	for _, name := range buckets {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
@@ -250,7 +250,7 @@ func (q *Queue) setUp(tx *bbolt.Tx) error {
 	if v := tx.Bucket(bucketMeta); v != nil && numbered(v.Get(keyFormat)) > format {
 		return fmt.Errorf("it was written by a newer bouncefeed (format %d)", numbered(v.Get(keyFormat)))
 	}
-	if err := furnish(tx); err != nil {
+	if err := createBuckets(tx); err != nil {
 		return err
 	}
 	if err := mendSequence(tx); err != nil {

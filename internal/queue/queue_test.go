@@ -270,6 +270,7 @@ func TestClosedQueue(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if _, err := Open(dir, Options{}); err == nil {
 		t.Error("a directory was opened")

@@ -97,6 +97,7 @@ func TestHopelessFiles(t *testing.T) {
 // Whatever is wrong with the file: no crash, nothing sent wrong, and when every source tells all of it again, each
 // event is there.
 func TestDamagedPages(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	whole := filepath.Join(dir, "whole.db")
 	filled(t, whole)
