@@ -59,11 +59,9 @@ func KeyNeeded(p Parser) string {
 // Counter words for records that are not believed. A parser may add its own.
 const (
 	WhyTwoReadings  = event.WhyTwoReadings
-	WhyUnopened     = "unopened_queue_id" // no cleanup or qmgr line ever opened this queue id
 	WhyControlChars = event.WhyControlChars
 	WhyMalformed    = event.WhyMalformed
 	WhyTooLong      = event.WhyTooLong
-	WhyNotTheMTA    = "not_the_mta" // journal provenance: some other process wrote it
 )
 
 // Counter words for requests.

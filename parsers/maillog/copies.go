@@ -12,7 +12,7 @@ const maxCopies = 64
 
 // original is the message that m is likely a copy of while the line that says so is still to come: the first one with its
 // Message-ID, of the same sender, taken up for delivery and so far neither delivered nor refused.
-func (t *tracker) original(m *queueMessage) *queueMessage {
+func (t *tracker) original(m *message) *message {
 	if m.id == "" || m.has(msgFirst) {
 		return nil
 	}
@@ -24,7 +24,7 @@ func (t *tracker) original(m *queueMessage) *queueMessage {
 }
 
 // inherit gives the copy the ids, the sender and the UUIDs of m.
-func (t *tracker) inherit(copied, m *queueMessage) {
+func (t *tracker) inherit(copied, m *message) {
 	to, from := copied.editDetails(), m.details()
 	if to.origin == "" {
 		origin, others := m.ids()
@@ -47,13 +47,13 @@ func (t *tracker) inherit(copied, m *queueMessage) {
 }
 
 // disinherit undoes inherit: m turned out to be a mailing list's, sent by owner-LIST. What fails of it is no bounce of ours.
-func (m *queueMessage) disinherit() {
+func (m *message) disinherit() {
 	m.more = nil
 	m.flags &^= msgForwarded
 }
 
 // replace lets m take the place of old, which was queued again: its age goes on, and so does what is known of recipients.
-func (t *tracker) replace(old, m *queueMessage) {
+func (t *tracker) replace(old, m *message) {
 	t.inherit(m, old)
 	m.arrived = old.arrived
 	m.pending = old.pending
@@ -64,7 +64,7 @@ func (t *tracker) replace(old, m *queueMessage) {
 }
 
 // ids gives the queue id under which the sender handed m in, and the further ones.
-func (t *tracker) ids(m *queueMessage) (origin string, others []string) {
+func (t *tracker) ids(m *message) (origin string, others []string) {
 	if m.details().origin == "" {
 		if original := t.original(m); original != nil {
 			origin, others = original.ids()
@@ -74,7 +74,7 @@ func (t *tracker) ids(m *queueMessage) (origin string, others []string) {
 	return m.ids()
 }
 
-func (m *queueMessage) ids() (origin string, others []string) {
+func (m *message) ids() (origin string, others []string) {
 	own, d := m.key.String(), m.details()
 	if d.origin == "" {
 		return own, nil
@@ -83,7 +83,7 @@ func (m *queueMessage) ids() (origin string, others []string) {
 }
 
 // alias gives the address that the sender knows for a recipient, where an alias was resolved before m was copied.
-func (m *queueMessage) alias(to string) string {
+func (m *message) alias(to string) string {
 	aliases := m.details().aliases
 	for i := 0; i+1 < len(aliases); i += 2 {
 		if strings.EqualFold(aliases[i], to) {

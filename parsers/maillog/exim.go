@@ -118,7 +118,7 @@ func (x *exim) readArrival(q *logLine) error {
 	x.setSender(m, sender)
 	a := scanEximArrival(rest)
 	m.id = string(a.messageID[:min(len(a.messageID), maxMessageID)])
-	if a.twofold || a.client != nil && !a.authenticated && x.isForeign(a.client) {
+	if a.ambiguous || a.client != nil && !a.authenticated && x.isForeign(a.client) {
 		m.flags |= msgForeign
 	}
 	x.memory.touch(m, q.seen)
@@ -163,7 +163,7 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 	case err != nil:
 		return err
 	case !x.mayPredate(q):
-		return event.Refuse(parsers.WhyUnopened, "no <= line opened this message id")
+		return event.Refuse(whyUnopened, "no <= line opened this message id")
 	default:
 		m = x.memory.open(q)
 		x.memory.setQueued(m)

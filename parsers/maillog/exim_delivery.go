@@ -2,7 +2,6 @@ package maillog
 
 import (
 	"bytes"
-	"strings"
 
 	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
@@ -120,36 +119,6 @@ func plainEximRecipient(b []byte) (r eximReading, ok bool) {
 	}
 	return r, isEximTail(r.tail)
 }
-
-// plainAddressLength is the length of the mailbox (RFC 5321 §4.1.2) at the head of b; 0: there is none.
-func plainAddressLength(b []byte) int {
-	at := 0
-	if len(b) > 0 && b[0] == '"' {
-		at = address.QuotedLength(b[:min(len(b), address.MaxLogged)])
-	} else {
-		for at < len(b) && isAddressByte[b[at]] {
-			at++
-		}
-	}
-	if at == 0 || at == len(b) || b[at] != '@' {
-		return 0
-	}
-	from := at + 1
-	for at = from; at < len(b) && (isAddressByte[b[at]] || b[at] == '[' || b[at] == ']' || b[at] == ':' && at+1 < len(b) && b[at+1] != ' '); at++ {
-	}
-	if at == from {
-		return 0
-	}
-	return at
-}
-
-// isAddressByte holds the bytes of a dot-string (RFC 5321 §4.1.2, RFC 6531 §3.3).
-var isAddressByte = func() (table [256]bool) {
-	for c := range table {
-		table[c] = c > ' ' && c != 0x7f && strings.IndexByte(`"(),:;<>@[\]`, byte(c)) < 0
-	}
-	return table
-}()
 
 // angleAddress reads "<address>"; nil: it is none.
 func angleAddress(b []byte) (addr, rest []byte) {

@@ -94,7 +94,7 @@ type eximArrival struct {
 	messageID     []byte
 	client        []byte // its address in brackets; nil: a process of this host
 	authenticated bool
-	twofold       bool // some field stands there twice, or is not Exim's: a HELO or an ident reply holds more than a name
+	ambiguous     bool // some field stands there twice, or is not Exim's: a HELO or an ident reply holds more than a name
 }
 
 // scanEximArrival reads
@@ -114,7 +114,7 @@ func scanEximArrival(b []byte) (a eximArrival) {
 		case bytes.HasPrefix(b, []byte("H=")):
 			client, rest := eximClient(b[2:])
 			if seen['H'] || client == nil {
-				a.twofold = true
+				a.ambiguous = true
 			}
 			if client != nil {
 				a.client, b = client, rest
@@ -126,7 +126,7 @@ func scanEximArrival(b []byte) (a eximArrival) {
 		word, rest := eximWord(b)
 		if name := fieldName(word); name != 0 {
 			if seen[name] {
-				a.twofold = true
+				a.ambiguous = true
 			}
 			seen[name] = true
 			switch name {
@@ -205,6 +205,3 @@ func eximWord(b []byte) (word, rest []byte) {
 	}
 	return b, nil
 }
-
-// isBase62 says whether c is a digit of Exim's ids: 0-9, A-Z, a-z.
-func isBase62(c byte) bool { return text.IsDigit(c) || text.IsLetter(c) }

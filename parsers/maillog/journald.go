@@ -87,6 +87,8 @@ type journalReader struct {
 	fresh   []string          // machines learned since the last Changes
 }
 
+const whyNotTheMTA = "not_the_mta" // some other process wrote it
+
 const (
 	journalMaxLearned = 256  // machines
 	journalMaxStrings = 1024 // identifiers, hosts, executables
@@ -142,7 +144,7 @@ func (j *journald) Parse(rec event.Record, emit func(event.Event)) error {
 		if !m.wouldRead(e) {
 			return nil
 		}
-		return event.Refuse(parsers.WhyNotTheMTA, "a journal entry of _UID=%s _EXE=%s _SYSTEMD_UNIT=%s", e.uid, e.exe, e.unit)
+		return event.Refuse(whyNotTheMTA, "a journal entry of _UID=%s _EXE=%s _SYSTEMD_UNIT=%s", e.uid, e.exe, e.unit)
 	}
 	if e.oversized {
 		return event.Refuse(event.WhyTooLong, "journalctl left the message out")

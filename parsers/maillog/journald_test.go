@@ -65,18 +65,18 @@ func TestJournalProvenance(t *testing.T) {
 		{"", "aa", "0", "/usr/libexec/postfix/local", "", "jo@example.net"},
 		{"", "aa", "0", "/usr/sbin/postlog", "session-1.scope", "jo@example.net"},
 		{"", "aa", "0", "", "", "jo@example.net"},
-		{"", "aa", "0", "", "rsyslog.service", parsers.WhyNotTheMTA},
-		{"", "aa", "0", "/usr/sbin/rsyslogd", unit, parsers.WhyNotTheMTA},
-		{"", "aa", "1000", smtp, unit, parsers.WhyNotTheMTA}, // a user's own process, started by his ~/.forward
-		{"", "aa", "101", "", unit, parsers.WhyNotTheMTA},    // too little to learn from
-		{"", "aa", "101", smtp, "cron.service", parsers.WhyNotTheMTA},
-		{"", "aa", "", smtp, unit, parsers.WhyNotTheMTA},
-		{"", "aa", "+101", smtp, unit, parsers.WhyNotTheMTA},
+		{"", "aa", "0", "", "rsyslog.service", whyNotTheMTA},
+		{"", "aa", "0", "/usr/sbin/rsyslogd", unit, whyNotTheMTA},
+		{"", "aa", "1000", smtp, unit, whyNotTheMTA}, // a user's own process, started by his ~/.forward
+		{"", "aa", "101", "", unit, whyNotTheMTA},    // too little to learn from
+		{"", "aa", "101", smtp, "cron.service", whyNotTheMTA},
+		{"", "aa", "", smtp, unit, whyNotTheMTA},
+		{"", "aa", "+101", smtp, unit, whyNotTheMTA},
 		{"users: [101]", "aa", "101", "", "", "jo@example.net"},
-		{"users: [101]", "aa", "102", smtp, unit, parsers.WhyNotTheMTA},
+		{"users: [101]", "aa", "102", smtp, unit, whyNotTheMTA},
 		{"users: [root]", "aa", "0", smtp, unit, "jo@example.net"},
 		{"programs: [\"/opt/mta/*\"]", "aa", "0", "/opt/mta/bin/smtp", "", "jo@example.net"},
-		{"", "aa", "0", "/opt/mta/bin/smtp", "", parsers.WhyNotTheMTA},
+		{"", "aa", "0", "/opt/mta/bin/smtp", "", whyNotTheMTA},
 	} {
 		j := newTestJournald(t, test.config)
 		if got := j.why(t, fmt.Sprintf(journalFailure, test.machine, test.uid, test.exe, test.unit)); got != test.want {
@@ -86,8 +86,8 @@ func TestJournalProvenance(t *testing.T) {
 	j := newTestJournald(t, "")
 	j.local = &localAccounts{machine: "bb", ids: map[string]string{"postfix": "117"}}
 	for _, test := range []struct{ machine, uid, want string }{
-		{"bb", "101", parsers.WhyNotTheMTA}, {"bb", "117", "jo@example.net"}, // here the name tells
-		{"aa", "103", "jo@example.net"}, {"aa", "117", parsers.WhyNotTheMTA}, // elsewhere the first one
+		{"bb", "101", whyNotTheMTA}, {"bb", "117", "jo@example.net"}, // here the name tells
+		{"aa", "103", "jo@example.net"}, {"aa", "117", whyNotTheMTA}, // elsewhere the first one
 	} {
 		if got := j.why(t, fmt.Sprintf(journalFailure, test.machine, test.uid, smtp, unit)); got != test.want {
 			t.Errorf("%+v: %s", test, got)

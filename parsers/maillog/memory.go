@@ -35,8 +35,8 @@ const (
 	msgAuthenticated = 1 << 15   // the client has logged in
 )
 
-// A queueMessage is what the log told of one queue file.
-type queueMessage struct {
+// A message is what the log told of one queue file.
+type message struct {
 	key      queueKey
 	instance uint32 // hash of the syslog_name; short queue ids of two instances may be alike
 	flags    uint16
@@ -49,9 +49,9 @@ type queueMessage struct {
 	pending  []outcome
 	more     *details // nil for nearly all
 
-	sibling    *queueMessage // same host and queue id in another instance
-	prev, next *queueMessage // in its list, by time of the last line
-	size       int           // as counted in the memory's; 0 while arriving
+	sibling    *message // same host and queue id in another instance
+	prev, next *message // in its list, by time of the last line
+	size       int      // as counted in the memory's; 0 while arriving
 }
 
 // details are what few messages have.
@@ -63,10 +63,10 @@ type details struct {
 	campaign, subscriber string   // from logged header fields
 }
 
-func (m *queueMessage) has(flag uint16) bool { return m.flags&flag != 0 }
+func (m *message) has(flag uint16) bool { return m.flags&flag != 0 }
 
 // details gives what few messages have, to be read.
-func (m *queueMessage) details() details {
+func (m *message) details() details {
 	if m.more == nil {
 		return details{}
 	}
@@ -74,7 +74,7 @@ func (m *queueMessage) details() details {
 }
 
 // editDetails gives the same to be written to.
-func (m *queueMessage) editDetails() *details {
+func (m *message) editDetails() *details {
 	if m.more == nil {
 		m.more = &details{}
 	}
@@ -83,7 +83,7 @@ func (m *queueMessage) editDetails() *details {
 
 const messageSize = 320 // bytes of a message in memory, without its strings
 
-func (m *queueMessage) measure() int {
+func (m *message) measure() int {
 	n := messageSize + len(m.sender) + len(m.id)
 	for i := range m.pending {
 		o := &m.pending[i]
@@ -101,9 +101,9 @@ func (m *queueMessage) measure() int {
 }
 
 // A messageList holds messages by the time of their last line, the oldest first.
-type messageList struct{ oldest, newest *queueMessage }
+type messageList struct{ oldest, newest *message }
 
-func (l *messageList) add(m *queueMessage) {
+func (l *messageList) add(m *message) {
 	m.prev, m.next = l.newest, nil
 	if l.newest == nil {
 		l.oldest = m
@@ -113,7 +113,7 @@ func (l *messageList) add(m *queueMessage) {
 	l.newest = m
 }
 
-func (l *messageList) remove(m *queueMessage) {
+func (l *messageList) remove(m *message) {
 	if m.prev == nil {
 		l.oldest = m.next
 	} else {
@@ -131,18 +131,18 @@ func (l *messageList) remove(m *queueMessage) {
 // was not heard of for longest is forgotten first. Nothing worse follows than a report without its Message-ID, for the
 // queue manager names the sender again before each attempt.
 type memory struct {
-	messages map[queueKey]*queueMessage // the head of its siblings
-	firsts   map[string]*queueMessage   // by Message-ID
-	queued   messageList                // the queue manager has them
-	arriving messageList                // not yet; many of these are rejected and never heard of again
-	waiting  int                        // in arriving
-	size     int                        // of those queued
+	messages map[queueKey]*message // the head of its siblings
+	firsts   map[string]*message   // by Message-ID
+	queued   messageList           // the queue manager has them
+	arriving messageList           // not yet; many of these are rejected and never heard of again
+	waiting  int                   // in arriving
+	size     int                   // of those queued
 	limit    int
 	maxAge   time.Duration
 
-	changed []*queueMessage
+	changed []*message
 	gone    []string // stored keys
-	free    []*queueMessage
+	free    []*message
 }
 
 // defaultMemory holds some 23 000 messages that wait for another attempt, or 40 000 before their first. What is full
@@ -157,11 +157,11 @@ const (
 
 func newMemory(limit int, maxAge time.Duration) *memory {
 	return &memory{
-		messages: map[queueKey]*queueMessage{}, firsts: map[string]*queueMessage{}, limit: limit, maxAge: maxAge,
+		messages: map[queueKey]*message{}, firsts: map[string]*message{}, limit: limit, maxAge: maxAge,
 	}
 }
 
-func (p *memory) list(m *queueMessage) *messageList {
+func (p *memory) list(m *message) *messageList {
 	if m.has(msgQueued) {
 		return &p.queued
 	}
@@ -170,7 +170,7 @@ func (p *memory) list(m *queueMessage) *messageList {
 
 // find gives the message of a queue id in an instance. A service may log under a syslog_name of its own
 // (master.cf: -o syslog_name=outbound), so the id in another instance counts where there is none in this.
-func (p *memory) find(key *queueKey, instance uint32) *queueMessage {
+func (p *memory) find(key *queueKey, instance uint32) *message {
 	other := p.messages[*key]
 	for m := other; m != nil; m = m.sibling {
 		if m.instance == instance {
@@ -184,7 +184,7 @@ func (p *memory) find(key *queueKey, instance uint32) *queueMessage {
 }
 
 // open begins a message; one that had the id before is forgotten, for short queue ids come again.
-func (p *memory) open(l *logLine) *queueMessage {
+func (p *memory) open(l *logLine) *message {
 	head := p.messages[l.key]
 	for m := head; m != nil; m = m.sibling {
 		if m.instance == l.instance {
@@ -193,19 +193,19 @@ func (p *memory) open(l *logLine) *queueMessage {
 			break
 		}
 	}
-	var m *queueMessage
+	var m *message
 	if n := len(p.free); n > 0 {
 		m, p.free = p.free[n-1], p.free[:n-1]
 	} else {
-		m = new(queueMessage)
+		m = new(message)
 	}
-	*m = queueMessage{key: l.key, instance: l.instance, arrived: l.at, sibling: head}
+	*m = message{key: l.key, instance: l.instance, arrived: l.at, sibling: head}
 	p.insert(m)
 	p.touch(m, l.seen)
 	return m
 }
 
-func (p *memory) insert(m *queueMessage) {
+func (p *memory) insert(m *message) {
 	p.messages[m.key] = m
 	p.list(m).add(m)
 	if !m.has(msgQueued) {
@@ -214,11 +214,11 @@ func (p *memory) insert(m *queueMessage) {
 	if m.has(msgFirst) {
 		p.firsts[m.id] = m
 	}
-	p.weigh(m)
+	p.updateSize(m)
 }
 
-// weigh counts what m takes.
-func (p *memory) weigh(m *queueMessage) {
+// updateSize counts what m takes.
+func (p *memory) updateSize(m *message) {
 	if m.has(msgQueued) {
 		size := m.measure()
 		p.size += size - m.size
@@ -227,14 +227,14 @@ func (p *memory) weigh(m *queueMessage) {
 }
 
 // touch notes that m was heard of and may have changed. The lists stay in order also where the log's clock steps back.
-func (p *memory) touch(m *queueMessage, now int64) {
+func (p *memory) touch(m *message, now int64) {
 	l := p.list(m)
 	l.remove(m)
 	if m.seen = now; l.newest != nil {
 		m.seen = max(now, l.newest.seen)
 	}
 	l.add(m)
-	p.weigh(m)
+	p.updateSize(m)
 	if !m.has(msgChanged) {
 		m.flags |= msgChanged
 		p.changed = append(p.changed, m)
@@ -242,7 +242,7 @@ func (p *memory) touch(m *queueMessage, now int64) {
 }
 
 // setQueued moves m to those that the queue manager has.
-func (p *memory) setQueued(m *queueMessage) {
+func (p *memory) setQueued(m *message) {
 	if !m.has(msgQueued) {
 		p.arriving.remove(m)
 		p.waiting--
@@ -252,7 +252,7 @@ func (p *memory) setQueued(m *queueMessage) {
 }
 
 // setInstance takes m over from a service that logged under a name of its own.
-func (p *memory) setInstance(m *queueMessage, instance uint32) {
+func (p *memory) setInstance(m *message, instance uint32) {
 	if m.instance == instance {
 		return
 	}
@@ -264,7 +264,7 @@ func (p *memory) setInstance(m *queueMessage, instance uint32) {
 }
 
 // setID notes the Message-ID; the first message that has it is the one that others may be re-injections of.
-func (p *memory) setID(m *queueMessage, id string) {
+func (p *memory) setID(m *message, id string) {
 	if m.id == id {
 		return
 	}
@@ -276,7 +276,7 @@ func (p *memory) setID(m *queueMessage, id string) {
 	}
 }
 
-func (p *memory) dropFirst(m *queueMessage) {
+func (p *memory) dropFirst(m *message) {
 	if m.has(msgFirst) {
 		m.flags &^= msgFirst
 		delete(p.firsts, m.id)
@@ -284,7 +284,7 @@ func (p *memory) dropFirst(m *queueMessage) {
 }
 
 // forget drops m.
-func (p *memory) forget(m *queueMessage) {
+func (p *memory) forget(m *message) {
 	p.dropFirst(m)
 	if head := p.messages[m.key]; head == m {
 		if m.sibling == nil {
@@ -307,14 +307,14 @@ func (p *memory) forget(m *queueMessage) {
 		p.gone = append(p.gone, m.storedKey())
 	}
 	changed := m.has(msgChanged)
-	*m = queueMessage{key: m.key}
+	*m = message{key: m.key}
 	if !changed && len(p.free) < maxFree { // else p.changed still names it
 		p.free = append(p.free, m)
 	}
 }
 
 // retire keeps of a message that is gone only whose it was, in case it comes back under another queue id later.
-func (p *memory) retire(m *queueMessage) {
+func (p *memory) retire(m *message) {
 	p.list(m).remove(m)
 	if m.has(msgQueued) {
 		p.waiting++
@@ -327,7 +327,7 @@ func (p *memory) retire(m *queueMessage) {
 }
 
 // setDone moves m among those of which little is expected any more, where the log does not say that a message is gone.
-func (p *memory) setDone(m *queueMessage) {
+func (p *memory) setDone(m *message) {
 	if !m.has(msgQueued) {
 		return
 	}

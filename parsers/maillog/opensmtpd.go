@@ -267,7 +267,7 @@ func (p *opensmtpd) readDelivery(l *logLine, d *opensmtpdDelivery, emit func(eve
 	}
 	if m == nil {
 		if arrived := l.at - goSpan(d.delay).Microseconds(); arrived > p.first || !p.isCatchingUp(l) {
-			return event.Refuse(parsers.WhyUnopened, "no envelope line opened this message id")
+			return event.Refuse(whyUnopened, "no envelope line opened this message id")
 		}
 		m = p.memory.open(l)
 		p.memory.setQueued(m)
@@ -282,7 +282,7 @@ func (p *opensmtpd) readDelivery(l *logLine, d *opensmtpdDelivery, emit func(eve
 }
 
 // tell takes over what a delivery line says of the recipient, and emits its event.
-func (p *opensmtpd) tell(l *logLine, m *queueMessage, d *opensmtpdDelivery, emit func(event.Event)) {
+func (p *opensmtpd) tell(l *logLine, m *message, d *opensmtpdDelivery, emit func(event.Event)) {
 	o := outcome{to: string(d.to), origTo: string(d.rcpt)}
 	old, known := m.take(d.to, d.rcpt, false)
 	kind, expired := event.Type(""), false

@@ -28,7 +28,7 @@ func (o *outcome) isHard() bool { return strings.HasPrefix(o.status, "5") }
 
 // take removes a recipient from those still pending and gives what was last said of it. With exactly, the log names a
 // recipient alike in all lines; else a later line may name it in other letters, or by another of its addresses.
-func (m *queueMessage) take(to, origTo []byte, exactly bool) (o outcome, pending bool) {
+func (m *message) take(to, origTo []byte, exactly bool) (o outcome, pending bool) {
 	at := -1
 	for i := range m.pending {
 		p := &m.pending[i]
@@ -58,7 +58,7 @@ func (m *queueMessage) take(to, origTo []byte, exactly bool) (o outcome, pending
 
 // isSilent: the null sender's mail is a bounce or another notice, the double-bounce sender's a bounce of one. Neither
 // is mail to a subscriber.
-func (m *queueMessage) isSilent() bool {
+func (m *message) isSilent() bool {
 	return m.has(msgSender) && (m.sender == "" || strings.HasPrefix(m.sender, "double-bounce@"))
 }
 

@@ -19,7 +19,7 @@ func TestTakePending(t *testing.T) {
 		{"pipe", "Kim@a.example", false, 2},
 		{"nobody@a.example", "", false, -1},
 	} {
-		m := queueMessage{pending: []outcome{
+		m := message{pending: []outcome{
 			{to: "jo@a.example", code: 450}, {to: "jo@a.example", origTo: "sales@b.example", code: 451}, {to: "kim@a.example", code: 452},
 		}}
 		o, pending := m.take([]byte(c.to), []byte(c.origTo), c.exactly)

@@ -12,7 +12,7 @@ import (
 const postfixForwarded = "forwarded as "
 
 // handedOn says whether a delivery was none, but the way into a content filter and back, or to another local queue id.
-func (p *postfix) handedOn(l *logLine, m *queueMessage, d *postfixDelivery) bool {
+func (p *postfix) handedOn(l *logLine, m *message, d *postfixDelivery) bool {
 	if id := queuedAs(d.reason); id != nil {
 		if next := p.findOther(l, id); next != nil && next != m && next.id == m.id && m.id != "" {
 			if bytes.HasPrefix(d.reason, []byte(postfixForwarded)) {
@@ -38,7 +38,7 @@ func isFilter(tag, relay []byte) bool {
 }
 
 // markCopy makes next a copy of m, with what the sender knows of it.
-func (p *postfix) markCopy(next, m *queueMessage, d *postfixDelivery) {
+func (p *postfix) markCopy(next, m *message, d *postfixDelivery) {
 	p.inherit(next, m)
 	if len(d.origTo) > 0 && bytes.IndexByte(d.origTo, '@') >= 0 && len(next.more.aliases) < 2*maxCopies {
 		next.more.aliases = append(next.more.aliases, string(d.to), string(d.origTo))

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
-	"bouncefeed/parsers"
 )
 
 // readDelivery reads what a delivery agent says of one recipient.
@@ -21,7 +20,7 @@ func (p *postfix) readDelivery(l *logLine, emit func(event.Event)) error {
 	m := p.find(l)
 	if m == nil {
 		if !p.mayPredate(l, &d) {
-			return event.Refuse(parsers.WhyUnopened, "no cleanup or qmgr line opened this queue id")
+			return event.Refuse(whyUnopened, "no cleanup or qmgr line opened this queue id")
 		}
 		m = p.memory.open(l)
 		m.arrived = l.at - readSeconds(d.delay).Microseconds()
@@ -40,7 +39,7 @@ func (p *postfix) readDelivery(l *logLine, emit func(event.Event)) error {
 }
 
 // tell takes over what a delivery line says of a recipient, and emits its event.
-func (p *postfix) tell(l *logLine, m *queueMessage, d *postfixDelivery, status string, emit func(event.Event)) {
+func (p *postfix) tell(l *logLine, m *message, d *postfixDelivery, status string, emit func(event.Event)) {
 	m.take(d.to, d.origTo, true)
 	switch status {
 	case "sent":
@@ -115,6 +114,6 @@ func longQueueIDTime(id string) (int64, bool) {
 }
 
 // delivered tells that a recipient has the message.
-func (p *postfix) delivered(l *logLine, m *queueMessage, d *postfixDelivery) event.Event {
+func (p *postfix) delivered(l *logLine, m *message, d *postfixDelivery) event.Event {
 	return p.report(l, m, &outcome{to: string(d.to), origTo: string(d.origTo)}, event.Delivered)
 }

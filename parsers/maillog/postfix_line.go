@@ -7,6 +7,7 @@ import (
 	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/smtp"
+	"bouncefeed/internal/text"
 )
 
 // A postfixDelivery is what a delivery agent says of one recipient. Its slices are the record's memory.
@@ -127,6 +128,18 @@ func fieldEnd(b []byte) int {
 		}
 	}
 	return -1
+}
+
+func isNumber(b []byte) bool {
+	dots := 0
+	for _, c := range b {
+		if c == '.' {
+			dots++
+		} else if !text.IsDigit(c) {
+			return false
+		}
+	}
+	return len(b) > 0 && dots <= 1 && len(b) < 16
 }
 
 // readSeconds reads "0.02".

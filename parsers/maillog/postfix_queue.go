@@ -156,7 +156,7 @@ func (p *postfix) readQueue(l *logLine, emit func(event.Event)) error {
 }
 
 // activate moves m into the active queue: the queue manager begins to deliver it.
-func (p *postfix) activate(l *logLine, m *queueMessage, sender []byte) {
+func (p *postfix) activate(l *logLine, m *message, sender []byte) {
 	if !m.has(msgQueued) {
 		p.memory.setInstance(m, l.instance)
 		p.memory.setQueued(m)

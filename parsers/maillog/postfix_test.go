@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
-	"bouncefeed/parsers"
 	"bouncefeed/parsers/parsertest"
 )
 
@@ -168,7 +167,7 @@ func TestPostfixLongQueueID(t *testing.T) {
 	p := newTestPostfix(t, nil)
 	tellPostfix(t, p, "2026-11-20T07:59:00Z mx1 systemd[1]: started")
 	line := "2026-11-20T08:00:01Z mx1 postfix/smtp[5]: %s: to=<ann@example.net>, relay=none, delay=900, delays=900/0/0/0, dsn=5.4.4, status=bounced (no)"
-	if said := tellPostfix(t, p, fmt.Sprintf(line, id)); said.why != parsers.WhyUnopened {
+	if said := tellPostfix(t, p, fmt.Sprintf(line, id)); said.why != whyUnopened {
 		t.Errorf("%+v", said)
 	}
 	if said := tellPostfix(t, p, fmt.Sprintf(line, encode(1795161500, 6)+encode(1, 4)+"z3kLqB")); len(said.events) != 1 {

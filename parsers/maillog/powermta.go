@@ -237,17 +237,6 @@ var powermtaCategories = map[string]event.Reason{
 	"message-expired":     event.Expired,
 }
 
-// feedbackType is what an ARF report's type says (RFC 5965 §7.3, RFC 6591).
-func feedbackType(s string) event.Type {
-	switch strings.ToLower(s) {
-	case "not-spam":
-		return event.NotSpamReport
-	case "auth-failure":
-		return event.AuthFailureReport
-	}
-	return event.Complaint
-}
-
 // identify finds the message and the subscriber: in header fields that the file has columns for (header_Message-Id …),
 // in the job id, in the envelope sender.
 func (p *powermta) identify(r *powermtaRecord, e *event.Event) {

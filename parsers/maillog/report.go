@@ -10,7 +10,7 @@ import (
 )
 
 // report makes the event of one recipient.
-func (t *tracker) report(l *logLine, m *queueMessage, o *outcome, kind event.Type) event.Event {
+func (t *tracker) report(l *logLine, m *message, o *outcome, kind event.Type) event.Event {
 	e := event.Event{
 		Type: kind, Time: l.now, QueueIDIssuer: t.host, Sender: m.sender, MessageID: loggedMessageID(m.id),
 		Recipient: o.to, OriginalRecipient: o.origTo,
@@ -34,7 +34,7 @@ func (t *tracker) report(l *logLine, m *queueMessage, o *outcome, kind event.Typ
 }
 
 // expire reports every recipient that is still pending.
-func (t *tracker) expire(l *logLine, m *queueMessage, emit func(event.Event)) {
+func (t *tracker) expire(l *logLine, m *message, emit func(event.Event)) {
 	if !m.isSilent() {
 		for i := range m.pending {
 			e := t.report(l, m, &m.pending[i], "")
@@ -48,7 +48,7 @@ func (t *tracker) expire(l *logLine, m *queueMessage, emit func(event.Event)) {
 
 // identify finds the subscriber and the campaign of m. Of several recipients one may be an archive's (always_bcc): what
 // fails for it must not count against the subscriber.
-func (t *tracker) identify(e *event.Event, m *queueMessage) {
+func (t *tracker) identify(e *event.Event, m *message) {
 	d := m.details()
 	listmonk.Identify(e, d.campaign, d.subscriber)
 	t.verp.Complete(e)
@@ -58,7 +58,7 @@ func (t *tracker) identify(e *event.Event, m *queueMessage) {
 }
 
 // namesSubscriber says whether there is anything for identify to find.
-func (t *tracker) namesSubscriber(m *queueMessage) bool {
+func (t *tracker) namesSubscriber(m *message) bool {
 	e := event.Event{MessageID: loggedMessageID(m.id), Sender: m.sender}
 	t.identify(&e, m)
 	return e.Evidence != ""

@@ -241,7 +241,7 @@ func (p *sendmail) readDelivery(l *logLine, emit func(event.Event)) error {
 	m := p.find(l)
 	if m == nil {
 		if arrived := l.at - sendmailSpan(d.delay).Microseconds(); arrived > p.first || !p.isCatchingUp(l) {
-			return event.Refuse(parsers.WhyUnopened, "no from= line opened this queue id")
+			return event.Refuse(whyUnopened, "no from= line opened this queue id")
 		}
 		m = p.memory.open(l)
 		p.memory.setQueued(m)
@@ -259,7 +259,7 @@ func (p *sendmail) readDelivery(l *logLine, emit func(event.Event)) error {
 }
 
 // tell takes over what a delivery line says of one recipient, and emits its event.
-func (p *sendmail) tell(l *logLine, m *queueMessage, d *sendmailDelivery, to []byte, kind event.Type, emit func(event.Event)) {
+func (p *sendmail) tell(l *logLine, m *message, d *sendmailDelivery, to []byte, kind event.Type, emit func(event.Event)) {
 	if m.isSilent() {
 		return
 	}

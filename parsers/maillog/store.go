@@ -17,7 +17,7 @@ const (
 	storeVersion = 1
 )
 
-func (m *queueMessage) storedKey() string {
+func (m *message) storedKey() string {
 	b := make([]byte, 0, 9+len(m.key.id))
 	b = append(b, 'm')
 	b = binary.BigEndian.AppendUint32(b, m.key.host)
@@ -57,7 +57,7 @@ func (t *tracker) Changes() map[string][]byte {
 func (t *tracker) Load(state iter.Seq2[string, []byte]) error {
 	t.memory = newMemory(t.memory.limit, t.memory.maxAge)
 	t.first, t.firstChanged = 0, false
-	var all []*queueMessage
+	var all []*message
 	for key, value := range state {
 		if key == firstLineKey {
 			t.first, _ = binary.Varint(value)
@@ -69,7 +69,7 @@ func (t *tracker) Load(state iter.Seq2[string, []byte]) error {
 		}
 		all = append(all, m)
 	}
-	slices.SortFunc(all, func(a, b *queueMessage) int {
+	slices.SortFunc(all, func(a, b *message) int {
 		return cmp.Or(cmp.Compare(a.seen, b.seen), cmp.Compare(a.arrived, b.arrived), slices.Compare(a.key.id[:], b.key.id[:]))
 	})
 	for _, m := range all {
@@ -79,7 +79,7 @@ func (t *tracker) Load(state iter.Seq2[string, []byte]) error {
 	return nil
 }
 
-func (m *queueMessage) encode() []byte {
+func (m *message) encode() []byte {
 	b := make([]byte, 0, 64+len(m.sender)+len(m.id))
 	b = append(b, storeVersion)
 	b = binary.AppendUvarint(b, uint64(m.flags))
@@ -112,8 +112,8 @@ func appendStrings(b []byte, list ...string) []byte {
 	return b
 }
 
-func decodeMessage(key string, value []byte) (*queueMessage, error) {
-	m := new(queueMessage)
+func decodeMessage(key string, value []byte) (*message, error) {
+	m := new(message)
 	if len(key) < 10 || key[0] != 'm' || len(key)-9 > len(m.key.id) {
 		return nil, errors.New("not a key of this parser")
 	}

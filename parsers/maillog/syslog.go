@@ -341,18 +341,3 @@ func readOldMinute(b []byte, year int, read time.Time) (int64, bool) {
 	}
 	return 0, false
 }
-
-// decimal reads digits only; -1: there is something else, or nothing.
-func decimal(b []byte) int {
-	if len(b) == 0 || len(b) > 9 {
-		return -1
-	}
-	n := 0
-	for _, c := range b {
-		if !text.IsDigit(c) {
-			return -1
-		}
-		n = n*10 + int(c-'0')
-	}
-	return n
-}

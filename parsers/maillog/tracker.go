@@ -48,6 +48,8 @@ var defaultTracker = trackerConfig{
 	MaxAge: config.Duration(10 * 24 * time.Hour),
 }
 
+const whyUnopened = "unopened_queue_id" // no line ever opened this queue id
+
 const (
 	maxClients    = 4 << 10
 	unopenedGrace = 24 * time.Hour // a queue id not seen opened is believed so long after the first line
@@ -162,10 +164,10 @@ func fnv32(b []byte) uint32 {
 }
 
 // find gives the message that a line is about; nil: it is not known.
-func (t *tracker) find(l *logLine) *queueMessage { return t.memory.find(&l.key, l.instance) }
+func (t *tracker) find(l *logLine) *message { return t.memory.find(&l.key, l.instance) }
 
 // findOther gives the message of another queue id of the same host.
-func (t *tracker) findOther(l *logLine, id []byte) *queueMessage {
+func (t *tracker) findOther(l *logLine, id []byte) *message {
 	if len(id) == 0 {
 		return nil
 	}
@@ -174,7 +176,7 @@ func (t *tracker) findOther(l *logLine, id []byte) *queueMessage {
 	return t.memory.find(&key, l.instance)
 }
 
-func (t *tracker) setSender(m *queueMessage, sender []byte) {
+func (t *tracker) setSender(m *message, sender []byte) {
 	if string(sender) != t.sender {
 		t.sender = string(sender)
 	}

@@ -69,7 +69,7 @@ func trackers(t *testing.T) (kinds []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := p.(interface{ find(*logLine) *queueMessage }); ok {
+		if _, ok := p.(interface{ find(*logLine) *message }); ok {
 			kinds = append(kinds, kind)
 		}
 	}
