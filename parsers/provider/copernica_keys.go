@@ -19,29 +19,19 @@ import (
 
 // dkimKeys are RSA public keys that stand in the DNS as DKIM keys do (RFC 6376 §3.6.2), each known for its TTL.
 type dkimKeys struct {
+	*publishedKeys
 	lookup func(ctx context.Context, name string) (records []string, ttl time.Duration, err error)
-	now    func() time.Time
-
-	mu    sync.Mutex
-	known map[string]dkimKey
-	room  chan struct{} // lookups at once
-}
-
-type dkimKey struct {
-	keys  []*rsa.PublicKey // none: the DNS says that there is none
-	asked time.Time
-	until time.Time
 }
 
 const (
 	dkimKeyShortest = time.Minute // also of an answer that there is no such key
 	dkimKeyLongest  = 24 * time.Hour
-	dkimMaxKnown    = 64
-	dkimMaxLookups  = 4
 )
 
 func newDKIMKeys() *dkimKeys {
-	return &dkimKeys{lookup: lookupTXT, now: time.Now, known: map[string]dkimKey{}, room: make(chan struct{}, dkimMaxLookups)}
+	d := &dkimKeys{lookup: lookupTXT}
+	d.publishedKeys = newPublishedKeys(d.ask)
+	return d
 }
 
 // verify says whether signature is what one of the keys at name makes of text. A key that is known and does not fit may
@@ -49,7 +39,7 @@ func newDKIMKeys() *dkimKeys {
 func (d *dkimKeys) verify(ctx context.Context, name string, text, signature []byte) error {
 	sum := sha256.Sum256(text)
 	for again := false; ; again = true {
-		key, err := d.at(ctx, name, again)
+		key, err := d.get(ctx, name, again)
 		if err != nil {
 			return err
 		}
@@ -58,47 +48,27 @@ func (d *dkimKeys) verify(ctx context.Context, name string, text, signature []by
 				return nil
 			}
 		}
-		if again || d.now().Sub(key.asked) < dkimKeyShortest {
+		if again || d.now().Sub(key.fetched) < dkimKeyShortest {
 			return event.Refuse(parsers.WhyBadSignature, "the signature is made with another key, or the request was changed")
 		}
 	}
 }
 
-// at gives the keys at name; again asks the DNS though they are known.
-func (d *dkimKeys) at(ctx context.Context, name string, again bool) (dkimKey, error) {
-	d.mu.Lock()
-	key, ok := d.known[name]
-	d.mu.Unlock()
-	if ok && !again && d.now().Before(key.until) {
-		return key, nil
-	}
-	select {
-	case d.room <- struct{}{}:
-		defer func() { <-d.room }()
-	case <-ctx.Done():
-		return key, ctx.Err()
-	}
+// ask asks the DNS for the keys at name.
+func (d *dkimKeys) ask(ctx context.Context, name string) (keys []*rsa.PublicKey, kept time.Duration, err error) {
 	records, ttl, err := d.lookup(ctx, name)
 	if missing, is := errors.AsType[*net.DNSError](err); is && missing.IsNotFound {
 		records, ttl, err = nil, 0, nil
 	}
 	if err != nil {
-		return key, fmt.Errorf("look up the key of the signature: %w", err)
+		return nil, 0, fmt.Errorf("look up the key of the signature: %w", err)
 	}
-	key = dkimKey{asked: d.now()}
-	key.until = key.asked.Add(min(max(ttl, dkimKeyShortest), dkimKeyLongest))
 	for _, r := range records {
 		if k, err := rsaPublicKey(r); err == nil && strings.Contains(r, "p=") {
-			key.keys = append(key.keys, k)
+			keys = append(keys, k)
 		}
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.known) >= dkimMaxKnown {
-		clear(d.known)
-	}
-	d.known[name] = key
-	return key, nil
+	return keys, min(max(ttl, dkimKeyShortest), dkimKeyLongest), nil
 }
 
 // lookupTXT asks the system's name servers. The standard library keeps the TTL to itself, so that it is read from the

@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"sync"
 	"time"
 
 	"bouncefeed/internal/event"
@@ -119,30 +118,21 @@ func (m *snsMessage) atSNS(raw string) (*url.URL, bool) {
 	return u, ok && err == nil && u.Scheme == "https" && u.Host == host && u.User == nil && u.Opaque == ""
 }
 
-// snsVerifier verifies the signatures of SNS with the certificates it publishes.
+// snsVerifier verifies the signatures of SNS with the certificates it publishes, each under its URL.
 type snsVerifier struct {
-	fetch func(ctx context.Context, url string) ([]byte, error)
-	now   func() time.Time
-
-	mu    sync.Mutex
-	certs map[string]snsCert // by URL
-	room  chan struct{}      // fetches at once
-}
-
-type snsCert struct {
-	key   *rsa.PublicKey
-	until time.Time
+	*publishedKeys
+	page func(ctx context.Context, url string) ([]byte, error) // over HTTPS
 }
 
 const (
-	snsCertKept   = 24 * time.Hour
-	snsMaxCerts   = 32
-	snsMaxFetches = 4
-	snsMaxAnswer  = 64 << 10 // bytes
+	snsCertKept  = 24 * time.Hour
+	snsMaxAnswer = 64 << 10 // bytes
 )
 
 func newSNSVerifier() *snsVerifier {
-	return &snsVerifier{fetch: fetchHTTPS, now: time.Now, certs: map[string]snsCert{}, room: make(chan struct{}, snsMaxFetches)}
+	v := &snsVerifier{page: fetchHTTPS}
+	v.publishedKeys = newPublishedKeys(v.certificateKey)
+	return v
 }
 
 // fetchHTTPS gets a small page. No redirect is followed: the host was checked.
@@ -181,67 +171,40 @@ func (v *snsVerifier) verify(ctx context.Context, m *snsMessage) error {
 	default:
 		return event.Refuse(parsers.WhyBadSignature, "an SNS signature of neither version 1 nor 2")
 	}
-	key, err := v.key(ctx, m)
+	u, ok := m.atSNS(m.SigningCertURL)
+	if !ok || !snsCertPath.MatchString(u.RequestURI()) {
+		return event.Refuse(parsers.WhyBadSignature, "a certificate that is not of the topic's SNS")
+	}
+	key, err := v.get(ctx, m.SigningCertURL, false)
 	if err != nil {
 		return err
 	}
-	if rsa.VerifyPKCS1v15(key, algorithm, sum, signature) != nil {
+	if rsa.VerifyPKCS1v15(key.keys[0], algorithm, sum, signature) != nil {
 		return event.Refuse(parsers.WhyBadSignature, "the signature is made with another key, or the message was changed")
 	}
 	return nil
 }
 
-// key is the public key of the certificate that a message names, fetched or known.
-func (v *snsVerifier) key(ctx context.Context, m *snsMessage) (*rsa.PublicKey, error) {
-	u, ok := m.atSNS(m.SigningCertURL)
-	if !ok || !snsCertPath.MatchString(u.RequestURI()) {
-		return nil, event.Refuse(parsers.WhyBadSignature, "a certificate that is not of the topic's SNS")
-	}
-	v.mu.Lock()
-	known, ok := v.certs[m.SigningCertURL]
-	v.mu.Unlock()
-	if ok && v.now().Before(known.until) {
-		return known.key, nil
-	}
-	text, err := v.get(ctx, m.SigningCertURL)
+// certificateKey fetches a certificate; its key is to be known as long as it is valid.
+func (v *snsVerifier) certificateKey(ctx context.Context, url string) (keys []*rsa.PublicKey, kept time.Duration, err error) {
+	text, err := v.page(ctx, url)
 	if err != nil {
-		return nil, fmt.Errorf("fetch the certificate of SNS: %w", err)
+		return nil, 0, fmt.Errorf("fetch the certificate of SNS: %w", err)
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, errors.New("fetch the certificate of SNS: the answer is none")
+		return nil, 0, errors.New("fetch the certificate of SNS: the answer is none")
 	}
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("read the certificate of SNS: %w", err)
+		return nil, 0, fmt.Errorf("read the certificate of SNS: %w", err)
 	}
 	key, isRSA := cert.PublicKey.(*rsa.PublicKey)
 	now := v.now()
 	if !isRSA || now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
-		return nil, event.Refuse(parsers.WhyBadSignature, "SNS's certificate is not valid now, or of another kind than RSA")
+		return nil, 0, event.Refuse(parsers.WhyBadSignature, "SNS's certificate is not valid now, or of another kind than RSA")
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.certs) >= snsMaxCerts {
-		clear(v.certs)
-	}
-	until := now.Add(snsCertKept)
-	if cert.NotAfter.Before(until) {
-		until = cert.NotAfter
-	}
-	v.certs[m.SigningCertURL] = snsCert{key, until}
-	return key, nil
-}
-
-// get fetches, with few others at a time: who sends false messages must not have us fetch without end.
-func (v *snsVerifier) get(ctx context.Context, url string) ([]byte, error) {
-	select {
-	case v.room <- struct{}{}:
-		defer func() { <-v.room }()
-		return v.fetch(ctx, url)
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return []*rsa.PublicKey{key}, min(snsCertKept, cert.NotAfter.Sub(now)), nil
 }
 
 // confirm does what SNS asks of the owner of an endpoint before it sends there. m is verified.
@@ -250,7 +213,11 @@ func (v *snsVerifier) confirm(ctx context.Context, m *snsMessage) error {
 	if !ok || u.Query().Get("Action") != "ConfirmSubscription" || u.Query().Get("TopicArn") != m.TopicArn {
 		return event.Refuse(parsers.WhyMalformed, "a SubscribeURL that does not confirm this topic at its SNS")
 	}
-	if _, err := v.get(ctx, m.SubscribeURL); err != nil {
+	err := v.withSlot(ctx, func() error {
+		_, err := v.page(ctx, m.SubscribeURL)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("confirm the subscription of the SNS topic: %w", err)
 	}
 	return nil

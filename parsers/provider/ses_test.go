@@ -39,7 +39,7 @@ func snsTest(t *testing.T) (p *ses, sign func(fields map[string]string) event.Re
 	p = build(t, "ses", "topics: '"+sesTopic+"'").(*ses)
 	fetched = &[]string{}
 	p.sns.now = func() time.Time { return parsertest.Time }
-	p.sns.fetch = func(_ context.Context, url string) ([]byte, error) {
+	p.sns.page = func(_ context.Context, url string) ([]byte, error) {
 		*fetched = append(*fetched, url)
 		if strings.Contains(url, "Token=lost") {
 			return nil, errors.New("no answer")

@@ -257,7 +257,7 @@ func sesScheme(t *testing.T, version string) scheme {
 	p := build(t, "ses", "topics: ['arn:aws:sns:eu-west-1:123456789012:bounces']").(*ses)
 	text := certificate(t, key)
 	p.sns.now = func() time.Time { return parsertest.Time }
-	p.sns.fetch = func(context.Context, string) ([]byte, error) { return text, nil }
+	p.sns.page = func(context.Context, string) ([]byte, error) { return text, nil }
 	return scheme{
 		parser: p, body: genuine(t, "ses"), sign: signSNS(t, version, key), other: signSNS(t, version, other), stale: 2 * time.Hour, inBody: true,
 	}
