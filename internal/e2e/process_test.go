@@ -76,7 +76,7 @@ func (p *process) running() bool {
 	}
 }
 
-// end asks p to stop and, if it does not within a minute, kills it and fails the test.
+// end asks p to stop and, if it does not within e2etest.Patience, kills it and fails the test.
 func (p *process) end(t *testing.T) {
 	t.Helper()
 	if !p.running() {
@@ -89,9 +89,9 @@ func (p *process) end(t *testing.T) {
 	}
 	select {
 	case <-p.done:
-	case <-time.After(time.Minute):
+	case <-time.After(e2etest.Patience):
 		p.kill(t)
-		t.Errorf("%s did not stop within a minute of being asked", p.name)
+		t.Errorf("%s did not stop when asked to", p.name)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // mailServer is an SMTP server (RFC 5321) whose answers are the test's.
@@ -69,7 +71,7 @@ func (s *mailServer) listen(t *testing.T, addr string) {
 var errHangUp = errors.New("hang up")
 
 func (s *mailServer) session(conn net.Conn) {
-	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	_ = conn.SetDeadline(time.Now().Add(e2etest.Patience))
 	in := bufio.NewReader(conn)
 	answer := func(text string) error {
 		if text == hangUp {

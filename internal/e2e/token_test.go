@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"bouncefeed/internal/e2e/e2etest"
 )
@@ -26,7 +25,7 @@ func startTokens(t *testing.T) *tokens {
 		t.Fatal(err)
 	}
 	k := &tokens{}
-	server := &http.Server{Handler: k, ReadTimeout: 10 * time.Second}
+	server := &http.Server{Handler: k, ReadTimeout: e2etest.Patience}
 	e2etest.Serve(t, server, l)
 	return k
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // want is one delivery: a failure that must be reported once, or, if its scenario has no type, one to be silent about.
@@ -111,12 +113,12 @@ func uuid(kind, n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", 
 // submit is an SMTP client: one transaction, all recipients must be accepted. It returns the answer to the data,
 // "250 2.0.0 Ok: queued as 4XyZ…".
 func submit(addr string, m message) (string, error) {
-	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
+	conn, err := net.DialTimeout("tcp", addr, e2etest.Patience)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(e2etest.Patience)); err != nil {
 		return "", err
 	}
 	c := textproto.NewConn(conn)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // jailedForFigures is jailed for what measures and proves nothing that the other tests do not: BOUNCEFEED_E2E_FIGURES=1
@@ -97,7 +99,7 @@ func hammer(t *testing.T, connections int, limit time.Duration, call func(*calle
 		wg.Go(func() {
 			transport := &http.Transport{MaxIdleConnsPerHost: 1}
 			defer transport.CloseIdleConnections()
-			c := &caller{t, &http.Client{Transport: transport, Timeout: 30 * time.Second}}
+			c := &caller{t, &http.Client{Transport: transport, Timeout: e2etest.Patience}}
 			for time.Since(began) < limit && !t.Failed() && call(c) {
 			}
 		})

@@ -122,7 +122,7 @@ func (d door) do(t *testing.T, r request) (status int, header http.Header, body 
 	for name, values := range r.header {
 		req.Header[name] = values
 	}
-	client := &http.Client{Transport: transport, Timeout: 30 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: e2etest.Patience}
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatalf("%s %s: %v", r.method, r.path, err)
