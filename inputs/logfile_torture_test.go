@@ -17,9 +17,14 @@ var tortureSeeds = flag.Int("logfile.seeds", 4, "number of random histories that
 // TestTorture plays random histories of writing, rotating in every style, and restarting, against a follower that runs
 // all the while. One world keeps to one way of naming, as one machine does. No line may be lost or doubled.
 func TestTorture(t *testing.T) {
-	for seed := range *tortureSeeds {
+	seeds := *tortureSeeds
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		for style := range tortureStyles {
 			t.Run(fmt.Sprintf("%s/%d", tortureStyles[style].name, seed), func(t *testing.T) {
+				t.Parallel() // they wait most of the time
 				torture(t, rand.New(rand.NewPCG(uint64(seed), uint64(style))), tortureStyles[style].rotate)
 			})
 		}
