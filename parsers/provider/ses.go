@@ -19,10 +19,7 @@ type sesConfig struct {
 	Topics []string `yaml:"topics"`
 }
 
-func init() {
-	parsers.RegisterMessage("ses", sesConfig{}, buildSES)
-	parsers.SESNotification = Notification
-}
+func init() { parsers.RegisterMessage("ses", sesConfig{}, buildSES) }
 
 // ses reads Amazon SES's notifications and events, which Amazon SNS brings: a JSON envelope, signed, whose Message is
 // JSON again, in a string.

@@ -1,4 +1,4 @@
-package parsers
+package mail
 
 import (
 	"bytes"
@@ -59,7 +59,7 @@ func checkMailEvent(t testing.TB, e event.Event) {
 
 // A message cut off anywhere gives what is there: no panic, and no recipient that the whole message does not name.
 func TestMailTruncated(t *testing.T) {
-	samples, err := filepath.Glob("testdata/mail/*.in")
+	samples, err := filepath.Glob("../testdata/mail/*.in")
 	if err != nil || len(samples) == 0 {
 		t.Fatal("no samples", err)
 	}

@@ -1,4 +1,4 @@
-package parsers
+package mail
 
 import (
 	"bytes"
@@ -11,10 +11,11 @@ import (
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/text"
+	"bouncefeed/parsers"
 )
 
 func init() {
-	RegisterMessage("mail", mailConfig{}, func(config.Env, config.Section, *mailConfig) (Parser, error) {
+	parsers.RegisterMessage("mail", mailConfig{}, func(config.Env, config.Section, *mailConfig) (parsers.Parser, error) {
 		return mailParser{}, nil
 	})
 }
@@ -31,8 +32,8 @@ const mailMaxRecipients = 100 // of one report
 // event of its kind. A message without a header is refused; nothing is passed over silently.
 type mailParser struct{}
 
-// WhyNoHeader counts records that are no message at all.
-const WhyNoHeader = "no_message_header"
+// whyNoHeader counts records that are no message at all.
+const whyNoHeader = "no_message_header"
 
 func (mailParser) Parse(rec event.Record, emit func(event.Event)) error {
 	m, err := openMail(rec)
@@ -40,7 +41,7 @@ func (mailParser) Parse(rec event.Record, emit func(event.Event)) error {
 		return err
 	}
 	for _, e := range m.events() {
-		Tidy(&e)
+		parsers.Tidy(&e)
 		emit(e)
 	}
 	return nil
@@ -82,7 +83,7 @@ func openMail(rec event.Record) (*mailMessage, error) {
 	}
 	root := r.open(body, 0)
 	if len(root.header) == 0 {
-		return nil, event.Refuse(WhyNoHeader, "%d bytes that do not begin with a header field", len(rec.Body))
+		return nil, event.Refuse(whyNoHeader, "%d bytes that do not begin with a header field", len(rec.Body))
 	}
 	return takeApart(root, &r, rec.Time), nil
 }
@@ -314,6 +315,6 @@ func (m *mailMessage) sentTo(e event.Event) bool {
 }
 
 const (
-	mailMaxDiagnostic = MaxDiagnostic
-	mailMaxName       = MaxName
+	mailMaxDiagnostic = parsers.MaxDiagnostic
+	mailMaxName       = parsers.MaxName
 )

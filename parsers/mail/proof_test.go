@@ -1,4 +1,4 @@
-package parsers
+package mail
 
 import (
 	"os"
@@ -66,7 +66,7 @@ func TestMailProofIsNotAnothers(t *testing.T) {
 
 func BenchmarkMail(b *testing.B) {
 	for _, name := range []string{"01-postfix", "02-exim", "05-qmail", "07-m365-base64-status", "16-vacation-en"} {
-		body, err := os.ReadFile("testdata/mail/" + name + ".in")
+		body, err := os.ReadFile("../testdata/mail/" + name + ".in")
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,17 +1,15 @@
-package parsers
+package mail
 
 import (
 	"encoding/json"
 	"strings"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/provider"
 )
 
 // unwrapped undoes what an MTA did to a line longer than RFC 5321 allows; sendmail marks the place with "!".
 var unwrapped = strings.NewReplacer("!\n ", "", "\n", "")
-
-// SESNotification is provider.Notification, which this package can't import while the parser of mails stands here.
-var SESNotification func(rec event.Record, emit func(event.Event)) error
 
 // snsEvents reads what Amazon SES tells by mail where an SNS topic has a mailbox subscribed to it: the notification as
 // JSON, with a line about unsubscribing behind it. nil: m is no such mail.
@@ -27,7 +25,7 @@ func (m *mailMessage) snsEvents() []event.Event {
 		return nil
 	}
 	var events []event.Event
-	err := SESNotification(event.Record{Time: m.read, Body: raw}, func(e event.Event) {
+	err := provider.Notification(event.Record{Time: m.read, Body: raw}, func(e event.Event) {
 		e.SubscriberUUID, e.CampaignUUID, e.Evidence = "", "", ""
 		events = append(events, unledgered(e))
 	})

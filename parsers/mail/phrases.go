@@ -1,4 +1,4 @@
-package parsers
+package mail
 
 import (
 	"bouncefeed/internal/text"
@@ -9,7 +9,7 @@ import (
 // mailPhrases has the words by which mails that no standard marks are told apart, in the languages of the world's mail
 // servers.
 //
-//go:embed mail_phrases.txt
+//go:embed phrases.txt
 var mailPhrases string
 
 // phrases are those words by what they are about. Without another word they are looked for in folded text, those called
@@ -130,7 +130,7 @@ func phraseLines(names ...string) []string {
 	for _, name := range names {
 		_, after, found := strings.Cut(mailPhrases, "\n["+name+"]\n")
 		if !found {
-			panic("mail_phrases.txt has no section " + name)
+			panic("phrases.txt has no section " + name)
 		}
 		section, _, _ := strings.Cut(after, "\n\n")
 		all = append(all, strings.Split(strings.TrimSpace(section), "\n")...)

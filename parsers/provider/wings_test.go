@@ -1,0 +1,3 @@
+package provider_test
+
+import _ "bouncefeed/parsers/mail" // registers: Copernica posts mails
