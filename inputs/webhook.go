@@ -103,26 +103,29 @@ func (c *webhookConfig) checkListen(section config.Section) error {
 	if len(c.Listen) == 0 {
 		return section.Errorf("listen", "names no address: write 127.0.0.1:8025 or unix:/run/bouncefeed/webhook.sock")
 	}
-	for _, addr := range c.Listen {
+	var errs []error
+	for i, addr := range c.Listen {
+		key := fmt.Sprintf("listen[%d]", i)
 		if path, unix := strings.CutPrefix(addr, "unix:"); unix {
 			if !strings.HasPrefix(path, "/") {
-				return section.Errorf("listen", "%q: the path of a socket begins with /", addr)
+				errs = append(errs, section.Errorf(key, "%q: the path of a socket begins with /", addr))
 			}
 		} else if _, _, err := net.SplitHostPort(addr); err != nil {
-			return section.Errorf("listen", "%q is no address with its port: write 127.0.0.1:8025, or :8025 for every address of this machine", addr)
+			errs = append(errs, section.Errorf(key, "%q is no address with its port: write 127.0.0.1:8025, or :8025 for every address of this machine", addr))
 		}
 	}
-	return nil
+	return config.Join("", errs...)
 }
 
 func (c *webhookConfig) checkLimits(section config.Section) error {
+	var errs []error
 	if c.MaxConnections < 8 || c.MaxConnections > 100_000 {
-		return section.Errorf("max_connections", "must be from 8 to 100000")
+		errs = append(errs, section.Errorf("max_connections", "must be from 8 to 100000"))
 	}
 	if c.MaxPerAddress < 1 {
-		return section.Errorf("max_per_address", "must be at least 1")
+		errs = append(errs, section.Errorf("max_per_address", "must be at least 1"))
 	}
-	return nil
+	return config.Join("", errs...)
 }
 
 func (c *webhookConfig) checkTLS(section config.Section) error {

@@ -4,6 +4,7 @@ package outputs
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"bouncefeed/internal/config"
@@ -63,22 +64,20 @@ func register[C any, P interface {
 }](kind string, defaults C, build func(config.Env, config.Section, *C) (Output, error)) {
 	config.Register(&Modules, kind, defaults, func(env config.Env, section config.Section, c *C) (Built, error) {
 		s := P(c).Common()
-		if err := s.check(section); err != nil {
-			return Built{}, err
-		}
 		out, err := build(env, section, c)
-		return Built{Output: out, Settings: s}, err
+		return Built{Output: out, Settings: s}, config.Join("", s.check(section), err)
 	})
 }
 
 func (s *Settings) check(section config.Section) error {
-	for _, w := range s.Send {
+	var errs []error
+	for i, w := range s.Send {
 		if w != "sender_fault" && !event.Type(w).Reported() {
-			return section.Errorf("send", "%q is none of hard, soft, complaint, sender_fault", w)
+			errs = append(errs, section.Errorf(fmt.Sprintf("send[%d]", i), "%q is none of hard, soft, complaint, sender_fault", w))
 		}
 	}
 	if s.MaxRate < 0 {
-		return section.Errorf("max_rate", "must not be negative")
+		errs = append(errs, section.Errorf("max_rate", "must not be negative"))
 	}
-	return nil
+	return config.Join("", errs...)
 }

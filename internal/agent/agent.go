@@ -89,8 +89,9 @@ func newPlan(cfg *config.Config, file, version string, log *slog.Logger) (*plan,
 	for _, in := range cfg.Inputs {
 		e := env("input", in.Name)
 		built, err := inputs.Modules.Build(e, in.Value)
-		errs = append(errs, err)
-		if err == nil {
+		if err != nil {
+			errs = append(errs, err, checkParsers(e, in.Value))
+		} else {
 			errs = append(errs, checkFormats(e, in.Value, built))
 			p.inputs = append(p.inputs, plannedInput{in.Name, in.Value.Type, e, built, &condition{}})
 		}
@@ -126,12 +127,30 @@ func checkFormats(env config.Env, in config.Section, built inputs.Built) error {
 	return err
 }
 
+// checkParsers tells the mistakes in the parsers of an input that has mistakes itself.
+func checkParsers(env config.Env, in config.Section) error {
+	var errs []error
+	for _, section := range in.Nested("parser") {
+		_, err := parsers.Modules.Build(env, section)
+		errs = append(errs, err)
+	}
+	return config.Join("", errs...)
+}
+
 func newClassifier(rules []config.Rule) (*classify.Classifier, error) {
 	own := make([]classify.Rule, len(rules))
 	for i, r := range rules {
-		own[i] = classify.Rule(r)
+		own[i] = classify.Rule{Name: r.Name, Code: r.Code, Status: r.Status, Text: r.Text, Remote: r.Remote, Reason: r.Reason, Type: r.Type}
 	}
-	return classify.New(own)
+	c, err := classify.New(own)
+	if mistakes, ok := errors.AsType[classify.Mistakes](err); ok {
+		var errs []error
+		for _, m := range mistakes {
+			errs = append(errs, rules[m.Rule].Errorf(m.Key, "%s", m.Message))
+		}
+		err = config.Join("", errs...)
+	}
+	return c, err
 }
 
 // Run opens the queue and works until ctx ends (nil) or the queue breaks (the error). ready is called once everything

@@ -57,7 +57,7 @@ func Default() *Classifier {
 	return c
 }
 
-// New puts user's rules, in their order, before the built-in ones. The error names each faulty rule and its mistake.
+// New puts user's rules, in their order, before the built-in ones. The error is Mistakes.
 func New(user []Rule) (*Classifier, error) {
 	own, err := compileUser(user)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestPhrasesReachTheirReason(t *testing.T) {
 // exampleReply holds a phrase of r and meets its other conditions.
 func exampleReply(r Rule, phrase string) Reply {
 	reply := Reply{Text: strings.ReplaceAll(phrase, "*", " x ")}
-	if codes, _ := parseList(r.Code, parseCode); codes != nil {
+	if codes := parseList(&compiler{}, "code", r.Code, parseCode); codes != nil {
 		reply.Code = codes[0].from
 	}
 	first, _, _ := strings.Cut(r.Status, ",")

@@ -2,7 +2,6 @@ package classify
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -78,37 +77,14 @@ var builtin = sync.OnceValues(func() ([]rule, error) {
 	}
 	var rules []rule
 	for _, info := range all {
-		r, err := compile(info.Rule, builtinGap)
-		if err != nil {
-			return nil, fmt.Errorf("rule %s: %w", info.Name, err)
+		c := compiler{gap: builtinGap, name: info.Name}
+		rules = append(rules, c.compile(info.Rule))
+		if len(c.mistakes) > 0 {
+			return nil, c.mistakes
 		}
-		rules = append(rules, r)
 	}
 	return rules, nil
 })
-
-func compileUser(user []Rule) ([]rule, error) {
-	var rules []rule
-	var errs []error
-	names := map[string]bool{}
-	for i, u := range user {
-		name := u.Name
-		if name == "" {
-			name = fmt.Sprintf("number %d", i+1)
-			errs = append(errs, fmt.Errorf("rule %s: lacks its name", name))
-		}
-		if names[name] {
-			errs = append(errs, fmt.Errorf("rule %s: the name stands twice", name))
-		}
-		names[name] = true
-		r, err := compile(u, maxText)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("rule %s: %w", name, err))
-		}
-		rules = append(rules, r)
-	}
-	return rules, errors.Join(errs...)
-}
 
 // rule is a Rule made ready. No condition of a kind: it holds.
 type rule struct {
@@ -119,40 +95,6 @@ type rule struct {
 	remotes  []string
 	reason   event.Reason
 	typ      event.Type
-}
-
-func compile(u Rule, gap int) (rule, error) {
-	r := rule{name: u.Name, reason: event.Reason(u.Reason), typ: event.Type(u.Type)}
-	if u.Code == "" && u.Status == "" && len(u.Text) == 0 && len(u.Remote) == 0 {
-		return r, errors.New("needs a condition: code, status, text or remote")
-	}
-	var errs [6]error
-	r.codes, errs[0] = parseList(u.Code, parseCode)
-	r.statuses, errs[1] = parseList(u.Status, parseStatusPattern)
-	r.phrases, errs[2] = parsePhrases(u.Text, gap)
-	r.remotes, errs[3] = parseRemotes(u.Remote)
-	errs[4] = checkReason(u)
-	if u.Type != "" && r.typ != event.Hard && r.typ != event.Soft {
-		errs[5] = fmt.Errorf("unknown type %q: write hard or soft", u.Type)
-	}
-	return r, errors.Join(errs[:]...)
-}
-
-func checkReason(u Rule) error {
-	if u.Reason == "" {
-		if u.Type == "" {
-			return errors.New("needs a reason or a type")
-		}
-		return nil
-	}
-	if _, _, known := event.Reason(u.Reason).Outcome(); known {
-		return nil
-	}
-	words := make([]string, 0, 32)
-	for _, r := range event.Reasons() {
-		words = append(words, string(r))
-	}
-	return fmt.Errorf("unknown reason %q; known: %s", u.Reason, strings.Join(words, ", "))
 }
 
 // holds says whether every condition of r, the rule number i, is met.
@@ -233,54 +175,4 @@ func (p statusPattern) holds(st smtp.Status) bool {
 		}
 	}
 	return st.Known()
-}
-
-func parseList[T any](list string, parse func(string) (T, error)) (out []T, err error) {
-	if list == "" {
-		return nil, nil
-	}
-	for _, s := range strings.Split(list, ",") {
-		v, err := parse(strings.TrimSpace(s))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, nil
-}
-
-func parsePhrases(texts []string, gap int) ([]text.Phrase, error) {
-	var phrases []text.Phrase
-	for _, t := range texts {
-		some, err := text.ParsePhrase(t, gap, spellings)
-		if err != nil {
-			return nil, err
-		}
-		phrases = append(phrases, some...)
-	}
-	return phrases, nil
-}
-
-// transcribed is how German is written where umlauts are not to be had.
-var transcribed = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue")
-
-// spellings are how a piece of a phrase stands in a folded reply. Words with umlauts have their transcription too: without
-// an accent they are folded anyway.
-func spellings(piece string) []string {
-	if t := transcribed.Replace(piece); t != piece {
-		return []string{foldPhrase(piece), foldPhrase(t)}
-	}
-	return []string{foldPhrase(piece)}
-}
-
-func parseRemotes(patterns []string) ([]string, error) {
-	var out []string
-	for _, p := range patterns {
-		p = strings.ToLower(strings.TrimSuffix(p, "."))
-		if p == "" || strings.ContainsAny(p, " ?[]@") {
-			return nil, fmt.Errorf("remote %q is no host name pattern: write mx.example.com or *.example.com", p)
-		}
-		out = append(out, p)
-	}
-	return out, nil
 }

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -129,4 +130,31 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// All that is wrong with all rules is told at once, each with the key that is meant.
+func TestEveryMistakeOfEveryRule(t *testing.T) {
+	t.Parallel()
+	_, err := New([]Rule{
+		{Name: "a", Code: "5x0, 550, 650", Status: "5.1,5.1.1,x", Text: []string{"ok", "* @ *", "{open"}, Remote: []string{"[a", "fine.example"}, Reason: "nothing", Type: "medium"},
+		{Name: "b", Code: "550", Reason: "spam"},
+		{Name: "b"},
+		{Type: "hard"},
+	})
+	mistakes, ok := err.(Mistakes)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	var got []string
+	for _, m := range mistakes {
+		got = append(got, fmt.Sprintf("%d %s %s", m.Rule, m.Name, m.Key))
+		if m.Message == "" || strings.Count(err.Error(), "rule "+m.Name+": "+m.Message) == 0 {
+			t.Errorf("%+v is not told in\n%v", m, err)
+		}
+	}
+	want := "0 a code|0 a code|0 a status|0 a status|0 a text[1]|0 a text[2]|0 a remote[0]|0 a reason|0 a type|" +
+		"2 b name|2 b |2 b |3 number 4 |3 number 4 "
+	if strings.Join(got, "|") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
+	}
 }

@@ -52,6 +52,13 @@ type Rule struct {
 	Remote []string `yaml:"remote"` // any of these host name patterns, "*.example.com"
 	Reason string   `yaml:"reason"`
 	Type   string   `yaml:"type"` // overrides the reason's type
+
+	section Section
+}
+
+// Errorf is a mistake at a key of the rule, or at the rule itself if key is empty or absent.
+func (r Rule) Errorf(key, format string, args ...any) error {
+	return r.section.Errorf(key, format, args...)
 }
 
 // Env is what the agent hands to every module.
@@ -105,9 +112,9 @@ func Parse(name string, data []byte) (*Config, error) {
 	for _, m := range []Map[Section]{c.Inputs, c.Outputs} {
 		for _, n := range m {
 			if !moduleName.MatchString(n.Name) {
-				d.fail(n.Value.node, "%q is no usable name: letters, digits, '_', '-' and '.' only, at most 64", n.Name)
+				d.fail(n.Value.node, "", "%q is no usable name: letters, digits, '_', '-' and '.' only, at most 64", n.Name)
 			} else if n.Name == Backfill {
-				d.fail(n.Value.node, "%q is taken by the command of that name: choose another", n.Name)
+				d.fail(n.Value.node, "", "%q is taken by the command of that name: choose another", n.Name)
 			}
 		}
 	}

@@ -2,67 +2,14 @@ package config
 
 import (
 	"encoding"
-	"errors"
 	"fmt"
 	"io"
 	"reflect"
-	"sort"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
-
-// Error is one mistake in a configuration.
-type Error struct {
-	File      string
-	Line, Col int // from 1; 0 where the mistake has no place
-	Message   string
-}
-
-func (e Error) Error() string {
-	if e.Line == 0 {
-		return e.File + ": " + e.Message
-	}
-	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Col, e.Message)
-}
-
-// Errors is every mistake of one configuration, in the order of the file.
-type Errors []Error
-
-func (e Errors) Error() string {
-	lines := make([]string, len(e))
-	for i := range e {
-		lines[i] = e[i].Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
-func (e Errors) sorted() Errors {
-	sort.SliceStable(e, func(i, j int) bool {
-		return e[i].Line < e[j].Line || e[i].Line == e[j].Line && e[i].Col < e[j].Col
-	})
-	return e
-}
-
-// Join gathers the mistakes of several sections into one Errors; other errors become mistakes without a place.
-func Join(file string, errs ...error) error {
-	var all Errors
-	for _, err := range errs {
-		var es Errors
-		switch {
-		case err == nil:
-		case errors.As(err, &es):
-			all = append(all, es...)
-		default:
-			all = append(all, Error{File: file, Message: err.Error()})
-		}
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	return all.sorted()
-}
 
 // Named is one entry of a Map, in the order of the file.
 type Named[T any] struct {
@@ -108,8 +55,9 @@ type decoder struct {
 	errs Errors
 }
 
-func (d *decoder) fail(n *yaml.Node, format string, args ...any) {
-	e := Error{File: d.file, Message: fmt.Sprintf(format, args...)}
+// fail notes a mistake at n, of the value of the dotted key path; "" where it is none's.
+func (d *decoder) fail(n *yaml.Node, path, format string, args ...any) {
+	e := Error{File: d.file, Message: fmt.Sprintf(format, args...), path: path}
 	if n != nil {
 		e.Line, e.Col = n.Line, n.Column
 	}
@@ -155,12 +103,12 @@ func (d *decoder) decode(n *yaml.Node, path string, v reflect.Value) {
 func (d *decoder) scalar(n *yaml.Node, path string, set func(string) error) {
 	switch {
 	case n.Kind != yaml.ScalarNode:
-		d.fail(n, "%s takes one value, not %s", path, kindWord(n))
+		d.fail(n, path, "%s takes one value, not %s", path, kindWord(n))
 	case n.Tag == "!!null":
-		d.fail(n, "%s has no value: give one or remove the line", path)
+		d.fail(n, path, "%s has no value: give one or remove the line", path)
 	default:
 		if err := set(n.Value); err != nil {
-			d.fail(n, "%s: %v", path, err)
+			d.fail(n, path, "%s: %v", path, err)
 		}
 	}
 }
@@ -170,7 +118,7 @@ func (d *decoder) sequence(n *yaml.Node, path string, v reflect.Value) {
 	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" { // one value where a list may stand
 		items = []*yaml.Node{n}
 	} else if n.Kind != yaml.SequenceNode {
-		d.fail(n, "%s takes a list, not %s", path, kindWord(n))
+		d.fail(n, path, "%s takes a list, not %s", path, kindWord(n))
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), len(items), len(items))
@@ -183,7 +131,7 @@ func (d *decoder) sequence(n *yaml.Node, path string, v reflect.Value) {
 // eachKey calls f for every key of a mapping, once each.
 func (d *decoder) eachKey(n *yaml.Node, path string, f func(key, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
-		d.fail(n, "%s takes keys and values, not %s", orWhole(path), kindWord(n))
+		d.fail(n, path, "%s takes keys and values, not %s", orWhole(path), kindWord(n))
 		return
 	}
 	seen := map[string]int{}
@@ -191,11 +139,11 @@ func (d *decoder) eachKey(n *yaml.Node, path string, f func(key, value *yaml.Nod
 		key, value := n.Content[i], n.Content[i+1]
 		switch line, again := seen[key.Value]; {
 		case key.Kind != yaml.ScalarNode:
-			d.fail(key, "a key must be one word")
+			d.fail(key, path, "a key must be one word")
 		case key.Value == "<<":
-			d.fail(key, "merge keys (<<) are not supported: write the keys out")
+			d.fail(key, path, "merge keys (<<) are not supported: write the keys out")
 		case again:
-			d.fail(key, "%s stands twice (first on line %d): remove one", join(path, key.Value), line)
+			d.fail(key, join(path, key.Value), "%s stands twice (first on line %d): remove one", join(path, key.Value), line)
 		default:
 			seen[key.Value] = key.Line
 			f(key, value)
@@ -204,6 +152,9 @@ func (d *decoder) eachKey(n *yaml.Node, path string, f func(key, value *yaml.Nod
 }
 
 func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
+	if p, ok := v.Addr().Interface().(*Rule); ok {
+		p.section = Section{file: d.file, path: path, node: n, typ: n}
+	}
 	fields := fieldsOf(v)
 	secrets := map[string]*yaml.Node{}
 	d.eachKey(n, path, func(key, value *yaml.Node) {
@@ -215,90 +166,17 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 		if base, how, ok := secretKey(fields, name); ok {
 			d.secret(key, value, join(path, name), how, secretOf(fields, base))
 			if first := secrets[base]; first != nil {
-				d.fail(key, "%s and %s both give %s: keep one", first.Value, name, base)
+				d.fail(key, join(path, base), "%s and %s both give %s: keep one", first.Value, name, base)
 			}
 			secrets[base] = key
 			return
 		}
 		if f, ok := fields[name]; ok && f.Type() == secretType {
-			d.fail(key, "%s may not stand in the configuration: give %s_file, %s_env or %s_credential", join(path, name), name, name, name)
+			d.fail(key, join(path, name), "%s may not stand in the configuration: give %s_file, %s_env or %s_credential", join(path, name), name, name, name)
 			return
 		}
-		d.fail(key, "unknown key %q%s", join(path, name), suggest(name, keyNames(fields)))
+		d.fail(key, join(path, name), "unknown key %q%s", join(path, name), suggest(name, keyNames(fields)))
 	})
-}
-
-// Section is a module's part of the file, kept as nodes until the registry knows its type.
-type Section struct {
-	Type string // the value of its `type` key
-	file string
-	path string
-	node *yaml.Node
-	typ  *yaml.Node
-}
-
-// section takes a mapping with a `type`, or the type alone (`parser: postfix`).
-func (d *decoder) section(n *yaml.Node, path string, s *Section) {
-	*s = Section{file: d.file, path: path, node: n, typ: n}
-	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
-		s.Type, s.node = n.Value, nil
-		return
-	}
-	d.eachKey(n, path, func(key, value *yaml.Node) {
-		if key.Value == "type" {
-			d.scalar(value, join(path, "type"), func(t string) error { s.Type, s.typ = t, value; return nil })
-		}
-	})
-	if s.Type == "" && n.Kind == yaml.MappingNode {
-		d.fail(n, "%s lacks its type", path)
-	}
-}
-
-// Decode fills c, a pointer to a module's configuration struct that holds the defaults. The error is an Errors with
-// every mistake of the section.
-func (s Section) Decode(c any) error {
-	if s.node == nil {
-		return nil
-	}
-	d := &decoder{file: s.file}
-	rest := *s.node
-	rest.Content = nil
-	for i := 0; i+1 < len(s.node.Content); i += 2 {
-		if s.node.Content[i].Value != "type" {
-			rest.Content = append(rest.Content, s.node.Content[i], s.node.Content[i+1])
-		}
-	}
-	d.decode(&rest, s.path, valueOf(c))
-	if len(d.errs) > 0 {
-		return d.errs.sorted()
-	}
-	return nil
-}
-
-// Errorf is a mistake at key of the section, or at the section itself if key is empty or absent.
-func (s Section) Errorf(key, format string, args ...any) error {
-	d := &decoder{file: s.file}
-	at, path := s.typ, s.path
-	if s.node != nil && key != "" {
-		path = join(path, key)
-		for i := 0; i+1 < len(s.node.Content); i += 2 {
-			if s.node.Content[i].Value == key {
-				at = s.node.Content[i+1]
-			}
-		}
-	}
-	if path != "" {
-		format = strings.ReplaceAll(path, "%", "%%") + ": " + format
-	}
-	d.fail(at, format, args...)
-	return d.errs
-}
-
-// unknownType is the mistake of a section whose type is none of kinds.
-func (s Section) unknownType(kinds []string) error {
-	d := &decoder{file: s.file}
-	d.fail(s.typ, "%s: unknown type %q%s", s.path, s.Type, suggest(s.Type, kinds))
-	return d.errs
 }
 
 func setBool(v reflect.Value, s string) error {

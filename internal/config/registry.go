@@ -26,11 +26,16 @@ func Register[T, C any](r *Registry[T], name string, defaults C, build func(Env,
 		defaults: func() any { c := defaults; return &c },
 		build: func(env Env, section Section) (T, error) {
 			c := defaults
+			var told Errors
 			if err := section.Decode(&c); err != nil {
-				var none T
-				return none, err
+				told = err.(Errors)
 			}
-			return build(env, section, &c)
+			built, err := build(env, section, &c) // what could not be read is as by default
+			if told != nil {
+				var none T
+				return none, Join("", told, told.besides(err))
+			}
+			return built, err
 		},
 	}
 }

@@ -67,21 +67,25 @@ func registerTracker(kind string, build func(config.Env, tracker) parsers.Parser
 }
 
 func newTracker(section config.Section, c *trackerConfig) (t tracker, err error) {
+	var errs []error
 	if t.verp, err = listmonk.NewVERP(c.VERP); err != nil {
-		return t, section.Errorf("verp", "%v", err)
+		errs = append(errs, section.Errorf("verp", "%v", err))
 	}
 	if c.Memory < 1<<20 {
-		return t, section.Errorf("memory", "less than 1MiB holds too few messages")
+		errs = append(errs, section.Errorf("memory", "less than 1MiB holds too few messages"))
 	}
 	if c.MaxAge.Std() < 24*time.Hour {
-		return t, section.Errorf("max_age", "mail waits in a queue for days before it is given up: at least 24h")
+		errs = append(errs, section.Errorf("max_age", "mail waits in a queue for days before it is given up: at least 24h"))
 	}
-	for _, network := range c.MyNetworks {
+	for i, network := range c.MyNetworks {
 		prefix, err := readNetwork(network)
 		if err != nil {
-			return t, section.Errorf("mynetworks", "%v", err)
+			errs = append(errs, section.Errorf(fmt.Sprintf("mynetworks[%d]", i), "%v", err))
 		}
 		t.mynetworks = append(t.mynetworks, prefix)
+	}
+	if len(errs) > 0 {
+		return t, config.Join("", errs...)
 	}
 	t.memory = newMemory(int(c.Memory), c.MaxAge.Std())
 	t.clients = map[string]bool{}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -40,21 +41,22 @@ type copernica struct {
 
 func buildCopernica(env config.Env, section config.Section, c *copernicaConfig) (parsers.Parser, error) {
 	p := &copernica{accounts: map[string]bool{}, hosts: map[string]bool{}, keys: newDKIMKeys()}
-	for _, a := range c.Accounts {
+	var errs []error
+	for i, a := range c.Accounts {
 		if kind, number, _ := strings.Cut(a, "-"); kind != "account" && kind != "environment" || number == "" {
-			return nil, section.Errorf("accounts", "%q is no X-Copernica-ID: account-NUMBER or environment-NUMBER", a)
+			errs = append(errs, section.Errorf(fmt.Sprintf("accounts[%d]", i), "%q is no X-Copernica-ID: account-NUMBER or environment-NUMBER", a))
 		}
 		p.accounts[strings.ToLower(a)] = true
 	}
-	for _, h := range c.Hosts {
+	for i, h := range c.Hosts {
 		if h == "" || strings.ContainsAny(h, "/ ") {
-			return nil, section.Errorf("hosts", "%q is no host name, as bounces.example.com", h)
+			errs = append(errs, section.Errorf(fmt.Sprintf("hosts[%d]", i), "%q is no host name, as bounces.example.com", h))
 		}
 		p.hosts[strings.ToLower(h)] = true
 	}
 	var err error
 	p.mail, err = parsers.Modules.Build(env, config.Section{Type: "mail"})
-	return p, err
+	return p, config.Join("", append(errs, err)...)
 }
 
 // Keyed implements parsers.Verifier.

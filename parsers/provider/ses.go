@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"bouncefeed/internal/address"
@@ -31,13 +32,14 @@ type ses struct {
 
 func buildSES(_ config.Env, section config.Section, c *sesConfig) (parsers.Parser, error) {
 	s := &ses{topics: map[string]bool{}, sns: newSNSVerifier()}
-	for _, arn := range c.Topics {
+	var errs []error
+	for i, arn := range c.Topics {
 		if _, ok := snsHost(arn); !ok {
-			return nil, section.Errorf("topics", "%q is no topic: arn:aws:sns:REGION:ACCOUNT:NAME", arn)
+			errs = append(errs, section.Errorf(fmt.Sprintf("topics[%d]", i), "%q is no topic: arn:aws:sns:REGION:ACCOUNT:NAME", arn))
 		}
 		s.topics[arn] = true
 	}
-	return s, nil
+	return s, config.Join("", errs...)
 }
 
 // ContentTypes implements parsers.Web: SNS says text/plain of its JSON.

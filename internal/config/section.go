@@ -1,0 +1,140 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Section is a module's part of the file, kept as nodes until the registry knows its type.
+type Section struct {
+	Type string // the value of its `type` key
+	file string
+	path string
+	node *yaml.Node
+	typ  *yaml.Node
+}
+
+// section takes a mapping with a `type`, or the type alone (`parser: postfix`).
+func (d *decoder) section(n *yaml.Node, path string, s *Section) {
+	*s = Section{file: d.file, path: path, node: n, typ: n}
+	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
+		s.Type, s.node = n.Value, nil
+		return
+	}
+	d.eachKey(n, path, func(key, value *yaml.Node) {
+		if key.Value == "type" {
+			d.scalar(value, join(path, "type"), func(t string) error { s.Type, s.typ = t, value; return nil })
+		}
+	})
+	if s.Type == "" && n.Kind == yaml.MappingNode {
+		d.fail(n, join(path, "type"), "%s lacks its type", path)
+	}
+}
+
+// Decode fills c, a pointer to a module's configuration struct that holds the defaults. The error is an Errors with
+// every mistake of the section.
+func (s Section) Decode(c any) error {
+	if s.node == nil {
+		return nil
+	}
+	d := &decoder{file: s.file}
+	rest := *s.node
+	rest.Content = nil
+	for i := 0; i+1 < len(s.node.Content); i += 2 {
+		if s.node.Content[i].Value != "type" {
+			rest.Content = append(rest.Content, s.node.Content[i], s.node.Content[i+1])
+		}
+	}
+	d.decode(&rest, s.path, valueOf(c))
+	if len(d.errs) > 0 {
+		return d.errs.sorted()
+	}
+	return nil
+}
+
+// Errorf is a mistake at key of the section, or at the section itself if key is empty or absent. Items of lists and keys
+// of mappings within are "routes[1].path".
+func (s Section) Errorf(key, format string, args ...any) error {
+	d := &decoder{file: s.file}
+	path := join(s.path, key)
+	if key == "" {
+		path = s.path
+	}
+	if path != "" {
+		format = strings.ReplaceAll(path, "%", "%%") + ": " + format
+	}
+	d.fail(s.place(key), path, format, args...)
+	return d.errs
+}
+
+// place finds the node of key, or of as much of it as there is; at first the section's own.
+func (s Section) place(key string) *yaml.Node {
+	at, here := s.typ, s.node
+	for _, word := range strings.FieldsFunc(key, func(c rune) bool { return c == '.' || c == '[' || c == ']' }) {
+		if here = child(here, word); here == nil {
+			break
+		}
+		at = here
+	}
+	return at
+}
+
+// child is the value of a mapping's key, or the item of a list by its number from 0; nil: there is none.
+func child(n *yaml.Node, word string) *yaml.Node {
+	for n != nil && n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n == nil {
+		return nil
+	}
+	if i, err := strconv.Atoi(word); err == nil && n.Kind == yaml.SequenceNode && i >= 0 && i < len(n.Content) {
+		return n.Content[i]
+	}
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == word {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// Nested gives the sections that stand under key in s and in what s holds: the parsers of a webhook's routes. It leaves
+// out what is no section.
+func (s Section) Nested(key string) []Section {
+	if s.node == nil {
+		return nil
+	}
+	return nested(&decoder{file: s.file}, s.node, s.path, key)
+}
+
+func nested(d *decoder, n *yaml.Node, path, key string) (all []Section) {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		for i, item := range n.Content {
+			all = append(all, nested(d, item, fmt.Sprintf("%s[%d]", path, i), key)...)
+		}
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			name, value := n.Content[i].Value, n.Content[i+1]
+			if name != key {
+				all = append(all, nested(d, value, join(path, name), key)...)
+				continue
+			}
+			var s Section
+			if d.section(value, join(path, name), &s); s.Type != "" {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+// unknownType is the mistake of a section whose type is none of kinds.
+func (s Section) unknownType(kinds []string) error {
+	d := &decoder{file: s.file}
+	d.fail(s.typ, join(s.path, "type"), "%s: unknown type %q%s", s.path, s.Type, suggest(s.Type, kinds))
+	return d.errs
+}
