@@ -35,6 +35,8 @@ type Verifier interface {
 	Verify(ctx context.Context, rec event.Record) error
 	// Keyed says whether the configuration names what Verify needs: a key, an account. Without, it refuses everything.
 	Keyed() bool
+	// KeyNeeded names the settings in which that stands.
+	KeyNeeded() string
 }
 
 // Handshaker is a parser of requests whose provider asks, before it sends any event, whether they are wanted.
@@ -47,14 +49,6 @@ type Handshaker interface {
 
 // Web is a parser of requests that knows in which Content-Type they come: media types without parameters.
 type Web interface{ ContentTypes() []string }
-
-// KeyNeeded names the setting that a Verifier without a key lacks.
-func KeyNeeded(p Parser) string {
-	if k, ok := p.(interface{ KeyNeeded() string }); ok {
-		return k.KeyNeeded()
-	}
-	return "its key"
-}
 
 // Counter words for records that are not believed. A parser may add its own.
 const (

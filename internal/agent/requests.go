@@ -35,7 +35,7 @@ func checkRequests(env config.Env, formats map[string]inputs.Format) error {
 			errs = append(errs, f.Parser.Errorf("", "%s does not come by HTTP", f.Parser.Type))
 		case f.Authenticated || signed && verifier.Keyed():
 		case signed:
-			errs = append(errs, f.Parser.Errorf("", "lacks what its signatures are verified with: %s", parsers.KeyNeeded(p)))
+			errs = append(errs, f.Parser.Errorf("", "lacks what its signatures are verified with: %s", verifier.KeyNeeded()))
 		case f.Public:
 			errs = append(errs, f.Parser.Errorf("", "anybody could post bounces here: give the route a password, a token or a secret, or let it listen on 127.0.0.1"))
 		}

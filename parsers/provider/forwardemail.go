@@ -7,11 +7,12 @@ import (
 	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers"
 	"bouncefeed/parsers/item"
 )
 
 func init() {
-	registerSigned("forwardemail", func(s config.Secret) signature {
+	registerSigned("forwardemail", func(s config.Secret) parsers.Verifier {
 		return bodySignature{sharedSecret{s}, "X-Webhook-Signature"}
 	}, (*forwardEmail).notices)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func init() {
-	registerSigned("lettermint", func(s config.Secret) signature { return lettermintSignature{sharedSecret{s}} }, (*lettermint).notices)
+	registerSigned("lettermint", func(s config.Secret) parsers.Verifier { return lettermintSignature{sharedSecret{s}} }, (*lettermint).notices)
 }
 
 // lettermint is one request of Lettermint (https://docs.lettermint.co/platform/webhooks/introduction):

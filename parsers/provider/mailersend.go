@@ -5,11 +5,12 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers"
 	"bouncefeed/parsers/item"
 )
 
 func init() {
-	registerSigned("mailersend", func(s config.Secret) signature { return bodySignature{sharedSecret{s}, "Signature"} }, (*mailerSend).notices)
+	registerSigned("mailersend", func(s config.Secret) parsers.Verifier { return bodySignature{sharedSecret{s}, "Signature"} }, (*mailerSend).notices)
 }
 
 // mailerSend is one request of MailerSend (https://developers.mailersend.com/api/v1/webhooks.html):

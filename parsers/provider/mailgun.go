@@ -13,7 +13,7 @@ import (
 )
 
 func init() {
-	registerSigned("mailgun", func(s config.Secret) signature { return mailgunSignature{sharedSecret{s}} }, (*mailgun).notices)
+	registerSigned("mailgun", func(s config.Secret) parsers.Verifier { return mailgunSignature{sharedSecret{s}} }, (*mailgun).notices)
 }
 
 // mailgun is one request of Mailgun (https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhook-payloads):

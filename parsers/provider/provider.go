@@ -36,14 +36,14 @@ func registerProvider[I any](kind string, read func(*I, func(notice) error) erro
 // A signedProvider signs its requests with a secret that the admin shares with it.
 type signedProvider[I any] struct {
 	provider[I]
-	signature
+	parsers.Verifier
 }
 
 type signedConfig struct {
 	Secret config.Secret `yaml:"secret"` // two lines are two secrets
 }
 
-func registerSigned[I any](kind string, newSignature func(config.Secret) signature, read func(*I, func(notice) error) error) {
+func registerSigned[I any](kind string, newSignature func(config.Secret) parsers.Verifier, read func(*I, func(notice) error) error) {
 	parsers.RegisterMessage(kind, signedConfig{}, func(_ config.Env, _ config.Section, c *signedConfig) (parsers.Parser, error) {
 		return &signedProvider[I]{provider[I]{kind: kind, read: read}, newSignature(c.Secret)}, nil
 	})

@@ -297,7 +297,7 @@ func TestProvidersVerify(t *testing.T) {
 			if err := v.Verify(context.Background(), cut); !errors.Is(err, event.ErrRefused) {
 				t.Errorf("truncated: %v", err)
 			}
-			if !v.Keyed() || build(t, kind).(parsers.Verifier).Keyed() || parsers.KeyNeeded(v.(parsers.Parser)) != "secret_file" {
+			if !v.Keyed() || build(t, kind).(parsers.Verifier).Keyed() || v.KeyNeeded() != "secret_file" {
 				t.Error("Keyed says otherwise")
 			}
 		})
@@ -355,7 +355,7 @@ func TestPostalVerify(t *testing.T) {
 			}
 		}
 	}
-	if p := build(t, "postal"); p.(parsers.Verifier).Keyed() || parsers.KeyNeeded(p) != "public_key" {
+	if v := build(t, "postal").(parsers.Verifier); v.Keyed() || v.KeyNeeded() != "public_key" {
 		t.Error("keyed without a key")
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func init() {
-	registerSigned("resend", func(s config.Secret) signature { return standardSignature{sharedSecret{s}} }, (*resend).notices)
+	registerSigned("resend", func(s config.Secret) parsers.Verifier { return standardSignature{sharedSecret{s}} }, (*resend).notices)
 }
 
 // resend is one request of Resend, signed as Standard Webhooks under Svix's names (https://resend.com/docs/webhooks/emails/bounced):

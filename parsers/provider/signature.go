@@ -14,11 +14,6 @@ import (
 	"bouncefeed/parsers"
 )
 
-type signature interface {
-	parsers.Verifier
-	KeyNeeded() string
-}
-
 // sharedSecret is what those signatures have in common that are made with a secret.
 type sharedSecret struct{ secret config.Secret }
 
