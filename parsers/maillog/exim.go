@@ -162,7 +162,7 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 	case m != nil:
 	case err != nil:
 		return err
-	case !x.mayPredate(q):
+	case !x.openedBefore(q):
 		return event.Refuse(whyUnopened, "no <= line opened this message id")
 	default:
 		m = x.memory.open(q)
@@ -199,12 +199,12 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 	return nil
 }
 
-// mayPredate says whether an unknown message may have been opened before the first line that was ever read: its id tells
+// openedBefore says whether an unknown message may have been opened before the first line ever: its id tells
 // when it arrived.
-func (x *exim) mayPredate(q *logLine) bool {
+func (x *exim) openedBefore(q *logLine) bool {
 	arrived, ok := eximIDTime(q.key.String())
 	if q.at == x.first { // the very first line; its stamp may be of another time zone
 		arrived -= (15 * time.Hour).Microseconds()
 	}
-	return ok && arrived <= x.first && x.isCatchingUp(q)
+	return ok && x.mayPredate(q, arrived)
 }

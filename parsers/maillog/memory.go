@@ -313,19 +313,6 @@ func (p *memory) forget(m *message) {
 	}
 }
 
-// retire keeps of a message that is gone only whose it was, in case it comes back under another queue id later.
-func (p *memory) retire(m *message) {
-	p.list(m).remove(m)
-	if m.has(msgQueued) {
-		p.waiting++
-	}
-	p.size -= m.size
-	m.size, m.flags = 0, m.flags&(msgStored|msgChanged|msgFirst|msgForeign)
-	m.sender, m.pending, m.more = "", nil, nil
-	p.arriving.add(m)
-	p.touch(m, m.seen)
-}
-
 // setDone moves m among those of which little is expected any more, where the log does not say that a message is gone.
 func (p *memory) setDone(m *message) {
 	if !m.has(msgQueued) {
@@ -337,6 +324,14 @@ func (p *memory) setDone(m *message) {
 	m.flags &^= msgQueued
 	p.waiting++
 	p.arriving.add(m)
+	p.touch(m, m.seen)
+}
+
+// retire keeps of a message that is gone only whose it was, in case it comes back under another queue id later.
+func (p *memory) retire(m *message) {
+	p.setDone(m)
+	m.flags &= msgStored | msgChanged | msgFirst | msgForeign
+	m.sender, m.pending, m.more = "", nil, nil
 	p.touch(m, m.seen)
 }
 

@@ -266,7 +266,7 @@ func (p *opensmtpd) readDelivery(l *logLine, d *opensmtpdDelivery, emit func(eve
 		return nil
 	}
 	if m == nil {
-		if arrived := l.at - goSpan(d.delay).Microseconds(); arrived > p.first || !p.isCatchingUp(l) {
+		if arrived := l.at - goSpan(d.delay).Microseconds(); !p.mayPredate(l, arrived) {
 			return event.Refuse(whyUnopened, "no envelope line opened this message id")
 		}
 		m = p.memory.open(l)

@@ -19,7 +19,7 @@ func (p *postfix) readDelivery(l *logLine, emit func(event.Event)) error {
 	}
 	m := p.find(l)
 	if m == nil {
-		if !p.mayPredate(l, &d) {
+		if !p.openedBefore(l, &d) {
 			return event.Refuse(whyUnopened, "no cleanup or qmgr line opened this queue id")
 		}
 		m = p.memory.open(l)
@@ -72,9 +72,9 @@ func (p *postfix) tell(l *logLine, m *message, d *postfixDelivery, status string
 	p.memory.touch(m, l.seen)
 }
 
-// mayPredate says whether an unknown message may have been opened before the first line that was ever read. Delays have
+// openedBefore says whether an unknown message may have been opened before the first line ever. Delays have
 // two digits, many stamps no fractions.
-func (p *postfix) mayPredate(l *logLine, d *postfixDelivery) bool {
+func (p *postfix) openedBefore(l *logLine, d *postfixDelivery) bool {
 	delay := readSeconds(d.delay)
 	arrived := l.at - (delay + delay/10 + 10*time.Millisecond).Microseconds()
 	if t, ok := longQueueIDTime(l.key.String()); ok {

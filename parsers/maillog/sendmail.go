@@ -240,7 +240,7 @@ func (p *sendmail) readDelivery(l *logLine, emit func(event.Event)) error {
 	}
 	m := p.find(l)
 	if m == nil {
-		if arrived := l.at - sendmailSpan(d.delay).Microseconds(); arrived > p.first || !p.isCatchingUp(l) {
+		if arrived := l.at - sendmailSpan(d.delay).Microseconds(); !p.mayPredate(l, arrived) {
 			return event.Refuse(whyUnopened, "no from= line opened this queue id")
 		}
 		m = p.memory.open(l)

@@ -140,8 +140,13 @@ func latest(read time.Time) int64 {
 	return read.UnixMicro() + (24 * time.Hour).Microseconds()
 }
 
-// isCatchingUp says whether a message that no line opened may be older than the first line ever. For a while only: a
-// queue manager names a message again whenever it takes it up.
+// mayPredate says whether a message that no line opened, and that arrived then, is older than the first line ever.
+func (t *tracker) mayPredate(l *logLine, arrived int64) bool {
+	return arrived <= t.first && t.isCatchingUp(l)
+}
+
+// isCatchingUp says whether the first line ever is so recent that messages may be older. A queue manager names a message
+// again whenever it takes it up.
 func (t *tracker) isCatchingUp(l *logLine) bool { return l.at-t.first <= unopenedGrace.Microseconds() }
 
 // setKey names the message that a line is about.
