@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"bouncefeed/inputs"
+	"bouncefeed/inputs/logs"
+	"bouncefeed/inputs/mailbox"
 	"bouncefeed/internal/classify"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
@@ -69,7 +71,7 @@ func (b *Backfill) Check() error {
 	case b.As != asMail && b.Trust != "":
 		return fmt.Errorf("--trust is for mailboxes (--as mail): the mail server's own log is believed")
 	case b.As == asMail && (b.Trust != "" || b.DryRun == nil):
-		if err := inputs.CheckTrust(b.Trust); err != nil {
+		if err := mailbox.CheckTrust(b.Trust); err != nil {
 			return fmt.Errorf("--trust %s", strings.ReplaceAll(err.Error(), "  trust: ", "  --trust "))
 		}
 	}
@@ -110,9 +112,9 @@ func (b *Backfill) read(ctx context.Context, c sinkConfig, target backfillStore,
 			return err
 		}
 	}
-	read := inputs.ReadFile
+	read := logs.ReadFile
 	if b.As == asMail {
-		read = inputs.ReadMailbox
+		read = mailbox.ReadMailbox
 	}
 	for i := start.file; i < len(b.Files) && ctx.Err() == nil; i++ {
 		from := int64(0)
@@ -159,7 +161,7 @@ func (b *Backfill) readJournal(ctx context.Context, s *sink) error {
 	if err != nil {
 		return fmt.Errorf("read the journal: %w", err)
 	}
-	err = inputs.ReadLog(ctx, r, "the journal", 0, func(recs []event.Record, at inputs.Spot) error {
+	err = logs.ReadLog(ctx, r, "the journal", 0, func(recs []event.Record, at inputs.Spot) error {
 		return s.Commit(ctx, recs, nil)
 	})
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"bouncefeed/inputs"
+	"bouncefeed/inputs/logs"
+	"bouncefeed/inputs/mailbox"
 	"bouncefeed/internal/classify"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
@@ -63,11 +65,11 @@ func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) error
 		x := explainer{sink: s, file: file, show: show}
 		switch {
 		case q.As == asMail && q.Headers == "":
-			err = inputs.ReadMailbox(ctx, file, 0, x.messages)
+			err = mailbox.ReadMailbox(ctx, file, 0, x.messages)
 		case parsers.IsMessage(q.As):
 			err = x.request(ctx, q.Headers)
 		default:
-			err = inputs.ReadFile(ctx, file, 0, x.lines)
+			err = logs.ReadFile(ctx, file, 0, x.lines)
 		}
 		if err != nil {
 			return err
@@ -226,7 +228,7 @@ func explainReplies(ctx context.Context, cfg *config.Config, files []string, sho
 	}
 	for _, file := range files {
 		line := 0
-		err := inputs.ReadFile(ctx, file, 0, func(recs []event.Record, _ inputs.Spot) error {
+		err := logs.ReadFile(ctx, file, 0, func(recs []event.Record, _ inputs.Spot) error {
 			for i := range recs {
 				line++
 				e := event.Event{Diagnostic: string(recs[i].Body)}

@@ -15,7 +15,7 @@ var allowed = map[string]string{
 	"cmd/bouncefeed":       "internal/agent internal/control internal/config internal/event",
 	"internal/agent":       inputWings + parserWings + leaves + "internal/control internal/queue internal/classify inputs parsers outputs internal/config internal/event",
 	"internal/control":     "internal/disk internal/config internal/event",
-	"inputs":               "internal/disk internal/config internal/event", // until its wings stand
+	"inputs":               "internal/config internal/event",
 	"inputs/logs":          "inputs internal/disk internal/config internal/event",
 	"inputs/mailbox":       "inputs internal/disk internal/config internal/event",
 	"inputs/webhook":       "inputs internal/disk internal/config internal/event",

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"bouncefeed/inputs"
+	"bouncefeed/inputs/mailbox"
 	"bouncefeed/internal/control"
 	"bouncefeed/internal/event"
 )
@@ -23,9 +23,9 @@ func (a *Agent) answerDeliver(ctx context.Context, args DeliverArgs, body io.Rea
 	return sink.Commit(ctx, []event.Record{rec}, nil)
 }
 
-func (a *Agent) pipe(name string) (sink *sink, pipe inputs.Pipe, err error) {
+func (a *Agent) pipe(name string) (sink *sink, pipe mailbox.Pipe, err error) {
 	for _, in := range a.inputs {
-		p, ok := in.built.Input.(inputs.Pipe)
+		p, ok := in.built.Input.(mailbox.Pipe)
 		switch {
 		case !ok || name != "" && in.name != name:
 		case pipe != nil:

@@ -1,0 +1,338 @@
+package logs
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"bouncefeed/inputs"
+	"bouncefeed/internal/disk"
+	"bouncefeed/internal/event"
+)
+
+// follower is one Run: the file being read, the one before it, and what is stored of both.
+type follower struct {
+	*logfile
+	sink  inputs.Sink
+	at    *position // as stored; nil: nothing is
+	oldAt *position // as stored, not yet looked for
+	all   bool      // read everything still held
+	gaps  uint64
+	cur   *file // nil: to be found by at
+	old   *file // the one before it, plain, in case it still grows
+	said  string
+	again time.Time // when to list the directory again, if nothing else calls for it
+	idle  time.Time // since when nothing was read
+}
+
+func newFollower(l *logfile, sink inputs.Sink) (*follower, error) {
+	f := &follower{logfile: l, sink: sink}
+	stored, err := sink.Checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	f.gaps, _ = strconv.ParseUint(stored["gaps"], 10, 64)
+	if stored["start"] == string(inputs.StartBeginning) {
+		f.all = true
+		return f, nil
+	}
+	if f.at, err = decodePosition("", stored); err != nil {
+		return nil, err
+	}
+	f.oldAt, err = decodePosition("old.", stored)
+	return f, err
+}
+
+func (f *follower) close() {
+	f.cur.close()
+	f.old.close()
+}
+
+// step does the next piece of work; again is false when there is nothing left to do but wait.
+func (f *follower) step(ctx context.Context) (again bool, err error) {
+	if f.cur == nil {
+		if f.said != "" && time.Now().Before(f.again) {
+			return false, nil
+		}
+		if err := f.resume(ctx); err != nil || f.cur == nil {
+			return false, err
+		}
+		f.well()
+	}
+	if err := f.drainOld(ctx); err != nil {
+		return false, err
+	}
+	state, err := f.deliver(ctx, f.cur)
+	switch {
+	case err != nil:
+		return false, err
+	case state == rewritten:
+		f.log.Warn("the log was truncated or written anew", "path", f.cur.path, "offset", f.cur.mark)
+		f.cur.close()
+		f.cur = nil
+		return true, nil
+	case state == more:
+		return true, nil
+	}
+	f.relax()
+	return f.advance(ctx)
+}
+
+type readState int
+
+const (
+	atEnd     readState = iota
+	more                // a batch was committed, and there is more
+	rewritten           // the contents are not those that were read before
+)
+
+// deliver reads and commits one batch of src.
+func (f *follower) deliver(ctx context.Context, src *file) (readState, error) {
+	was := src.info
+	if err := src.stat(); err != nil {
+		return atEnd, err
+	}
+	if src.unpack == nil && src.info.Size < max(was.Size, src.read) {
+		return rewritten, nil
+	}
+	if src.unpack == nil && src.info.Size == src.read && src.info.Mtime == was.Mtime && src.scan == src.n {
+		return atEnd, nil
+	}
+	src.now = time.Now()
+	before := src.read
+	unread, err := src.fill(src)
+	if src.read > before {
+		src.grown, f.idle = src.now, src.now
+	}
+	if err != nil && src.unpack == nil {
+		return atEnd, err
+	}
+	if !src.intact() {
+		return rewritten, nil
+	}
+	if src.offset != src.mark {
+		if err := f.commit(ctx, src, f.cur.position()); err != nil {
+			return atEnd, err
+		}
+	}
+	switch {
+	case err != nil:
+		return atEnd, f.damaged(ctx, src, err)
+	case unread:
+		return more, nil
+	}
+	return atEnd, nil
+}
+
+// damaged ends the reading of a compressed file that can not be decompressed any further.
+func (f *follower) damaged(ctx context.Context, src *file, err error) error {
+	f.gaps++
+	f.log.Error("a rotated log is damaged: its remaining lines are lost", "path", src.path, "offset", src.offset, "error", err)
+	src.unpack.Reset(strings.NewReader(""))
+	src.forget()
+	return f.commit(ctx, src, f.cur.position())
+}
+
+// commit stores the records of src and the position at.
+func (f *follower) commit(ctx context.Context, src *file, at position) error {
+	checkpoint := make(map[string]string, 20)
+	at.encode("", checkpoint)
+	switch {
+	case f.old != nil:
+		f.old.position().encode("old.", checkpoint)
+	case f.oldAt != nil:
+		f.oldAt.encode("old.", checkpoint)
+	}
+	checkpoint["gaps"] = strconv.FormatUint(f.gaps, 10)
+	var recs []event.Record
+	if src != nil {
+		recs = src.recs
+	}
+	if err := f.sink.Commit(ctx, recs, checkpoint); err != nil {
+		return err
+	}
+	f.at, f.all = &at, false
+	if src != nil {
+		src.settled()
+		src.take()
+	}
+	f.where.Store(&whereabouts{position: at, gaps: f.gaps})
+	return nil
+}
+
+// drainOld delivers what was written to the file before the current one after all.
+func (f *follower) drainOld(ctx context.Context) error {
+	for f.old != nil {
+		state, err := f.deliver(ctx, f.old)
+		switch {
+		case err != nil:
+			return err
+		case state == more:
+			continue
+		case state == rewritten:
+			f.dropOld()
+		case f.old.unpack != nil, f.old.info.Links == 0 && time.Since(f.old.grown) > linger:
+			return f.retireOld(ctx)
+		}
+		return nil
+	}
+	return nil
+}
+
+// retireOld lets the old file go. A line there without its end is complete now.
+func (f *follower) retireOld(ctx context.Context) error {
+	if f.old == nil {
+		return nil
+	}
+	if f.old.last(); f.old.offset != f.old.mark {
+		if err := f.commit(ctx, f.old, f.cur.position()); err != nil {
+			return err
+		}
+	}
+	f.dropOld()
+	return nil
+}
+
+func (f *follower) dropOld() {
+	f.old.close()
+	f.old = nil
+}
+
+// relax gives memory back when nothing happened for a while.
+func (f *follower) relax() {
+	if !f.idle.IsZero() && time.Since(f.idle) > 5*f.quiet {
+		f.cur.shrink()
+		f.idle = time.Time{}
+	}
+}
+
+// advance goes on to the file after the current one, which is at its end, if it is time.
+func (f *follower) advance(ctx context.Context) (again bool, err error) {
+	live, err := disk.Stat(f.config.Path)
+	switch {
+	case err == nil && live.Same(f.cur.info):
+		f.well()
+		return false, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		f.say(err)
+		return false, nil
+	case err == nil && !live.Regular():
+		f.say(&fs.PathError{Op: "read", Path: f.config.Path, Err: disk.ErrNotRegular})
+		return false, nil
+	case (err != nil || live.Size == 0) && time.Now().Before(f.again):
+		return false, nil
+	}
+	f.again = time.Now().Add(listEvery * f.config.Poll.Std())
+	files, err := neighbours(f.config.Path, f.cur.position())
+	if err != nil {
+		f.say(err)
+	}
+	next := successors(files, f.cur.position(), f.indexOfCurrent(ctx, files))
+	if !unread(next) || next[0].live && !f.quietNow() {
+		return false, nil
+	}
+	return f.moveOn(ctx, next[0])
+}
+
+// quietNow says whether the writer seems to have left the current file. One that never does can not hold up the next:
+// both are read then.
+func (f *follower) quietNow() bool {
+	if f.cur.left.IsZero() {
+		f.cur.left = time.Now()
+	}
+	return time.Since(f.cur.grown) >= f.quiet || time.Since(f.cur.left) >= 10*f.quiet
+}
+
+func unread(files []entry) bool {
+	for _, e := range files {
+		if e.Size > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// indexOfCurrent finds the current file in a listing, also if it has been compressed meanwhile.
+func (f *follower) indexOfCurrent(ctx context.Context, files []entry) int {
+	if i := indexOf(files, f.cur.info); i >= 0 {
+		return i
+	}
+	p := f.cur.position()
+	for i, e := range files {
+		if p.offset == 0 || !e.packed || f.cur.isNot[e.Ino] {
+			continue
+		}
+		twin, err := f.match(ctx, e, p)
+		if err != nil {
+			continue
+		}
+		if twin != nil {
+			twin.close()
+			return i
+		}
+		f.cur.not(e.Ino)
+	}
+	return -1
+}
+
+// moveOn ends the current file and begins the next.
+func (f *follower) moveOn(ctx context.Context, e entry) (bool, error) {
+	next, err := e.open()
+	if err != nil {
+		f.sayUnlessMoved(err)
+		return false, nil
+	}
+	if f.cur.last(); f.cur.offset != f.cur.mark {
+		if err := f.commit(ctx, f.cur, f.cur.position()); err != nil {
+			next.close()
+			return false, err
+		}
+	}
+	if f.old != nil && f.old.info.Same(next.info) { // the path came back to it, as a symlink can
+		next.close()
+		next, f.old = f.old, nil
+	}
+	if err := f.retireOld(ctx); err != nil {
+		next.close()
+		return false, err
+	}
+	f.log.Info("reading on in the next log file", "from", f.cur.path, "to", next.path)
+	next.buf, next.recs = f.cur.giveBuffers()
+	if f.old, f.cur = f.cur, next; f.old.unpack != nil {
+		f.dropOld()
+	}
+	f.well()
+	return true, nil
+}
+
+// say tells once what keeps the input from reading.
+func (f *follower) say(err error) {
+	if f.said != err.Error() {
+		f.said = err.Error()
+		f.log.Warn("waiting to read the log", "path", f.config.Path, "error", err, slog.String("remedy", remedy(err)))
+	}
+	f.again = time.Now().Add(listEvery * f.config.Poll.Std())
+	if f.cur == nil {
+		f.where.Store(&whereabouts{gaps: f.gaps, waiting: "waiting: " + err.Error()})
+	}
+}
+
+// sayUnlessMoved is say for an error on a file that was listed: that it is no longer there means a rotation at this
+// very moment, and the next listing shows it.
+func (f *follower) sayUnlessMoved(err error) {
+	if !errors.Is(err, fs.ErrNotExist) {
+		f.say(err)
+	}
+}
+
+// well takes back what was said.
+func (f *follower) well() {
+	if f.said != "" {
+		f.said = ""
+		f.log.Info("reading the log", "path", f.config.Path)
+	}
+}

@@ -1,0 +1,122 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+
+	"bouncefeed/inputs"
+	"bouncefeed/internal/event"
+)
+
+// mailState is what is known of the messages in a mailbox, by the hashes of their names. The checkpoint holds it under
+// these keys.
+type mailState struct {
+	seen   hashSet           // "seen": committed, and to stay
+	doomed map[uint64]uint64 // "doomed": committed, and to be deleted; a mark by which the message is known beside its name
+}
+
+func loadMailState(sink inputs.Sink) (*mailState, error) {
+	checkpoint, err := sink.Checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	seen, err := decodeHashes("seen", checkpoint["seen"])
+	if err != nil {
+		return nil, err
+	}
+	doomed, err := decodeHashes("doomed", checkpoint["doomed"])
+	if err != nil {
+		return nil, err
+	}
+	if len(doomed)%2 != 0 {
+		return nil, errors.New("read checkpoint: doomed: hashes that are no pairs")
+	}
+	s := &mailState{seen: seen, doomed: map[uint64]uint64{}}
+	for i := 0; i < len(doomed); i += 2 {
+		s.doomed[doomed[i]] = doomed[i+1]
+	}
+	return s, nil
+}
+
+func (s *mailState) checkpoint() map[string]string {
+	var doomed []uint64
+	for name, mark := range s.doomed {
+		doomed = append(doomed, name, mark)
+	}
+	return map[string]string{"seen": s.seen.encode(), "doomed": encodeHashes(doomed)}
+}
+
+// keep forgets what is not in the mailbox any more, and says whether that was anything.
+func (s *mailState) keep(listed hashSet) (changed bool) {
+	before := len(s.seen) + len(s.doomed)
+	s.seen = s.seen.only(listed)
+	for name := range s.doomed {
+		if !listed.has(name) {
+			delete(s.doomed, name)
+		}
+	}
+	return len(s.seen)+len(s.doomed) != before
+}
+
+// stays notes that a message is known and is not to be deleted.
+func (s *mailState) stays(names ...uint64) {
+	for _, name := range names {
+		delete(s.doomed, name)
+	}
+	s.seen = s.seen.with(names...)
+}
+
+// mailBatch gathers messages for a Commit.
+type mailBatch struct {
+	mailbox *mailSettings
+	sink    inputs.Sink
+	state   *mailState
+	changed bool // the state is to be committed though no message is
+
+	names, marks []uint64
+	recs         []event.Record
+	bytes        int
+}
+
+func newMailBatch(mailbox *mailSettings, sink inputs.Sink) (*mailBatch, error) {
+	state, err := loadMailState(sink)
+	return &mailBatch{mailbox: mailbox, sink: sink, state: state}, err
+}
+
+// add takes a message with the hash of its name and its mark. full says that it is time to commit.
+func (b *mailBatch) add(name, mark uint64, rec event.Record) (full bool) {
+	b.names, b.marks, b.recs = append(b.names, name), append(b.marks, mark), append(b.recs, rec)
+	b.bytes += len(rec.Body)
+	return b.bytes >= batchBytes || len(b.recs) >= batchCount
+}
+
+// commit stores what was added, with what is to be deleted of it: the indices of those messages.
+func (b *mailBatch) commit(ctx context.Context) (doomed []int, err error) {
+	if len(b.recs) == 0 {
+		return nil, nil
+	}
+	err = commitFates(ctx, b.sink, b.recs, func(fates []event.Fate) map[string]string {
+		var stay []uint64
+		for i, name := range b.names {
+			if b.mailbox.deletes(fates[i]) {
+				b.state.doomed[name] = b.marks[i]
+				doomed = append(doomed, i)
+			} else {
+				stay = append(stay, name)
+			}
+		}
+		b.state.stays(stay...)
+		return b.state.checkpoint()
+	})
+	b.names, b.marks, b.recs, b.bytes, b.changed = b.names[:0], b.marks[:0], b.recs[:0], 0, false
+	return doomed, err
+}
+
+// settle stores what changed since the last commit, if anything did.
+func (b *mailBatch) settle(ctx context.Context) error {
+	if !b.changed {
+		return nil
+	}
+	b.changed = false
+	return b.sink.Commit(ctx, nil, b.state.checkpoint())
+}

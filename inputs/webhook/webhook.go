@@ -1,0 +1,369 @@
+// Package webhook takes bounces that are posted by HTTP. Strangers reach it: everything it takes is bounded.
+package webhook
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"bouncefeed/inputs"
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/disk"
+)
+
+// webhookConfig is a section `type: webhook`.
+type webhookConfig struct {
+	Senders []string `yaml:"senders"`
+	Listen  []string `yaml:"listen"` // "127.0.0.1:8025", "[::1]:8025", ":8025" for every address, "unix:/run/bouncefeed/webhook.sock"
+	// PublicURL is under what the world sees the listener, for `check` to print: "https://bounces.example.com".
+	PublicURL string     `yaml:"public_url"`
+	TLS       webhookTLS `yaml:"tls"`
+	// InsecureHTTP lets passwords and tokens of routes come over a network without TLS.
+	InsecureHTTP bool `yaml:"insecure_http"`
+	// TrustedProxies are networks, or "unix", whose X-Forwarded-For is believed.
+	TrustedProxies []string       `yaml:"trusted_proxies"`
+	MaxConnections int            `yaml:"max_connections"`
+	MaxPerAddress  int            `yaml:"max_per_address"` // of one IPv4 address or IPv6 /64
+	Routes         []webhookRoute `yaml:"routes"`
+	embedded       inputs.Settings
+}
+
+// Common gives the agent the settings of any module; the formats are the routes'.
+func (c *webhookConfig) Common() *inputs.Settings {
+	c.embedded.Senders = c.Senders
+	return &c.embedded
+}
+
+const (
+	webhookBodyLimit   = 1 << 20
+	webhookHeaderLimit = 16 << 10
+	webhookReadTime    = 10 * time.Second // for the header, and again for the body
+	webhookIdleTime    = 60 * time.Second
+	webhookStoreTime   = 10 * time.Second // then the sender is told to come again: none waits much longer
+	webhookRetryAfter  = "30"             // seconds
+)
+
+func init() {
+	inputs.Register("webhook", webhookConfig{
+		Listen: []string{"127.0.0.1:8025"}, MaxConnections: 512, MaxPerAddress: 64,
+	}, newWebhook)
+}
+
+// webhook takes bounces by HTTP: POST to one path for each account of a provider. The answer is 200 once they are on
+// disk and not before; 401 to whom it does not believe, 503 when it can't tell or can't store.
+type webhook struct {
+	log       *slog.Logger
+	listen    []string
+	publicURL string
+	trusted   []netip.Prefix
+	trustUnix bool
+	cert      *certificate // nil: without TLS
+	maxConns  int
+	maxPeer   int
+	routes    map[string]*webhookRoute // by path
+	order     []*webhookRoute
+	files     map[string]string // path to file
+	bodies    *budget
+}
+
+func newWebhook(env config.Env, section config.Section, c *webhookConfig) (inputs.Input, error) {
+	w := &webhook{
+		log: env.Log, listen: c.Listen, publicURL: strings.TrimSuffix(c.PublicURL, "/"), maxConns: c.MaxConnections, maxPeer: c.MaxPerAddress,
+		routes: map[string]*webhookRoute{}, files: map[string]string{}, bodies: newBudget(webhookBodyMemory),
+	}
+	errs := []error{c.checkListen(section), c.checkTLS(section), c.checkLimits(section), w.trust(section, c.TrustedProxies)}
+	if c.TLS.Cert != "" {
+		w.cert = &certificate{webhookTLS: c.TLS, log: env.Log}
+	}
+	if len(c.Routes) == 0 {
+		errs = append(errs, section.Errorf("routes", "none: nothing could be posted"))
+	}
+	for i := range c.Routes {
+		if why := w.add(&c.Routes[i], c); why != "" {
+			errs = append(errs, section.Errorf("routes", "the %s: %s", nth(i+1), why))
+		}
+	}
+	return w, config.Join("", errs...)
+}
+
+func nth(n int) string {
+	if n < 4 {
+		return []string{"first", "second", "third"}[n-1]
+	}
+	return fmt.Sprintf("%dth", n)
+}
+
+func (c *webhookConfig) checkListen(section config.Section) error {
+	if len(c.Listen) == 0 {
+		return section.Errorf("listen", "names no address: write 127.0.0.1:8025 or unix:/run/bouncefeed/webhook.sock")
+	}
+	var errs []error
+	for i, addr := range c.Listen {
+		key := fmt.Sprintf("listen[%d]", i)
+		if path, unix := strings.CutPrefix(addr, "unix:"); unix {
+			if !strings.HasPrefix(path, "/") {
+				errs = append(errs, section.Errorf(key, "%q: the path of a socket begins with /", addr))
+			}
+		} else if _, _, err := net.SplitHostPort(addr); err != nil {
+			errs = append(errs, section.Errorf(key, "%q is no address with its port: write 127.0.0.1:8025, or :8025 for every address of this machine", addr))
+		}
+	}
+	return config.Join("", errs...)
+}
+
+func (c *webhookConfig) checkLimits(section config.Section) error {
+	var errs []error
+	if c.MaxConnections < 8 || c.MaxConnections > 100_000 {
+		errs = append(errs, section.Errorf("max_connections", "must be from 8 to 100000"))
+	}
+	if c.MaxPerAddress < 1 {
+		errs = append(errs, section.Errorf("max_per_address", "must be at least 1"))
+	}
+	return config.Join("", errs...)
+}
+
+func (c *webhookConfig) checkTLS(section config.Section) error {
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		return section.Errorf("tls", "takes both cert and key, the paths of PEM files")
+	}
+	return nil
+}
+
+// public says whether machines other than this one can reach a listener.
+func (c *webhookConfig) public() bool {
+	for _, addr := range c.Listen {
+		if strings.HasPrefix(addr, "unix:") {
+			continue
+		}
+		host, _, _ := net.SplitHostPort(addr)
+		if ip := net.ParseIP(host); !strings.EqualFold(host, "localhost") && (ip == nil || !ip.IsLoopback()) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *webhook) trust(section config.Section, proxies []string) error {
+	for _, p := range proxies {
+		if p == "unix" {
+			w.trustUnix = true
+			continue
+		}
+		network, err := parseNetwork(p)
+		if err != nil {
+			return section.Errorf("trusted_proxies", "%v, or unix", err)
+		}
+		w.trusted = append(w.trusted, network)
+	}
+	return nil
+}
+
+func parseNetwork(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.Prefix(addr.BitLen())
+	}
+	network, err := netip.ParsePrefix(s)
+	if err != nil {
+		return network, fmt.Errorf("%q is no network: write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32", s)
+	}
+	return network.Masked(), nil
+}
+
+// String tells where w listens.
+func (w *webhook) String() string { return strings.Join(w.listen, ", ") }
+
+// Formats implements Formatted: a route is known by its path.
+func (w *webhook) Formats() map[string]inputs.Format {
+	all := map[string]inputs.Format{}
+	for path, r := range w.routes {
+		all[path] = inputs.Format{Parser: r.Parser, Authenticated: r.authenticated(), Public: r.public}
+	}
+	return all
+}
+
+// Describe implements Describer: the URL to paste into each provider's settings.
+func (w *webhook) Describe() []string {
+	base := w.publicURL
+	if base == "" {
+		base = "http://" + w.listen[0]
+		if w.cert != nil {
+			base = "https://" + w.listen[0]
+		}
+	}
+	var all []string
+	for _, r := range w.order {
+		all = append(all, r.Parser.Type+": "+base+r.Path)
+	}
+	return all
+}
+
+// Probe implements Probe.
+func (w *webhook) Probe(context.Context) error {
+	var errs []error
+	for _, r := range w.order {
+		if secret := r.secret(); secret.Set() {
+			if _, err := secret.Lines(); err != nil {
+				errs = append(errs, fmt.Errorf("route %s: %w", r.Path, err))
+			}
+		}
+	}
+	if w.cert != nil {
+		_, err := w.cert.load()
+		errs = append(errs, err)
+	}
+	for _, file := range w.files {
+		_, err := os.Stat(file)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Run implements Input.
+func (w *webhook) Run(ctx context.Context, s inputs.Sink) error {
+	sink, ok := s.(inputs.RequestSink)
+	if !ok {
+		return fmt.Errorf("nothing here takes requests: %T", s)
+	}
+	g := newGuard(w.maxConns, w.maxPeer, w.exempt)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	server := w.server(ctx, sink, g)
+	listeners, err := w.open()
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { failed <- server.Serve(w.wrap(l, g)) }()
+	}
+	serving := len(listeners)
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		serving--
+		err = fmt.Errorf("serve %s: %w", w, err)
+	}
+	cancel() // commits that wait for room or for the disk end, and their senders come again
+	w.stop(server, g)
+	for range serving {
+		<-failed
+	}
+	return err
+}
+
+// stop ends the server when the requests that are being stored have their answer.
+func (w *webhook) stop(server *http.Server, g *guard) {
+	g.closeWaiting()
+	end, cancel := context.WithTimeout(context.Background(), webhookStoreTime)
+	defer cancel()
+	if server.Shutdown(end) != nil {
+		server.Close()
+	}
+	g.gone.Wait()
+}
+
+func (w *webhook) server(ctx context.Context, sink inputs.RequestSink, g *guard) *http.Server {
+	var http1 http.Protocols
+	http1.SetHTTP1(true) // one request at a time on a connection: all limits count connections
+	return &http.Server{
+		Handler:           &webhookServer{webhook: w, ctx: ctx, sink: sink},
+		ReadHeaderTimeout: webhookReadTime,
+		WriteTimeout:      3 * webhookReadTime,
+		IdleTimeout:       webhookIdleTime,
+		MaxHeaderBytes:    webhookHeaderLimit - 4096, // net/http adds 4 KiB
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, guarded(c))
+		},
+		ConnState: g.state,
+		ErrorLog:  slog.NewLogLogger(w.log.Handler(), slog.LevelDebug),
+		Protocols: &http1,
+	}
+}
+
+func (w *webhook) open() (all []*lobby, err error) {
+	for _, addr := range w.listen {
+		var l net.Listener
+		path, unix := strings.CutPrefix(addr, "unix:")
+		if unix {
+			l, err = disk.Listen(path, 0o660) // the web server's group is the directory's business
+		} else {
+			l, err = net.Listen("tcp", addr)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("listen: %w", err), closeAll(all))
+		}
+		y, err := newLobby(l, w.cert != nil && !unix, w.exempt)
+		if err != nil {
+			l.Close()
+			return nil, errors.Join(err, closeAll(all))
+		}
+		all = append(all, y)
+	}
+	return all, nil
+}
+
+func closeAll(listeners []*lobby) error {
+	for _, l := range listeners {
+		l.Close()
+	}
+	return nil
+}
+
+// wrap puts the guard before TLS.
+func (w *webhook) wrap(l *lobby, g *guard) net.Listener {
+	guardedListener := &guardListener{Listener: l, guard: g}
+	if !l.tls {
+		return guardedListener
+	}
+	return tls.NewListener(guardedListener, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: w.cert.get})
+}
+
+// exempt says of a peer that it stands for many: a proxy.
+func (w *webhook) exempt(addr netip.Addr) bool {
+	if !addr.IsValid() {
+		return true // a unix socket
+	}
+	for _, network := range w.trusted {
+		if network.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// sender finds who sent a request: the peer, or what trusted proxies say of it in X-Forwarded-For, from the right as
+// far as each next is trusted, too.
+func (w *webhook) sender(r *http.Request) netip.Addr {
+	peer := peerOf(r.RemoteAddr)
+	if !peer.IsValid() && !w.trustUnix || peer.IsValid() && !w.exempt(peer) {
+		return peer
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		if peer = addr.Unmap(); !w.exempt(peer) {
+			break
+		}
+	}
+	return peer
+}
+
+// peerOf reads "192.0.2.1:4711"; of a unix socket's peer it gives the invalid address.
+func peerOf(remote string) netip.Addr {
+	p, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return p.Addr().Unmap().WithZone("")
+}
