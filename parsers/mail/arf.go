@@ -10,8 +10,8 @@ import (
 
 // arfEvents reads an abuse report (RFC 5965): one complaint for each Original-Rcpt-To, or for the returned message's
 // recipient where the report hides it.
-func (m *mailMessage) arfEvents() []event.Event {
-	fields, _ := cutHeader(unixLines([]byte(toUTF8(m.feedback.decoded(mailMaxText), ""))))
+func (m *message) arfEvents() []event.Event {
+	fields, _ := cutHeader(unixLines([]byte(toUTF8(m.feedback.decoded(maxText), ""))))
 	switch kind := strings.ToLower(strings.TrimSpace(fields.get("Feedback-Type"))); kind {
 	case "auth-failure", "dmarc", "dkim", "spf":
 		return m.only(event.AuthFailureReport)
@@ -39,13 +39,13 @@ func (m *mailMessage) arfEvents() []event.Event {
 }
 
 // withSender is the same message, with what the envelope sender of the returned one proves.
-func (m *mailMessage) withSender(sender string) *mailMessage {
+func (m *message) withSender(sender string) *message {
 	s := *m
 	s.returned.proof.AddVERP(sender)
 	return &s
 }
 
-func (m *mailMessage) complaints(e event.Event, recipients []string) []event.Event {
+func (m *message) complaints(e event.Event, recipients []string) []event.Event {
 	if len(recipients) == 0 {
 		return []event.Event{e}
 	}
@@ -59,7 +59,7 @@ func (m *mailMessage) complaints(e event.Event, recipients []string) []event.Eve
 }
 
 // originalRecipients is to whom the returned message went: what a server noted in it, else its To.
-func (m *mailMessage) originalRecipients() []string {
+func (m *message) originalRecipients() []string {
 	for _, name := range []string{"X-HmXmrOriginalRecipient", "X-Original-To", "Delivered-To", "X-Rcpt-To", "Envelope-To", "To"} {
 		var found []string
 		for _, a := range m.returned.header.addresses(name) {
@@ -73,7 +73,7 @@ func (m *mailMessage) originalRecipients() []string {
 }
 
 func addAddress(list []string, addr string) []string {
-	if !address.Valid(addr) || len(list) >= mailMaxRecipients {
+	if !address.Valid(addr) || len(list) >= maxRecipients {
 		return list
 	}
 	for _, known := range list {
@@ -86,19 +86,19 @@ func addAddress(list []string, addr string) []string {
 
 // isComplaint knows complaints that are no ARF: those of Microsoft's Junk Mail Reporting Program, a mixed message with the
 // reported one enclosed, whose header names the recipient; and those of SpamCop, a text that quotes it.
-func (m *mailMessage) isComplaint() bool {
+func (m *message) isComplaint() bool {
 	return len(m.enclosed) > 0 && text.IndexFold(m.header.get("Subject"), "complaint about message from") >= 0 || m.header.has("X-SpamCop-sourceip")
 }
 
 // complaint reads one that is no ARF.
-func (m *mailMessage) complaint() []event.Event {
+func (m *message) complaint() []event.Event {
 	e := m.event()
 	e.Type = event.Complaint
 	return m.complaints(e, m.originalRecipients())
 }
 
 // isOptOut knows that request by its header, and by its words where the header was lost.
-func (m *mailMessage) isOptOut() bool {
+func (m *message) isOptOut() bool {
 	if m.header.has("X-Apple-Unsubscribe") {
 		return true
 	}
@@ -109,7 +109,7 @@ func (m *mailMessage) isOptOut() bool {
 }
 
 // optOut reads the request that Apple Mail sends for its user's press on "Unsubscribe": the same as an opt-out report.
-func (m *mailMessage) optOut() []event.Event {
+func (m *message) optOut() []event.Event {
 	e := m.event()
 	e.Type = event.Complaint
 	e.Diagnostic = "opt-out"

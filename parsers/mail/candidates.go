@@ -11,7 +11,7 @@ import (
 
 const (
 	textLinesToRead = 400
-	mailMaxWording  = 512 // bytes before and behind an address that say what it is
+	maxWording      = 512 // bytes before and behind an address that say what it is
 )
 
 // A candidate is an address in a text that may be the failed recipient.
@@ -82,8 +82,8 @@ func saysOfRecipient(s surroundings) bool {
 
 // wordingAt is the place of the wording that an address in line has.
 func wordingAt(line string, a address.Span) int {
-	before := text.Fold(strings.TrimLeft(withoutNumber(text.Tail(line[:a.Start], mailMaxWording)), bullets))
-	after := text.Fold(strings.TrimSpace(text.Cut(line[a.End:], mailMaxWording)))
+	before := text.Fold(strings.TrimLeft(withoutNumber(text.Tail(line[:a.Start], maxWording)), bullets))
+	after := text.Fold(strings.TrimSpace(text.Cut(line[a.End:], maxWording)))
 	s := surroundings{line: line, before: before, after: strings.TrimLeft(after, "\"')")}
 	for i := range wordings {
 		if wordings[i].fits(s) {
@@ -113,15 +113,15 @@ const (
 )
 
 // knownAddresses has the weights of the addresses in the headers, by the address in lower case.
-func (m *mailMessage) knownAddresses() map[string]int {
+func (m *message) knownAddresses() map[string]int {
 	known := map[string]int{}
 	for _, w := range fieldWeights {
-		header := m.header
+		h := m.header
 		if w.returned {
-			header = m.returned.header
+			h = m.returned.header
 		}
 		for _, name := range w.fields {
-			for _, a := range header.addresses(name) {
+			for _, a := range h.addresses(name) {
 				known[strings.ToLower(a)] += w.weight
 			}
 		}
@@ -151,14 +151,14 @@ func (p *prose) textRecipients() []string {
 
 // candidateReader finds the candidates line by line.
 type candidateReader struct {
-	m     *mailMessage
+	m     *message
 	known map[string]int
 	found []candidate
 	owner int // indentation of the address whose lines these are; -1 outside of such lines
 	other otherContact
 }
 
-func (m *mailMessage) findCandidates() []candidate {
+func (m *message) findCandidates() []candidate {
 	r := candidateReader{m: m, known: m.knownAddresses(), owner: -1}
 	lines := strings.Split(m.body, "\n")
 	for _, line := range lines[:min(len(lines), textLinesToRead)] {
@@ -180,7 +180,7 @@ func (r *candidateReader) read(line string) {
 	ofOther = ofOther && !namesRecipient(line)
 	end := 0 // of the address before
 	for i, s := range address.Find(line) {
-		if len(r.found) > 2*mailMaxRecipients {
+		if len(r.found) > 2*maxRecipients {
 			return
 		}
 		if address.Valid(s.Addr) && (s.Angled || address.PlausibleDomain(s.Addr[strings.LastIndexByte(s.Addr, '@')+1:])) {
@@ -222,7 +222,7 @@ func leadsElsewhere(clause string) bool {
 
 // namesRecipient says whether a line says itself that its address is the recipient, or what was answered.
 func namesRecipient(line string) bool {
-	line = text.Cut(line, mailMaxWording)
+	line = text.Cut(line, maxWording)
 	code, _ := smtp.FindReply(line)
 	at := strings.IndexByte(line, '@')
 	return code != 0 || at > 0 && phrases.address.ofRecipient.in(text.Fold(line[:at]))

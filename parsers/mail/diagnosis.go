@@ -1,14 +1,16 @@
 package mail
 
 import (
+	"strings"
+
 	"bouncefeed/internal/address"
 	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
-	"strings"
+	"bouncefeed/parsers"
 )
 
 // diagnosticFor finds in the text what was said of a recipient, and is never empty if there is a text.
-func (m *mailMessage) diagnosticFor(addr string) string {
+func (m *message) diagnosticFor(addr string) string {
 	if d := m.findDiagnostic(addr, ""); d != "" {
 		return d
 	}
@@ -16,7 +18,7 @@ func (m *mailMessage) diagnosticFor(addr string) string {
 }
 
 // excerpt is the text, with the subject before it if only that one tells of a failure.
-func (m *mailMessage) excerpt() string {
+func (m *message) excerpt() string {
 	words := text.Cut(text.Collapse(m.body), 600)
 	if subject := m.header.text("Subject"); !saysFailure(words) && saysFailure(subject) {
 		return text.Cut(text.Collapse(subject+" "+words), 600)
@@ -27,7 +29,7 @@ func (m *mailMessage) excerpt() string {
 // findDiagnostic finds in the text what was said of a recipient: a reply in the lines that follow its address, else the reply
 // that names it, else those lines, else any reply, else what follows "because" or "reason", else the lines after the
 // sentence that names it.
-func (m *mailMessage) findDiagnostic(addr, other string) string {
+func (m *message) findDiagnostic(addr, other string) string {
 	lines := strings.Split(m.body, "\n")
 	lines = lines[:min(len(lines), textLinesToRead)]
 	paragraph := paragraphOf(lines, addr)
@@ -53,7 +55,7 @@ func (m *mailMessage) findDiagnostic(addr, other string) string {
 	}
 	start, end := paragraphAt(lines, at)
 	said := append(lines[start:end:end], following(lines[end:], addr, 0)...)
-	if d := joinLines(said, mailMaxDiagnostic/2); saysFailure(d) {
+	if d := joinLines(said, parsers.MaxDiagnostic/2); saysFailure(d) {
 		return d
 	}
 	return ""
@@ -105,7 +107,7 @@ func paragraphOf(lines []string, addr string) string {
 				continue
 			}
 			said := append([]string{strings.TrimLeft(withoutMailto(line[s.End:]), ":.>)\"' \t")}, following(lines[i+1:], addr, len(indentOf(line)))...)
-			d := joinLines(said, mailMaxDiagnostic/2)
+			d := joinLines(said, parsers.MaxDiagnostic/2)
 			if code, _ := smtp.FindReply(d); code != 0 {
 				return d
 			}
@@ -133,7 +135,7 @@ func introduction(lines []string) string {
 		return ""
 	}
 	start, _ := paragraphAt(lines[:end], end-1)
-	said := joinLines(lines[start:end], mailMaxDiagnostic/4)
+	said := joinLines(lines[start:end], parsers.MaxDiagnostic/4)
 	return strings.TrimSpace(said[strings.LastIndex(strings.TrimRight(said, ". "), ". ")+1:])
 }
 
@@ -215,7 +217,7 @@ func replyIn(lines []string, addr string) (reply string, named bool) {
 		}
 		said = append(said, text)
 	}
-	return joinLines(said, mailMaxDiagnostic/2), named
+	return joinLines(said, parsers.MaxDiagnostic/2), named
 }
 
 // isContinued says whether line is a reply's line with more to come: "550-5.1.1 The account…" (RFC 5321 §4.2.1).
@@ -254,7 +256,7 @@ func labelledReason(lines []string) string {
 			continue
 		}
 		said := append([]string{line[at:]}, following(lines[i+1:], "", 0)...)
-		if d := joinLines(said, mailMaxDiagnostic/2); len(d) > len(label)+8 {
+		if d := joinLines(said, parsers.MaxDiagnostic/2); len(d) > len(label)+8 {
 			return d
 		}
 	}

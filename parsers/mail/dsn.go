@@ -39,7 +39,7 @@ func parseDSN(text string) dsnReport {
 	var name, value string
 	flush := func() {
 		complete := r.action != "" || r.status != "" || r.diagnostic != "" // else the report was cut off here
-		if (r.final != "" || r.original != "") && complete && len(d.recipients) < mailMaxRecipients {
+		if (r.final != "" || r.original != "") && complete && len(d.recipients) < maxRecipients {
 			d.recipients = append(d.recipients, r)
 			r = dsnRecipient{}
 		}
@@ -51,7 +51,7 @@ func parseDSN(text string) dsnReport {
 		d.set(&r, name, strings.TrimSpace(value))
 		name, value = "", ""
 	}
-	for text != "" && len(d.recipients) < mailMaxRecipients {
+	for text != "" && len(d.recipients) < maxRecipients {
 		var line string
 		line, text, _ = strings.Cut(text, "\n")
 		if strings.TrimSpace(line) == "" {
@@ -66,7 +66,7 @@ func parseDSN(text string) dsnReport {
 				continue
 			}
 		}
-		if name != "" && len(value) < mailMaxValue {
+		if name != "" && len(value) < maxValue {
 			value += " " + strings.TrimSpace(line)
 		}
 	}
@@ -212,7 +212,7 @@ func (r *dsnRecipient) outcome() event.Type {
 }
 
 // dsnEvents gives one event for each group, nil if the report names no recipient.
-func (m *mailMessage) dsnEvents(d dsnReport) []event.Event {
+func (m *message) dsnEvents(d dsnReport) []event.Event {
 	failed := 0
 	for i := range d.recipients {
 		if d.recipients[i].outcome() == "" {
@@ -244,7 +244,7 @@ func hasFailure(events []event.Event, recipient string) bool {
 	return false
 }
 
-func (m *mailMessage) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
+func (m *message) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
 	e := m.event()
 	e.Recipient, e.OriginalRecipient = r.original, r.final
 	if !address.Valid(r.original) || address.Same(r.original, r.final) {
@@ -278,7 +278,7 @@ func (m *mailMessage) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
 }
 
 // inOriginalTo completes a local part without a domain to the address in the returned message's To that has it.
-func (m *mailMessage) inOriginalTo(local string) string {
+func (m *message) inOriginalTo(local string) string {
 	for _, to := range m.returned.header.addresses("To") {
 		if len(to) > len(local) && to[len(local)] == '@' && text.HasPrefixFold(to, local) {
 			return to
@@ -288,7 +288,7 @@ func (m *mailMessage) inOriginalTo(local string) string {
 }
 
 // diagnose fills in what the MTA answered. Where the report's own diagnostic says nothing, the text for humans does.
-func (m *mailMessage) diagnose(e *event.Event, r *dsnRecipient, single bool) {
+func (m *message) diagnose(e *event.Event, r *dsnRecipient, single bool) {
 	e.Diagnostic = r.diagnostic
 	if isVague(r.diagnostic) || r.diagnosticType == "x-unix" {
 		if text := m.findDiagnostic(e.Recipient, r.final); text != "" {

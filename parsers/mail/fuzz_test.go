@@ -11,27 +11,28 @@ import (
 	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/listmonk"
+	"bouncefeed/parsers"
 	"bouncefeed/parsers/parsertest"
 )
 
 // FuzzMail holds what every message must hold to, whatever it says: no more events than one report may have, an answer
 // for each, and only addresses that it names.
-func FuzzMail(f *testing.F) { parsertest.Fuzz(f, "mail", nil, checkMail) }
+func FuzzMail(f *testing.F) { parsertest.Fuzz(f, "mail", nil, checkMessage) }
 
-func checkMail(testing.TB, string) parsertest.Check {
+func checkMessage(testing.TB, string) parsertest.Check {
 	return func(t testing.TB, body []byte) {
-		events, refused := parsertest.Read(t, mailParser{}, event.Record{Body: body})
-		if (len(refused) == 0) == (len(events) == 0) || len(events) > mailMaxRecipients {
+		events, refused := parsertest.Read(t, parser{}, event.Record{Body: body})
+		if (len(refused) == 0) == (len(events) == 0) || len(events) > maxRecipients {
 			t.Fatalf("%d events, refused %q", len(events), refused)
 		}
 		for _, e := range events {
-			checkMailEvent(t, e)
+			checkEvent(t, e)
 		}
 	}
 }
 
-func checkMailEvent(t testing.TB, e event.Event) {
-	if len(e.Diagnostic) > mailMaxDiagnostic || !utf8.ValidString(e.Diagnostic) {
+func checkEvent(t testing.TB, e event.Event) {
+	if len(e.Diagnostic) > parsers.MaxDiagnostic || !utf8.ValidString(e.Diagnostic) {
 		t.Fatalf("diagnostic of %d bytes, valid %v", len(e.Diagnostic), utf8.ValidString(e.Diagnostic))
 	}
 	for _, addr := range []string{e.Recipient, e.OriginalRecipient, e.Sender} {
@@ -45,7 +46,7 @@ func checkMailEvent(t testing.TB, e event.Event) {
 		}
 	}
 	for _, s := range []string{e.MessageID, e.QueueID, e.RemoteMTA, e.QueueIDIssuer, e.Status} {
-		if len(s) > mailMaxName || !utf8.ValidString(s) {
+		if len(s) > parsers.MaxName || !utf8.ValidString(s) {
 			t.Fatalf("value %q", s)
 		}
 	}
@@ -58,7 +59,7 @@ func checkMailEvent(t testing.TB, e event.Event) {
 }
 
 // A message cut off anywhere gives what is there: no panic, and no recipient that the whole message does not name.
-func TestMailTruncated(t *testing.T) {
+func TestTruncated(t *testing.T) {
 	samples, err := filepath.Glob("../testdata/mail/*.in")
 	if err != nil || len(samples) == 0 {
 		t.Fatal("no samples", err)
@@ -69,7 +70,7 @@ func TestMailTruncated(t *testing.T) {
 			t.Fatal(err)
 		}
 		for end := 1; end < len(whole); end++ {
-			_ = mailParser{}.Parse(event.Record{Body: whole[:end], Truncated: true}, func(e event.Event) {
+			_ = parser{}.Parse(event.Record{Body: whole[:end], Truncated: true}, func(e event.Event) {
 				if e.Recipient != "" && !namesAddress(whole, e.Recipient) {
 					t.Errorf("%s cut at %d names %q", name, end, e.Recipient)
 				}
@@ -79,7 +80,7 @@ func TestMailTruncated(t *testing.T) {
 }
 
 // Only a message that the input cut off ends in half an address: one without a line end at its end is whole.
-func TestMailWithoutLastLineEnd(t *testing.T) {
+func TestWithoutLastLineEnd(t *testing.T) {
 	for name, message := range map[string]string{
 		"text":   "From: MAILER-DAEMON@mx.example\nSubject: Undelivered Mail Returned to Sender\n\nUser unknown: jo@dest.example",
 		"status": bombStatus + "Action: failed\nStatus: 5.1.1\nFinal-Recipient: rfc822; jo@dest.example",
@@ -90,7 +91,7 @@ func TestMailWithoutLastLineEnd(t *testing.T) {
 				if cut {
 					want = ""
 				}
-				err := mailParser{}.Parse(event.Record{Body: []byte(message), Truncated: cut}, func(e event.Event) {
+				err := parser{}.Parse(event.Record{Body: []byte(message), Truncated: cut}, func(e event.Event) {
 					if e.Recipient != want {
 						t.Errorf("cut off %v: recipient %q, want %q", cut, e.Recipient, want)
 					}

@@ -10,7 +10,7 @@ import (
 var kinds = []string{"mail"}
 
 func TestGolden(t *testing.T) {
-	parsertest.Golden(t, kinds, func(testing.TB, string) (parsertest.Parser, bool) { return mailParser{}, true })
+	parsertest.Golden(t, kinds, func(testing.TB, string) (parsertest.Parser, bool) { return parser{}, true })
 }
 
 func TestEveryKindIsFuzzed(t *testing.T) { parsertest.EveryKindIsFuzzed(t, kinds) }

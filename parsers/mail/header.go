@@ -1,38 +1,39 @@
 package mail
 
 import (
-	"bouncefeed/internal/address"
-	"bouncefeed/internal/text"
 	"bytes"
 	"mime"
 	"strings"
 
 	"github.com/emersion/go-message/charset"
+
+	"bouncefeed/internal/address"
+	"bouncefeed/internal/text"
 )
 
 // Limits on what a message may make us look at. Over a limit the rest is not read; what was read counts.
 const (
-	mailMaxHeader = 64 << 10 // bytes of one header
-	mailMaxFields = 300      // fields of one header
-	mailMaxValue  = 8 << 10  // bytes of one unfolded field value
-	mailMaxParams = 32       // parameters of one Content-Type
+	maxHeader = 64 << 10 // bytes of one header
+	maxFields = 300      // fields of one header
+	maxValue  = 8 << 10  // bytes of one unfolded field value
+	maxParams = 32       // parameters of one Content-Type
 )
 
-// mailField is one header field, its value still folded and encoded.
-type mailField struct{ name, value []byte }
+// field is one header field, its value still folded and encoded.
+type field struct{ name, value []byte }
 
 // is says whether the field has that name, which is not empty. Most names differ in their length or first letter.
-func (f mailField) is(name string) bool {
+func (f field) is(name string) bool {
 	return len(f.name) == len(name) && f.name[0]|0x20 == name[0]|0x20 && strings.EqualFold(string(f.name), name)
 }
 
-// mailHeader is a header as slices of the message: nothing is copied before it is asked for.
-type mailHeader []mailField
+// header is a header as slices of the message: nothing is copied before it is asked for.
+type header []field
 
 // cutHeader splits an entity at its first blank line. Lines that are no field (an mbox "From ", a folded line that
 // lost its indentation) are passed over, because senders of bounces write them; but an entity that does not begin
 // with a field has no header at all.
-func cutHeader(entity []byte) (mailHeader, []byte) {
+func cutHeader(entity []byte) (header, []byte) {
 	entity = bytes.TrimLeft(entity, "\n")
 	if bytes.HasPrefix(entity, []byte("From ")) || bytes.HasPrefix(entity, []byte(">From ")) {
 		_, entity, _ = bytes.Cut(entity, []byte("\n"))
@@ -44,12 +45,12 @@ func cutHeader(entity []byte) (mailHeader, []byte) {
 	if !found {
 		block, body = entity, nil
 	}
-	return parseFields(block[:min(len(block), mailMaxHeader)]), body
+	return parseFields(block[:min(len(block), maxHeader)]), body
 }
 
-func parseFields(block []byte) mailHeader {
-	h := make(mailHeader, 0, min(bytes.Count(block, []byte("\n"))+1, mailMaxFields))
-	for len(block) > 0 && len(h) < mailMaxFields {
+func parseFields(block []byte) header {
+	h := make(header, 0, min(bytes.Count(block, []byte("\n"))+1, maxFields))
+	for len(block) > 0 && len(h) < maxFields {
 		line, rest := cutLine(block)
 		end := len(line)
 		if colon := fieldColon(line); colon > 0 {
@@ -58,7 +59,7 @@ func parseFields(block []byte) mailHeader {
 				end = len(block) - len(rest) + len(more)
 				rest = after
 			}
-			h = append(h, mailField{bytes.TrimRight(line[:colon], " \t"), block[colon+1 : end]})
+			h = append(h, field{bytes.TrimRight(line[:colon], " \t"), block[colon+1 : end]})
 		}
 		block = rest
 	}
@@ -95,7 +96,7 @@ func cutLine(b []byte) (line, rest []byte) {
 }
 
 // get is the unfolded value of the first field of that name, "" if there is none.
-func (h mailHeader) get(name string) string {
+func (h header) get(name string) string {
 	for _, f := range h {
 		if f.is(name) {
 			return unfold(f.value)
@@ -104,7 +105,7 @@ func (h mailHeader) get(name string) string {
 	return ""
 }
 
-func (h mailHeader) has(name string) bool {
+func (h header) has(name string) bool {
 	for _, f := range h {
 		if f.is(name) {
 			return true
@@ -114,10 +115,10 @@ func (h mailHeader) has(name string) bool {
 }
 
 // text is get with encoded words (RFC 2047) decoded.
-func (h mailHeader) text(name string) string { return decodeWords(h.get(name)) }
+func (h header) text(name string) string { return decodeWords(h.get(name)) }
 
 // each calls f with every unfolded value of that name.
-func (h mailHeader) each(name string, f func(value string)) {
+func (h header) each(name string, f func(value string)) {
 	for _, field := range h {
 		if field.is(name) {
 			f(unfold(field.value))
@@ -126,14 +127,14 @@ func (h mailHeader) each(name string, f func(value string)) {
 }
 
 // addresses lists the addresses in every field of that name.
-func (h mailHeader) addresses(name string) []string {
+func (h header) addresses(name string) []string {
 	var all []string
 	h.each(name, func(v string) { all = append(all, address.InField(decodeWords(v))...) })
 	return all
 }
 
 func unfold(v []byte) string {
-	v = bytes.TrimSpace(v[:min(len(v), mailMaxValue)])
+	v = bytes.TrimSpace(v[:min(len(v), maxValue)])
 	if bytes.IndexByte(v, '\n') < 0 {
 		return string(v)
 	}
@@ -152,14 +153,14 @@ func unfold(v []byte) string {
 
 var wordDecoder = mime.WordDecoder{CharsetReader: charset.Reader}
 
-const mailMaxWord = 2 << 10 // bytes of a value with encoded words; each costs a decoder
+const maxEncoded = 2 << 10 // bytes of a value with encoded words; each costs a decoder
 
 // decodeWords decodes what can be decoded and leaves the rest as it is.
 func decodeWords(s string) string {
 	if !strings.Contains(s, "=?") {
 		return s
 	}
-	s = text.Cut(s, mailMaxWord)
+	s = text.Cut(s, maxEncoded)
 	if decoded, err := wordDecoder.DecodeHeader(s); err == nil {
 		return decoded
 	}
@@ -171,7 +172,7 @@ func decodeWords(s string) string {
 func mediaType(v string) (typ string, params map[string]string) {
 	typ, rest, _ := strings.Cut(v, ";")
 	typ = strings.ToLower(strings.TrimSpace(typ))
-	for n := 0; rest != "" && n < mailMaxParams; n++ {
+	for n := 0; rest != "" && n < maxParams; n++ {
 		var name, value string
 		name, value, rest = cutParam(rest)
 		name = strings.TrimSuffix(strings.TrimSuffix(name, "*"), "*0") // RFC 2231, first piece

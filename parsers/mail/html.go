@@ -1,9 +1,10 @@
 package mail
 
 import (
-	"bouncefeed/internal/text"
 	"html"
 	"strings"
+
+	"bouncefeed/internal/text"
 )
 
 // htmlText gives the words of an HTML page, one line for each block: enough to read a bounce that has no other text.

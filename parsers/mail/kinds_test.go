@@ -7,7 +7,7 @@ import (
 )
 
 // Whether a mail is a bounce at all depends on who speaks of what, not on its words alone.
-func TestMailKinds(t *testing.T) {
+func TestKinds(t *testing.T) {
 	for _, test := range []struct {
 		name, header, text string
 		want               event.Type // "": a failure
@@ -37,7 +37,7 @@ func TestMailKinds(t *testing.T) {
 }
 
 // Each rule decides its own sample, and none above it does.
-func TestMailKindRules(t *testing.T) {
+func TestKindRules(t *testing.T) {
 	for i, r := range kindRules {
 		m, err := openMail(event.Record{Body: []byte("To: bounces@lists.example.com\n" + r.sample)})
 		if err != nil {
@@ -50,7 +50,7 @@ func TestMailKindRules(t *testing.T) {
 }
 
 // Each sign has its test: a rule that asks for one without would fail only on the mail that comes so far.
-func TestMailSigns(t *testing.T) {
+func TestSigns(t *testing.T) {
 	for s, test := range signTests {
 		if test == nil {
 			t.Errorf("sign %d has no test", s)

@@ -1,3 +1,5 @@
+// Package mail reads whole mails, as mailboxes hold them: reports of failed deliveries in the forms of the standards and in
+// words, complaints, and what is only counted. One step takes a message apart, the rest judges the value that it gives.
 package mail
 
 import (
@@ -16,26 +18,26 @@ import (
 
 func init() {
 	parsers.RegisterMessage("mail", mailConfig{}, func(config.Env, config.Section, *mailConfig) (parsers.Parser, error) {
-		return mailParser{}, nil
+		return parser{}, nil
 	})
 }
 
 type mailConfig struct{}
 
-const mailMaxRecipients = 100 // of one report
+const maxRecipients = 100 // of one report
 
-// mailParser reads one message, as a mailbox holds it, and says what it is: a bounce (RFC 3464 or any of the forms
+// parser reads one message, as a mailbox holds it, and says what it is: a bounce (RFC 3464 or any of the forms
 // that came before it and still come), a complaint (RFC 5965), or something that is only counted.
 //
 // A bounce gives one event for each recipient that finally failed, with Type empty. One that names no recipient gives
 // one event without a recipient: it is counted as a bounce and nobody can be told of it. Everything else gives one
 // event of its kind. A message without a header is refused; nothing is passed over silently.
-type mailParser struct{}
+type parser struct{}
 
 // whyNoHeader counts records that are no message at all.
 const whyNoHeader = "no_message_header"
 
-func (mailParser) Parse(rec event.Record, emit func(event.Event)) error {
+func (parser) Parse(rec event.Record, emit func(event.Event)) error {
 	m, err := openMail(rec)
 	if err != nil {
 		return err
@@ -47,22 +49,22 @@ func (mailParser) Parse(rec event.Record, emit func(event.Event)) error {
 	return nil
 }
 
-// mailMessage is a message taken apart, and then only read: whatever is judged of it doesn't depend on what was asked
+// message is a message taken apart, and then only read: whatever is judged of it doesn't depend on what was asked
 // before. Its own structure is kept apart from what it returns: a delivery-status part inside an enclosed message is what
 // somebody forwarded, not what this message reports.
-type mailMessage struct {
+type message struct {
 	read   time.Time // when the input read it
-	header mailHeader
+	header header
 	typ    string // lower-case media type
 	params map[string]string
-	mailParts
-	from     mailSender
+	ownParts
+	from     sender
 	body     string // the text for humans, without the returned copy
 	returned returnedMail
 }
 
-// mailParts are a message's own parts by what they are for.
-type mailParts struct {
+// ownParts are a message's own parts by what they are for.
+type ownParts struct {
 	status, feedback, disposition *mimeEntity
 	texts, pages, enclosed        []*mimeEntity // text/plain, text/html, returned messages or their headers
 	archives                      int           // compressed attachments, as in DMARC aggregate reports
@@ -70,13 +72,13 @@ type mailParts struct {
 
 // returnedMail is what a message says of the one that it returns, in parts of its own or in its text.
 type returnedMail struct {
-	header mailHeader // nil: nothing is returned
-	report []byte     // a report that this one returns, a whole message
-	proof  mailProof
+	header header // nil: nothing is returned
+	report []byte // a report that this one returns, a whole message
+	proof  proof
 }
 
-func openMail(rec event.Record) (*mailMessage, error) {
-	r := mimeReader{left: mailMaxParts}
+func openMail(rec event.Record) (*message, error) {
+	r := mimeReader{left: maxParts}
 	body := unixLines(rec.Body)
 	if rec.Truncated {
 		body = wholeWords(body)
@@ -88,8 +90,8 @@ func openMail(rec event.Record) (*mailMessage, error) {
 	return takeApart(root, &r, rec.Time), nil
 }
 
-func takeApart(root *mimeEntity, r *mimeReader, read time.Time) *mailMessage {
-	m := &mailMessage{read: read, header: root.header, typ: root.typ, params: root.params}
+func takeApart(root *mimeEntity, r *mimeReader, read time.Time) *message {
+	m := &message{read: read, header: root.header, typ: root.typ, params: root.params}
 	m.sort(root, root.typ == "multipart/report")
 	m.from = readSender(m.header)
 	m.returned.readParts(m.header, m.enclosed, r)
@@ -102,14 +104,14 @@ func takeApart(root *mimeEntity, r *mimeReader, read time.Time) *mailMessage {
 }
 
 // page is the same message with its HTML page taken for the text.
-func (m *mailMessage) page() *mailMessage {
+func (m *message) page() *message {
 	p := *m
 	p.body = p.returned.readText(p.returned.firstText(p.pages))
 	return &p
 }
 
 // sort puts e, or the parts of it, in their places. inReport says that the message is a multipart/report.
-func (p *mailParts) sort(e *mimeEntity, inReport bool) {
+func (p *ownParts) sort(e *mimeEntity, inReport bool) {
 	for _, part := range e.parts {
 		p.sort(part, inReport)
 	}
@@ -146,13 +148,13 @@ func keepFirst(place **mimeEntity, e *mimeEntity) {
 	}
 }
 
-// readParts finds the returned message, or its header, in the parts and in it whose message it was; header is the report's.
-func (t *returnedMail) readParts(header mailHeader, enclosed []*mimeEntity, r *mimeReader) {
+// readParts finds the returned message, or its header, in the parts and in it whose message it was; own is the report's header.
+func (t *returnedMail) readParts(own header, enclosed []*mimeEntity, r *mimeReader) {
 	for _, name := range []string{"To", "Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Rcpt-To", "Return-Path"} {
-		header.each(name, func(v string) { t.proof.AddVERP(address.Clean(v)) })
+		own.each(name, func(v string) { t.proof.AddVERP(address.Clean(v)) })
 	}
 	for _, e := range enclosed {
-		raw := e.decoded(mailMaxText)
+		raw := e.decoded(maxText)
 		h, body := cutHeader(raw)
 		if t.header == nil {
 			t.header = h
@@ -168,23 +170,23 @@ func (t *returnedMail) readParts(header mailHeader, enclosed []*mimeEntity, r *m
 }
 
 // searchDeeper looks for our UUIDs inside the returned message: it may be a bounce of a forwarded bounce.
-func (p *mailProof) searchDeeper(r *mimeReader, e *mimeEntity) {
+func (p *proof) searchDeeper(r *mimeReader, e *mimeEntity) {
 	for _, part := range e.parts {
 		p.searchDeeper(r, part)
 	}
 	switch {
 	case len(e.parts) > 0:
-	case e.isEnclosed() && r.left > 0 && e.depth < mailMaxDepth:
-		h, body := cutHeader(e.decoded(mailMaxText))
+	case e.isEnclosed() && r.left > 0 && e.depth < maxDepth:
+		h, body := cutHeader(e.decoded(maxText))
 		p.addReturned(h)
 		p.searchDeeper(r, r.entity(h, body, e.depth+1))
-	case e.isText() && bytes.Contains(bytes.ToLower(e.body[:min(len(e.body), mailMaxWords)]), []byte("x-listmonk-")):
+	case e.isText() && bytes.Contains(bytes.ToLower(e.body[:min(len(e.body), maxWords)]), []byte("x-listmonk-")):
 		p.AddRaw(e.text())
 	}
 }
 
 // events is the verdict. The order matters: what a standard marks comes before what only words tell.
-func (m *mailMessage) events() []event.Event {
+func (m *message) events() []event.Event {
 	switch {
 	case m.feedback != nil:
 		return m.arfEvents()
@@ -199,7 +201,7 @@ func (m *mailMessage) events() []event.Event {
 		if m.isChallenge() {
 			return m.only(event.Challenge)
 		}
-		if events := m.dsnEvents(parseDSN(toUTF8(m.status.decoded(mailMaxText), m.status.params["charset"]))); len(events) > 0 {
+		if events := m.dsnEvents(parseDSN(toUTF8(m.status.decoded(maxText), m.status.params["charset"]))); len(events) > 0 {
 			return events
 		}
 	}
@@ -219,13 +221,13 @@ func (m *mailMessage) events() []event.Event {
 
 // isPostmasterCopy knows what Postfix sends to the postmaster besides what it tells the sender. Sendmail's "Postmaster
 // notify" is none: where a list's sender has no mailbox, it is all there is.
-func (m *mailMessage) isPostmasterCopy() bool {
+func (m *message) isPostmasterCopy() bool {
 	subject := m.header.get("Subject")
 	return text.HasPrefixFold(subject, "Postmaster Copy:") || text.HasPrefixFold(subject, "Postmaster Warning:")
 }
 
 // only is the answer for a message that is counted under kind and says nothing else.
-func (m *mailMessage) only(kind event.Type) []event.Event {
+func (m *message) only(kind event.Type) []event.Event {
 	e := m.event()
 	e.Type = kind
 	return []event.Event{unledgered(e)}
@@ -241,7 +243,7 @@ func unledgered(e event.Event) event.Event {
 }
 
 // event is what all events of this message have in common.
-func (m *mailMessage) event() event.Event {
+func (m *message) event() event.Event {
 	e := event.Event{
 		Time:           m.time(m.header.get("Date")),
 		SubscriberUUID: m.returned.proof.Subscriber,
@@ -259,7 +261,7 @@ func (m *mailMessage) event() event.Event {
 }
 
 // originalID is the returned message's Message-ID; Exchange and Gmail also answer to it.
-func (m *mailMessage) originalID() string {
+func (m *message) originalID() string {
 	if id := listmonk.CleanMessageID(m.returned.header.get("Message-ID")); id != "" {
 		return id
 	}
@@ -267,7 +269,7 @@ func (m *mailMessage) originalID() string {
 }
 
 // time reads a Date. A clock that is missing or far off is not believed: then it is when the message was read.
-func (m *mailMessage) time(date string) time.Time {
+func (m *message) time(date string) time.Time {
 	date, _, _ = strings.Cut(date, "(")
 	date = strings.TrimSpace(date)
 	t, err := time.Parse("Mon, _2 Jan 2006 15:04:05 -0700", date) // what nearly all write
@@ -281,7 +283,7 @@ func (m *mailMessage) time(date string) time.Time {
 }
 
 // failure completes the event of one failed recipient. single says that it is the only one.
-func (m *mailMessage) failure(e event.Event, single bool) event.Event {
+func (m *message) failure(e event.Event, single bool) event.Event {
 	if known := m.envelopeRecipient(); single && known != "" && !address.Same(e.Recipient, known) {
 		e.OriginalRecipient, e.Recipient = e.Recipient, known
 	}
@@ -293,7 +295,7 @@ func (m *mailMessage) failure(e event.Event, single bool) event.Event {
 
 // envelopeRecipient is to whom we sent the message, where that is known better than the report knows it: the one address
 // in To of a message that carries our subscriber's UUID, or what a classic VERP address says if To agrees.
-func (m *mailMessage) envelopeRecipient() string {
+func (m *message) envelopeRecipient() string {
 	to := m.returned.header.addresses("To")
 	if len(to) != 1 || !address.Valid(to[0]) {
 		return ""
@@ -305,7 +307,7 @@ func (m *mailMessage) envelopeRecipient() string {
 }
 
 // sentTo says whether the returned message was addressed to e's recipient.
-func (m *mailMessage) sentTo(e event.Event) bool {
+func (m *message) sentTo(e event.Event) bool {
 	for _, to := range m.returned.header.addresses("To") {
 		if address.Same(to, e.Recipient) || e.OriginalRecipient != "" && address.Same(to, e.OriginalRecipient) {
 			return true
@@ -313,8 +315,3 @@ func (m *mailMessage) sentTo(e event.Event) bool {
 	}
 	return false
 }
-
-const (
-	mailMaxDiagnostic = parsers.MaxDiagnostic
-	mailMaxName       = parsers.MaxName
-)

@@ -15,8 +15,8 @@ import (
 //
 //	Your message to <jo@example.org> was automatically rejected:
 //	Quota exceeded (mailbox for user is full)
-func (m *mailMessage) dispositionEvents() []event.Event {
-	fields, _ := cutHeader(m.disposition.decoded(mailMaxText))
+func (m *message) dispositionEvents() []event.Event {
+	fields, _ := cutHeader(m.disposition.decoded(maxText))
 	recipient := typedAddress(fields.get("Final-Recipient"))
 	if text.IndexFold(m.header.get("Auto-Submitted"), "reject") < 0 || !address.Valid(recipient) {
 		return m.only(event.MDN)

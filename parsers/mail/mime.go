@@ -7,22 +7,22 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/emersion/go-message"
+	gomessage "github.com/emersion/go-message"
 	"github.com/emersion/go-message/charset"
 )
 
 // Limits on a message's structure; see DESIGN.md. go-message's own multipart reader is not used: its time grows with
 // the square of the nesting, and on a truncated part it returns the same error for ever. Here each multipart is split
-// by one pass over its bytes, so the whole costs at most mailMaxDepth passes.
+// by one pass over its bytes, so the whole costs at most maxDepth passes.
 const (
-	mailMaxDepth = 8         // multiparts and enclosed messages inside each other
-	mailMaxParts = 64        // entities of one message
-	mailMaxText  = 256 << 10 // bytes of one decoded text
+	maxDepth = 8         // multiparts and enclosed messages inside each other
+	maxParts = 64        // entities of one message
+	maxText  = 256 << 10 // bytes of one decoded text
 )
 
 // mimeEntity is a message or a part of one; its body is still encoded.
 type mimeEntity struct {
-	header mailHeader
+	header header
 	typ    string // lower-case media type
 	params map[string]string
 	body   []byte
@@ -67,18 +67,18 @@ func hasAt(word []byte) bool {
 }
 
 func (r *mimeReader) open(raw []byte, depth int) *mimeEntity {
-	header, body := cutHeader(raw)
-	return r.entity(header, body, depth)
+	h, body := cutHeader(raw)
+	return r.entity(h, body, depth)
 }
 
-func (r *mimeReader) entity(header mailHeader, body []byte, depth int) *mimeEntity {
+func (r *mimeReader) entity(h header, body []byte, depth int) *mimeEntity {
 	r.left--
-	e := &mimeEntity{header: header, body: body, depth: depth}
+	e := &mimeEntity{header: h, body: body, depth: depth}
 	e.typ, e.params = mediaType(e.header.get("Content-Type"))
 	if e.typ == "" {
 		e.typ = "text/plain" // RFC 2045 §5.2
 	}
-	if strings.HasPrefix(e.typ, "multipart/") && depth < mailMaxDepth {
+	if strings.HasPrefix(e.typ, "multipart/") && depth < maxDepth {
 		r.split(e)
 	}
 	return e
@@ -100,7 +100,7 @@ func (e *mimeEntity) hidesStatus() bool {
 	if e.typ != "text/plain" && e.typ != "application/octet-stream" {
 		return false
 	}
-	h, _ := cutHeader(e.decoded(mailMaxName))
+	h, _ := cutHeader(e.decoded(512))
 	return h.has("Reporting-MTA") || h.has("Final-Recipient")
 }
 
@@ -183,9 +183,9 @@ func (e *mimeEntity) decoded(limit int) []byte {
 	default: // 7bit, 8bit, binary, and what nobody knows: as it is
 		return e.body[:min(len(e.body), limit)]
 	}
-	var h message.Header
+	var h gomessage.Header
 	h.Set("Content-Transfer-Encoding", encoding)
-	entity, err := message.New(h, bytes.NewReader(e.body))
+	entity, err := gomessage.New(h, bytes.NewReader(e.body))
 	if err != nil {
 		return e.body[:min(len(e.body), limit)]
 	}
@@ -218,7 +218,7 @@ func decodeBase64(b []byte, limit int) []byte {
 
 // text is the body as UTF-8, HTML as plain text. An unknown charset is read as Windows-1252, which loses no ASCII.
 func (e *mimeEntity) text() string {
-	s := toUTF8(e.decoded(mailMaxText), e.params["charset"])
+	s := toUTF8(e.decoded(maxText), e.params["charset"])
 	if e.typ == "text/html" {
 		s = htmlText(s)
 	}
@@ -239,7 +239,7 @@ func toUTF8(b []byte, name string) string {
 		r, err = charset.Reader("windows-1252", bytes.NewReader(b))
 	}
 	if err == nil {
-		if decoded, _ := io.ReadAll(io.LimitReader(r, mailMaxText)); len(decoded) > 0 {
+		if decoded, _ := io.ReadAll(io.LimitReader(r, maxText)); len(decoded) > 0 {
 			return strings.ToValidUTF8(string(decoded), "�")
 		}
 	}

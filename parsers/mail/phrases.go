@@ -1,16 +1,17 @@
 package mail
 
 import (
-	"bouncefeed/internal/text"
 	_ "embed"
 	"strings"
+
+	"bouncefeed/internal/text"
 )
 
-// mailPhrases has the words by which mails that no standard marks are told apart, in the languages of the world's mail
+// phraseFile has the words by which mails that no standard marks are told apart, in the languages of the world's mail
 // servers.
 //
 //go:embed phrases.txt
-var mailPhrases string
+var phraseFile string
 
 // phrases are those words by what they are about. Without another word they are looked for in folded text, those called
 // subject in a Subject, those called text in a body, those called clause in both: pairs of phrases, looser than the others.
@@ -128,7 +129,7 @@ func foldedLines(names ...string) []string {
 func phraseLines(names ...string) []string {
 	var all []string
 	for _, name := range names {
-		_, after, found := strings.Cut(mailPhrases, "\n["+name+"]\n")
+		_, after, found := strings.Cut(phraseFile, "\n["+name+"]\n")
 		if !found {
 			panic("phrases.txt has no section " + name)
 		}

@@ -1,17 +1,18 @@
 package mail
 
 import (
+	"strings"
+
 	"bouncefeed/internal/address"
 	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/smtp"
-	"strings"
 )
 
-// mailProof is what a message says about which of our messages it is.
-type mailProof struct{ listmonk.Proof }
+// proof is what a message says about which of our messages it is.
+type proof struct{ listmonk.Proof }
 
 // addReturned looks at the header of a returned message.
-func (p *mailProof) addReturned(h mailHeader) {
+func (p *proof) addReturned(h header) {
 	campaign := listmonk.FirstUUID(h.text("X-Listmonk-Campaign"))
 	p.Add(listmonk.FirstUUID(h.text("X-Listmonk-Subscriber")), campaign, listmonk.EvidenceUUID)
 	p.AddMessageID(listmonk.CleanMessageID(h.get("Message-ID")))
@@ -21,7 +22,7 @@ func (p *mailProof) addReturned(h mailHeader) {
 
 // eximQueueID finds the id that Exim gave the returned message in the Received field it wrote itself, the topmost:
 // "by mx.example.org with esmtps (Exim 4.98) … id 1tABCD-00000001abc-1AbC".
-func eximQueueID(h mailHeader) (id, host string) {
+func eximQueueID(h header) (id, host string) {
 	h.each("Received", func(v string) {
 		if id != "" || !strings.Contains(v, "Exim") {
 			return

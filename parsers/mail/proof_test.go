@@ -14,8 +14,8 @@ const (
 	testSubscriber = "5b5b5b5b-1111-4222-8333-555555555555"
 )
 
-// mailProofs are headers of a bounce and of the message it returns, and what they prove.
-var mailProofs = []struct {
+// proofSamples are headers of a bounce and of the message it returns, and what they prove.
+var proofSamples = []struct {
 	name, bounce, returned         string
 	subscriber, campaign, evidence string
 }{
@@ -35,8 +35,8 @@ var mailProofs = []struct {
 	{"classic VERP names, but proves nothing", "Delivered-To: b+jo=example.org@example.com", "", "", "", ""},
 }
 
-func TestMailProofs(t *testing.T) {
-	for _, p := range mailProofs {
+func TestProofs(t *testing.T) {
+	for _, p := range proofSamples {
 		t.Run(p.name, func(t *testing.T) {
 			e := parseMail(t, "From: MAILER-DAEMON@mx.example\nSubject: Undelivered Mail Returned to Sender\n"+p.bounce+"\n"[:min(len(p.bounce), 1)]+
 				"Content-Type: multipart/report; boundary=b; report-type=delivery-status\n\n--b\nContent-Type: message/delivery-status\n\n"+
@@ -53,7 +53,7 @@ func TestMailProofs(t *testing.T) {
 }
 
 // The proof of one recipient is not another's: a stranger who got our mail could else report whom he likes.
-func TestMailProofIsNotAnothers(t *testing.T) {
+func TestProofIsNotAnothers(t *testing.T) {
 	events := parseMail(t, "From: MAILER-DAEMON@mx.example\nSubject: failed\n"+
 		"Content-Type: multipart/report; boundary=b; report-type=delivery-status\n\n--b\nContent-Type: message/delivery-status\n\n"+
 		"Final-Recipient: rfc822; mallory@example.org\nAction: failed\nStatus: 5.1.1\n\n"+
@@ -74,7 +74,7 @@ func BenchmarkMail(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := (mailParser{}).Parse(event.Record{Body: body}, func(event.Event) {}); err != nil {
+				if err := (parser{}).Parse(event.Record{Body: body}, func(event.Event) {}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -83,7 +83,7 @@ func BenchmarkMail(b *testing.B) {
 }
 
 // A bounce may quote the returned header in its text, where nothing marks it as a header.
-func TestMailProofInText(t *testing.T) {
+func TestProofInText(t *testing.T) {
 	e := parseMail(t, "From: MAILER-DAEMON@mx.example\nSubject: failed\n\n<jo@example.org>: user unknown\n\n"+
 		"> Subject: news\n> X-Listmonk-Subscriber: 00000000-0000-0000-0000-000000000000\n> x-listmonk-campaign: "+testCampaign+
 		"\n> X-Listmonk-Subscriber: "+testSubscriber+"\n")[0]
@@ -94,7 +94,7 @@ func TestMailProofInText(t *testing.T) {
 
 // What a report's text shows of the returned header counts for all its recipients, whether or not the text was asked for
 // the diagnostic of one of them.
-func TestMailProofInReportsText(t *testing.T) {
+func TestProofInReportsText(t *testing.T) {
 	for name, diagnostic := range map[string]string{"said in the status": "Diagnostic-Code: smtp; 550 5.1.1 no such user here\n", "said in the text": ""} {
 		t.Run(name, func(t *testing.T) {
 			group := func(addr string) string {

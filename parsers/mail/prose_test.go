@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// mailProse are bounces that somebody worded himself, and letters that sound like them. want is the recipients, or the kind.
-var mailProse = []struct{ name, header, text, want string }{
+// proseSamples are bounces that somebody worded himself, and letters that sound like them. want is the recipients, or the kind.
+var proseSamples = []struct{ name, header, text, want string }{
 	{"robot, in a sentence", "Return-Path: <>\nFrom: Ex Mail Robot <robot@ex.example>\nSubject: Your message was turned down",
 		"We could not hand your letter to dan@ex.example, because that mailbox was shut down last year.\n", "dan@ex.example"},
 	{"recipient in the subject only", "Return-Path: <>\nFrom: <>\nSubject: dan@ex.example: no such mailbox", "Nothing was delivered.\n", "dan@ex.example"},
@@ -90,8 +90,8 @@ var mailProse = []struct{ name, header, text, want string }{
 		"[ SpamCop V4.6.3 ]\n\n[ Offending message ]\nReceived: by mx.ex.example\nFrom: news@ours.example\nTo: x\nSubject: news\n", "complaint"},
 }
 
-func TestMailProse(t *testing.T) {
-	for _, p := range mailProse {
+func TestProse(t *testing.T) {
+	for _, p := range proseSamples {
 		t.Run(p.name, func(t *testing.T) {
 			header := p.header + "\nTo: bounces@ours.example\n"
 			if !strings.Contains(header, "Content-Type") {

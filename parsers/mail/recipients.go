@@ -147,7 +147,7 @@ func (p *prose) textNames(addrs []string) bool {
 }
 
 // ofReporter says whether addr is in the domain of who sent the report.
-func (m *mailMessage) ofReporter(addr string) bool {
+func (m *message) ofReporter(addr string) bool {
 	return slices.ContainsFunc(m.header.addresses("From"), func(from string) bool { return address.SameDomain(from, addr) })
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // Each wording is the first that fits its sample.
-func TestMailWordingWeights(t *testing.T) {
+func TestWordingWeights(t *testing.T) {
 	for i, w := range wordings {
 		for _, a := range address.Find(w.sample) {
 			if got := wordingAt(w.sample, a); got != i || a.Addr != "jo@example.org" {
@@ -24,12 +24,12 @@ func TestMailWordingWeights(t *testing.T) {
 }
 
 // A field weighs the address in it by whose it is.
-func TestMailFieldWeights(t *testing.T) {
+func TestFieldWeights(t *testing.T) {
 	for _, w := range fieldWeights {
 		h, _ := cutHeader([]byte(w.sample))
-		m := mailMessage{header: h}
+		m := message{header: h}
 		if w.returned {
-			m = mailMessage{returned: returnedMail{header: h}}
+			m = message{returned: returnedMail{header: h}}
 		}
 		if got := m.knownAddresses(); len(got) != 1 || got["jo@example.org"] != w.weight {
 			t.Errorf("%s weighs %v, want %d", w.sample, got, w.weight)
@@ -38,7 +38,7 @@ func TestMailFieldWeights(t *testing.T) {
 }
 
 // Each source knows the recipient of its sample, and none before it does.
-func TestMailRecipientSources(t *testing.T) {
+func TestRecipientSources(t *testing.T) {
 	for i, s := range recipientSources {
 		m, err := openMail(event.Record{Body: []byte("To: bounces@lists.example.com\n" + s.sample)})
 		if err != nil {

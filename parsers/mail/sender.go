@@ -8,8 +8,8 @@ import (
 	"bouncefeed/internal/text"
 )
 
-// mailSender is who wrote a message, as far as it can be told.
-type mailSender struct {
+// sender is who wrote a message, as far as it can be told.
+type sender struct {
 	daemon bool // a mail system, by its From
 	robot  bool // no person, by its From
 	mailer bool // MAILER-DAEMON, which no postmaster signs with
@@ -20,18 +20,18 @@ type mailSender struct {
 // undecorated takes out what a name may be written with or without.
 var undecorated = strings.NewReplacer(" ", "", "-", "", ".", "", "_", "", `"`, "", "'", "", "\t", "")
 
-func readSender(header mailHeader) mailSender {
-	from := header.text("From")
+func readSender(h header) sender {
+	from := h.text("From")
 	if from == "" {
-		from = header.text("Sender")
+		from = h.text("Sender")
 	}
 	name := undecorated.Replace(text.Fold(from))
-	s := mailSender{daemon: phrases.from.daemon.in(name) || name == "<>", mailer: strings.Contains(name, "mailerdaemon")}
+	s := sender{daemon: phrases.from.daemon.in(name) || name == "<>", mailer: strings.Contains(name, "mailerdaemon")}
 	if addrs := address.InField(from); len(addrs) > 0 {
 		local, _, _ := strings.Cut(undecorated.Replace(text.Fold(addrs[0])), "@")
 		s.robot = beginsWith(local, phrases.from.robot)
 	}
-	if path := strings.TrimSpace(header.get("Return-Path")); path != "" {
+	if path := strings.TrimSpace(h.get("Return-Path")); path != "" {
 		path = strings.ToLower(strings.Trim(path, "<> "))
 		s.path = path != ""
 		s.null = path == "" || strings.HasPrefix(path, "mailer-daemon") || strings.HasPrefix(path, "postmaster@")
@@ -40,7 +40,7 @@ func readSender(header mailHeader) mailSender {
 }
 
 // isHuman knows a reply to a bounce, or a bounce that somebody forwarded: it has the words of one and is none.
-func (m *mailMessage) isHuman() bool {
+func (m *message) isHuman() bool {
 	if m.typ == "multipart/report" {
 		return false
 	}
@@ -71,7 +71,7 @@ func replyPrefix(subject string) bool {
 }
 
 // isChallenge knows a challenge dressed up as a delivery status: no mail system sent it, and it asks for something.
-func (m *mailMessage) isChallenge() bool {
+func (m *message) isChallenge() bool {
 	if s := m.from; s.daemon || s.null {
 		return false
 	}

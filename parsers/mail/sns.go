@@ -16,7 +16,7 @@ var unwrapped = strings.NewReplacer("!\n ", "", "\n", "")
 //
 // Nobody signed it, and who writes the JSON chooses both the recipient and the UUIDs: those prove nothing here. What the
 // agent sent to that recipient does.
-func (m *mailMessage) snsEvents() []event.Event {
+func (m *message) snsEvents() []event.Event {
 	if !m.header.has("X-Amz-Sns-Message-Id") || len(m.texts) == 0 {
 		return nil
 	}

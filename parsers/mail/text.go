@@ -10,26 +10,26 @@ import (
 	"bouncefeed/internal/text"
 )
 
-// mailMaxWords is how much of a text is searched for words, in bytes; a report says what it has to say at the top.
-const mailMaxWords = 64 << 10
+// maxWords is how much of a text is searched for words, in bytes; a report says what it has to say at the top.
+const maxWords = 64 << 10
 
 // readText parts the text for humans from the copy of the returned message that many append to it, or show within it.
 func (t *returnedMail) readText(whole string) (body string) {
-	whole = text.Cut(whole, mailMaxWords)
+	whole = text.Cut(whole, maxWords)
 	lines := strings.Split(whole, "\n")
-	end, header := findCopy(lines)
-	if next := resumes(lines, header); next > 0 {
-		t.addCopy(strings.Join(lines[header:next], "\n"), indentOf(lines[header]))
+	end, start := findCopy(lines)
+	if next := resumes(lines, start); next > 0 {
+		t.addCopy(strings.Join(lines[start:next], "\n"), indentOf(lines[start]))
 		lines = slices.Concat(lines[:end], lines[next:])
-		end, header = findCopy(lines)
+		end, start = findCopy(lines)
 		body = strings.Join(withoutGreeting(lines[:end]), "\n")
 	} else {
 		greeting := end - len(withoutGreeting(lines[:end]))
 		stop := max(size(lines[:end])-1, 0)
 		body = whole[min(size(lines[:greeting]), stop):stop]
 	}
-	if header < len(lines) {
-		t.addCopy(strings.Join(lines[header:], "\n"), indentOf(lines[header]))
+	if start < len(lines) {
+		t.addCopy(strings.Join(lines[start:], "\n"), indentOf(lines[start]))
 	}
 	t.proof.AddRaw(whole)
 	return body
@@ -45,7 +45,7 @@ func size(lines []string) int {
 }
 
 // foldedText is the text as phrases are compared with it. A phrase may end with a blank.
-func (m *mailMessage) foldedText() string { return text.FoldCollapse(m.body) + " " }
+func (m *message) foldedText() string { return text.FoldCollapse(m.body) + " " }
 
 // withoutGreeting takes off a letter's salutation: "Dear sender," says nothing of the sender.
 func withoutGreeting(lines []string) []string {
@@ -85,7 +85,7 @@ func (t *returnedMail) firstText(parts []*mimeEntity) string {
 		case text == "":
 			text = s
 		default:
-			if _, header := findCopy(strings.SplitN(strings.TrimLeft(s, "\n"), "\n", 40)); header == 0 {
+			if _, start := findCopy(strings.SplitN(strings.TrimLeft(s, "\n"), "\n", 40)); start == 0 {
 				t.addCopy(s, "")
 			}
 		}
@@ -98,9 +98,9 @@ var copyFields = []string{"received", "return-path", "message-id", "mime-version
 
 var summaryFields = []string{"from", "to", "subject", "date", "sender", "reply-to", "cc"}
 
-// findCopy finds where the returned message begins in lines: end is where the report's own text ends, header where the
-// returned header begins. Both are len(lines) if there is none.
-func findCopy(lines []string) (end, header int) {
+// findCopy finds where the returned message begins in lines: end is where the report's own text ends, start where
+// the returned header begins. Both are len(lines) if there is none.
+func findCopy(lines []string) (end, start int) {
 	end = -1
 	for i, line := range lines {
 		if end < 0 && isCopyMark(line) {
@@ -124,12 +124,12 @@ func findCopy(lines []string) (end, header int) {
 
 // resumes finds where a report goes on behind the returned header that it shows indented between its own words, as PMDF
 // and X.400 gateways do: the first line that is not indented. 0: nowhere.
-func resumes(lines []string, header int) int {
-	if header == len(lines) || strings.Trim(indentOf(lines[header]), " \t") != "" || indentOf(lines[header]) == "" {
+func resumes(lines []string, start int) int {
+	if start == len(lines) || strings.Trim(indentOf(lines[start]), " \t") != "" || indentOf(lines[start]) == "" {
 		return 0
 	}
-	for i := header; i < len(lines); i++ {
-		if strings.TrimSpace(lines[i]) != "" && !strings.HasPrefix(lines[i], indentOf(lines[header])) {
+	for i := start; i < len(lines); i++ {
+		if strings.TrimSpace(lines[i]) != "" && !strings.HasPrefix(lines[i], indentOf(lines[start])) {
 			return i
 		}
 	}
@@ -201,7 +201,7 @@ func indentOf(line string) string {
 
 // prose is a message that is judged by its words.
 type prose struct {
-	*mailMessage
+	*message
 	subject    string // folded
 	ownSubject string // without the subject that a report quotes
 	words      string // the text, folded
@@ -210,8 +210,8 @@ type prose struct {
 	signs      signMemo
 }
 
-func newProse(m *mailMessage) *prose {
-	p := &prose{mailMessage: m, subject: text.FoldCollapse(m.header.text("Subject")), words: m.foldedText()}
+func newProse(m *message) *prose {
+	p := &prose{message: m, subject: text.FoldCollapse(m.header.text("Subject")), words: m.foldedText()}
 	p.ownSubject = ownSubject(p.subject)
 	p.candidates = sync.OnceValue(m.findCandidates)
 	p.signs.tests = &signTests
@@ -247,8 +247,8 @@ func (p *prose) bounces() []event.Event {
 }
 
 // enclosedReport reads the report that a mail system wrapped in words of its own: what it returns is itself a report.
-func (m *mailMessage) enclosedReport() []event.Event {
-	r := mimeReader{left: mailMaxParts}
+func (m *message) enclosedReport() []event.Event {
+	r := mimeReader{left: maxParts}
 	inner := takeApart(r.open(m.returned.report, 1), &r, m.read)
 	if inner.status == nil {
 		return nil

@@ -11,14 +11,14 @@ import (
 func parseMail(t *testing.T, message string) []event.Event {
 	t.Helper()
 	var events []event.Event
-	if err := (mailParser{}).Parse(event.Record{Body: []byte(message)}, func(e event.Event) { events = append(events, e) }); err != nil {
+	if err := (parser{}).Parse(event.Record{Body: []byte(message)}, func(e event.Event) { events = append(events, e) }); err != nil {
 		t.Fatal(err)
 	}
 	return events
 }
 
 // Wordings of mail systems that no standard describes: each names its recipients in a way of its own.
-var mailWordings = []struct {
+var wordingSamples = []struct {
 	name, from, subject, text string
 	want                      string // recipients, or the kind of what is no bounce
 	says                      string // in the diagnostic
@@ -418,8 +418,8 @@ De mailbox van deze gebruiker is vol. (#5.2.2)
 	{"no text at all", "MAILER-DAEMON@nt.example", "Undelivered Mail Returned to Sender", "\n", "", ""},
 }
 
-func TestMailWordings(t *testing.T) {
-	for _, w := range mailWordings {
+func TestWordings(t *testing.T) {
+	for _, w := range wordingSamples {
 		t.Run(w.name, func(t *testing.T) {
 			events := parseMail(t, "From: "+w.from+"\nTo: bounces@news.example.com\nSubject: "+w.subject+
 				"\nContent-Type: text/plain; charset=utf-8\n"+w.text)
