@@ -74,10 +74,10 @@ func (x *exim) read(l *syslogLine, read time.Time, emit func(event.Event)) error
 }
 
 // readMessage reads what stands behind a message id.
-func (x *exim) readMessage(q *logLine, id, text []byte, emit func(event.Event)) error {
-	if x.setKey(q, id, 0); len(text) > 3 && text[2] == ' ' {
-		q.text = text[3:]
-		switch string(text[:2]) {
+func (x *exim) readMessage(q *logLine, id, words []byte, emit func(event.Event)) error {
+	if x.setKey(q, id, 0); len(words) > 3 && words[2] == ' ' {
+		q.text = words[3:]
+		switch string(words[:2]) {
 		case "<=", "(=":
 			return x.readArrival(q)
 		case "=>", "->", "*>":
@@ -89,17 +89,17 @@ func (x *exim) readMessage(q *logLine, id, text []byte, emit func(event.Event)) 
 		}
 	}
 	switch {
-	case bytes.HasPrefix(text, []byte("Completed")) && (len(text) == 9 || text[9] == ' '),
-		bytes.HasPrefix(text, []byte("removed by ")): // exim -Mrm
+	case bytes.HasPrefix(words, []byte("Completed")) && (len(words) == 9 || words[9] == ' '),
+		bytes.HasPrefix(words, []byte("removed by ")): // exim -Mrm
 		if m := x.find(q); m != nil {
 			x.memory.forget(m)
 		}
-	case bytes.HasPrefix(text, []byte("cancelled by ")): // exim -Mg
+	case bytes.HasPrefix(words, []byte("cancelled by ")): // exim -Mg
 		if m := x.find(q); m != nil {
 			x.expire(q, m, emit)
 		}
-	case bytes.HasPrefix(text, []byte("listmonk id=")):
-		x.readLink(q, id, text[len("listmonk id="):])
+	case bytes.HasPrefix(words, []byte("listmonk id=")):
+		x.readLink(q, id, words[len("listmonk id="):])
 	}
 	return nil
 }
@@ -129,8 +129,8 @@ func (x *exim) readArrival(q *logLine) error {
 // UUIDs count, and only if the message turns out to come from a client of ours.
 //
 //	listmonk id=1xV1UT-0001VG-2g campaign=76b4c4b0-… subscriber=94153b2c-…
-func (x *exim) readLink(q *logLine, id, text []byte) {
-	own, rest, _ := bytes.Cut(text, []byte(" campaign="))
+func (x *exim) readLink(q *logLine, id, words []byte) {
+	own, rest, _ := bytes.Cut(words, []byte(" campaign="))
 	campaign, subscriber, ok := bytes.Cut(rest, []byte(" subscriber="))
 	if !ok || !bytes.Equal(own, id) {
 		return

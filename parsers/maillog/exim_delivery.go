@@ -182,20 +182,20 @@ func hasRouter(b []byte) bool {
 }
 
 // returnPath reads "<address>" or "<>".
-func returnPath(b []byte) (address, rest []byte) {
+func returnPath(b []byte) (addr, rest []byte) {
 	if rest, ok := bytes.CutPrefix(b, []byte("<>")); ok {
 		return []byte{}, rest
 	}
 	return angleAddress(b)
 }
 
-// isUnquoted says whether text is what Exim prints for a mailbox: no quotes, the domain or all of it in lower case.
-func isUnquoted(mailbox, text []byte) bool {
-	if len(mailbox) == 0 || len(text) > len(mailbox) {
+// isUnquoted says whether words are what Exim prints for a mailbox: no quotes, the domain or all of it in lower case.
+func isUnquoted(mailbox, words []byte) bool {
+	if len(mailbox) == 0 || len(words) > len(mailbox) {
 		return false
 	}
 	if mailbox[0] != '"' {
-		return bytes.EqualFold(mailbox, text)
+		return bytes.EqualFold(mailbox, words)
 	}
 	var room [address.MaxLogged]byte
 	b := room[:0]
@@ -206,7 +206,7 @@ func isUnquoted(mailbox, text []byte) bool {
 		}
 		b = append(b, mailbox[i])
 	}
-	return bytes.EqualFold(append(b, mailbox[local:]...), text)
+	return bytes.EqualFold(append(b, mailbox[local:]...), words)
 }
 
 // scanFields reads what stands between the addresses and the reason. No field of Exim's own making holds a blank.
@@ -214,12 +214,12 @@ func (d *eximDelivery) scanFields(b []byte) {
 	for len(b) > 1 && b[0] == ' ' {
 		b = b[1:]
 		if len(b) > 3 && (b[0] == 'F' || b[0] == 'P') && b[1] == '=' && b[2] == '<' {
-			if address, rest := returnPath(b[2:]); rest != nil {
+			if addr, rest := returnPath(b[2:]); rest != nil {
 				if d.sender == nil || b[0] == 'F' {
-					d.sender = address
+					d.sender = addr
 				}
 				if b[0] == 'P' {
-					d.returnPath = address
+					d.returnPath = addr
 				}
 				b = rest
 				continue

@@ -156,7 +156,7 @@ func fieldName(word []byte) byte {
 
 // eximClient reads "name (helo) [192.0.2.7]:4711", name and HELO both optional, where they are what such names are made
 // of; nil: they are not.
-func eximClient(b []byte) (address, rest []byte) {
+func eximClient(b []byte) (addr, rest []byte) {
 	if n := hostLength(b); n > 0 && n < len(b) && b[n] == ' ' {
 		b = b[n+1:]
 	}

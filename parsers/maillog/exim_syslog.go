@@ -43,7 +43,7 @@ const (
 // readSyslog reads one record of syslog: a line or a part of one. What a process has begun and not ended is read as it
 // is once the process says something else, or after a while.
 func (x *exim) readSyslog(l *syslogLine, read time.Time, emit func(event.Event)) error {
-	number, total, newline, text := eximPartNumber(l.message)
+	number, total, newline, words := eximPartNumber(l.message)
 	if total == 0 && len(x.joins.open) == 0 {
 		return x.read(l, read, emit)
 	}
@@ -73,7 +73,7 @@ func (x *exim) readSyslog(l *syslogLine, read time.Time, emit func(event.Event))
 	}
 	p := j.open[at]
 	p.have = number
-	p.text = append(p.text, text[:min(len(text), eximMaxJoined-len(p.text))]...)
+	p.text = append(p.text, words[:min(len(words), eximMaxJoined-len(p.text))]...)
 	if newline && len(p.text) < eximMaxJoined {
 		p.text = append(p.text, ' ')
 	}
@@ -112,7 +112,7 @@ func (j *eximJoins) markChanged(process string) {
 }
 
 // eximPartNumber reads "[1/2] …", or "[1\2] …" where a newline comes next; total 0: the line is whole.
-func eximPartNumber(b []byte) (number, total int, newline bool, text []byte) {
+func eximPartNumber(b []byte) (number, total int, newline bool, words []byte) {
 	if len(b) == 0 || b[0] != '[' {
 		return 0, 0, false, nil
 	}

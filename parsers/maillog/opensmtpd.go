@@ -44,12 +44,12 @@ func (p *opensmtpd) Parse(rec event.Record, emit func(event.Event)) error {
 	if n := hexLength(b); n != sessionIDLength || len(b) < n+2 || b[n] != ' ' {
 		return p.readQueue(l, emit)
 	}
-	session, text := b[:sessionIDLength], b[sessionIDLength+1:]
-	if at := bytes.IndexByte(text, ' '); at > 0 {
-		if rest, ok := bytes.CutPrefix(text[at+1:], []byte("event=")); ok {
-			return p.readEvent(l, session, text[:at], rest, emit)
+	session, words := b[:sessionIDLength], b[sessionIDLength+1:]
+	if at := bytes.IndexByte(words, ' '); at > 0 {
+		if rest, ok := bytes.CutPrefix(words[at+1:], []byte("event=")); ok {
+			return p.readEvent(l, session, words[:at], rest, emit)
 		}
-		return p.readEvent(l, session, text[:at], text[at+1:], emit)
+		return p.readEvent(l, session, words[:at], words[at+1:], emit)
 	}
 	return nil
 }
@@ -63,12 +63,12 @@ func hexLength(b []byte) int {
 }
 
 // readEvent reads what a session says of itself.
-func (p *opensmtpd) readEvent(l *logLine, session, what, text []byte, emit func(event.Event)) error {
-	word, rest, _ := bytes.Cut(text, []byte(" "))
+func (p *opensmtpd) readEvent(l *logLine, session, what, words []byte, emit func(event.Event)) error {
+	word, rest, _ := bytes.Cut(words, []byte(" "))
 	switch string(what) + " " + string(word) {
 	case "smtp connected":
 		p.setKey(l, session, 0)
-		if address, ok := bytes.CutPrefix(rest, []byte("address=")); ok && p.isForeignAddress(address) {
+		if addr, ok := bytes.CutPrefix(rest, []byte("address=")); ok && p.isForeignAddress(addr) {
 			m := p.memory.open(l)
 			m.flags |= msgForeign
 		}
@@ -92,12 +92,12 @@ func (p *opensmtpd) readEvent(l *logLine, session, what, text []byte, emit func(
 
 // isForeignAddress reads "127.0.0.1 host=localhost", "[::1] …", "local …".
 func (p *opensmtpd) isForeignAddress(b []byte) bool {
-	address, _, _ := bytes.Cut(b, []byte(" "))
-	if string(address) == "local" {
+	addr, _, _ := bytes.Cut(b, []byte(" "))
+	if string(addr) == "local" {
 		return false
 	}
-	address = bytes.TrimPrefix(bytes.Trim(address, "[]"), []byte("IPv6:"))
-	return p.isForeign([]byte("[" + string(address) + "]"))
+	addr = bytes.TrimPrefix(bytes.Trim(addr, "[]"), []byte("IPv6:"))
+	return p.isForeign([]byte("[" + string(addr) + "]"))
 }
 
 func (p *opensmtpd) forgetSession(l *logLine, session []byte) {
@@ -110,10 +110,10 @@ func (p *opensmtpd) forgetSession(l *logLine, session []byte) {
 // readEnvelope opens a message, or adds a recipient to it:
 //
 //	evpid=4bba4df30d8f803b from=<bounce@example.org> to=<jo@example.net>
-func (p *opensmtpd) readEnvelope(l *logLine, session, text []byte) error {
+func (p *opensmtpd) readEnvelope(l *logLine, session, words []byte) error {
 	p.setKey(l, session, 0)
 	client := p.find(l)
-	id, rest, ok := cutEnvelopeID(text)
+	id, rest, ok := cutEnvelopeID(words)
 	if !ok || !bytes.HasPrefix(rest, []byte(" from=<")) {
 		return nil
 	}
@@ -151,12 +151,12 @@ func (p *opensmtpd) readQueue(l *logLine, emit func(event.Event)) error {
 	if !ok || !isFor || !isOpensmtpdResult(result) {
 		return nil
 	}
-	text := l.message[bytes.Index(l.message, []byte(" for "))+len(" for "):]
-	if n := hexLength(text); n != envelopeIDLength || !bytes.HasPrefix(text[n:], []byte(": ")) {
+	words := l.message[bytes.Index(l.message, []byte(" for "))+len(" for "):]
+	if n := hexLength(words); n != envelopeIDLength || !bytes.HasPrefix(words[n:], []byte(": ")) {
 		return nil
 	}
-	d := opensmtpdDelivery{id: text[:envelopeIDLength], result: result}
-	if err := d.scanFields(text[envelopeIDLength+len(": "):], []byte(", ")); err != nil {
+	d := opensmtpdDelivery{id: words[:envelopeIDLength], result: result}
+	if err := d.scanFields(words[envelopeIDLength+len(": "):], []byte(", ")); err != nil {
 		return err
 	}
 	return p.readDelivery(l, &d, emit)
@@ -313,14 +313,14 @@ func (p *opensmtpd) tell(l *logLine, m *message, d *opensmtpdDelivery, emit func
 
 // opensmtpdHost is the name of "192.0.2.1 (mx.example.net)", else the address.
 func opensmtpdHost(relay []byte) string {
-	address, name, ok := bytes.Cut(relay, []byte(" ("))
+	addr, name, ok := bytes.Cut(relay, []byte(" ("))
 	switch name = bytes.TrimSuffix(name, []byte(")")); {
-	case bytes.ContainsAny(name, " ,<>@\""), bytes.ContainsAny(address, " ,<>@\""):
+	case bytes.ContainsAny(name, " ,<>@\""), bytes.ContainsAny(addr, " ,<>@\""):
 		return ""
 	case ok:
 		return string(name)
 	}
-	return string(address)
+	return string(addr)
 }
 
 // goSpan reads "1h2m3s", also with days: "1d2h".

@@ -138,10 +138,10 @@ var postfixShapes = [...]postfixShape{
 	{"requeued", roleSuper, (*postfix).readRequeued},
 }
 
-func shapeOf(text []byte) *postfixShape {
+func shapeOf(words []byte) *postfixShape {
 	for i := range postfixShapes {
 		s := &postfixShapes[i]
-		if len(text) >= len(s.begins) && text[0] == s.begins[0] && string(text[:len(s.begins)]) == s.begins {
+		if len(words) >= len(s.begins) && words[0] == s.begins[0] && string(words[:len(s.begins)]) == s.begins {
 			return s
 		}
 	}

@@ -25,9 +25,9 @@ type postfixDelivery struct {
 
 // scanPostfixDelivery reads the fields from left to right. What stands in the last parentheses is a stranger's and is
 // not searched for any field. The error is a refusal.
-func scanPostfixDelivery(text []byte) (postfixDelivery, error) {
+func scanPostfixDelivery(words []byte) (postfixDelivery, error) {
 	var d postfixDelivery
-	rest, err := d.scanRecipient(text)
+	rest, err := d.scanRecipient(words)
 	if err != nil {
 		return d, err
 	}
@@ -38,8 +38,8 @@ func scanPostfixDelivery(text []byte) (postfixDelivery, error) {
 }
 
 // scanRecipient reads "to=<…>, orig_to=<…>, " and gives what stands from relay= on.
-func (d *postfixDelivery) scanRecipient(text []byte) (rest []byte, err error) {
-	if d.to, rest, err = address.InAngles(text[len("to="):]); err != nil {
+func (d *postfixDelivery) scanRecipient(words []byte) (rest []byte, err error) {
+	if d.to, rest, err = address.InAngles(words[len("to="):]); err != nil {
 		return nil, err
 	}
 	if bytes.HasPrefix(rest, []byte(", orig_to=<")) {

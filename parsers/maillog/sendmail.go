@@ -145,23 +145,23 @@ type sendmailDelivery struct {
 }
 
 // scanSendmailDelivery reads the fields from left to right; what stands behind reply= or stat= is a stranger's.
-func scanSendmailDelivery(text []byte) (d sendmailDelivery, err error) {
-	if d.to, text, err = sendmailAddresses(text[len("to="):]); err != nil {
+func scanSendmailDelivery(words []byte) (d sendmailDelivery, err error) {
+	if d.to, words, err = sendmailAddresses(words[len("to="):]); err != nil {
 		return d, err
 	}
-	text = bytes.TrimPrefix(text, []byte(", [more]"))
-	if rest, ok := bytes.CutPrefix(text, []byte(", ctladdr=")); ok {
+	words = bytes.TrimPrefix(words, []byte(", [more]"))
+	if rest, ok := bytes.CutPrefix(words, []byte(", ctladdr=")); ok {
 		var list [][]byte
-		if list, text, err = sendmailAddresses(rest); err != nil {
+		if list, words, err = sendmailAddresses(rest); err != nil {
 			return d, err
 		}
 		d.ctladdr = list[0]
-		if end := bytes.Index(text, []byte("), ")); end > 0 && bytes.HasPrefix(text, []byte(" (")) { // (uid/gid)
-			text = text[end+1:]
+		if end := bytes.Index(words, []byte("), ")); end > 0 && bytes.HasPrefix(words, []byte(" (")) { // (uid/gid)
+			words = words[end+1:]
 		}
 	}
 	for n := 0; n < 12; n++ {
-		rest, ok := bytes.CutPrefix(text, []byte(", "))
+		rest, ok := bytes.CutPrefix(words, []byte(", "))
 		name, value, isField := bytes.Cut(rest, []byte("="))
 		if !ok || !isField || !isFieldName(name) {
 			return d, event.Refuse(event.WhyTwoReadings, "not Sendmail's fields behind the recipients")
@@ -177,7 +177,7 @@ func scanSendmailDelivery(text []byte) (d sendmailDelivery, err error) {
 		if end < 0 {
 			return d, event.Refuse(event.WhyMalformed, "a delivery line without stat=")
 		}
-		value, text = value[:end], value[end:]
+		value, words = value[:end], value[end:]
 		switch string(name) {
 		case "delay":
 			d.delay = value
