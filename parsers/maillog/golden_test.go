@@ -8,12 +8,11 @@ import (
 	"bouncefeed/parsers/parsertest"
 )
 
-// kinds are the formats that stand here.
-var kinds = []string{"exim", "journald", "kumomta", "opensmtpd", "postfix", "powermta", "sendmail"}
+func build(t testing.TB, kind string) parsers.Parser { return buildOn(t, "here", kind) }
 
-func build(t testing.TB, kind string) parsers.Parser {
+func buildOn(t testing.TB, host, kind string) parsers.Parser {
 	t.Helper()
-	p, err := parsers.Modules.Build(config.Env{Host: "here"}, config.Section{Type: kind})
+	p, err := parsers.Modules.Build(config.Env{Host: host}, config.Section{Type: kind})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,13 +20,9 @@ func build(t testing.TB, kind string) parsers.Parser {
 }
 
 func TestGolden(t *testing.T) {
-	parsertest.Golden(t, kinds, func(t testing.TB, kind string) (parsertest.Parser, bool) {
-		p, err := parsers.Modules.Build(config.Env{}, config.Section{Type: kind})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p, false
+	parsertest.Golden(t, parsers.Modules.Kinds(), func(t testing.TB, kind string) (parsertest.Parser, bool) {
+		return buildOn(t, "", kind), parsers.IsMessage(kind)
 	})
 }
 
-func TestEveryKindIsFuzzed(t *testing.T) { parsertest.EveryKindIsFuzzed(t, kinds) }
+func TestEveryKindIsFuzzed(t *testing.T) { parsertest.EveryKindIsFuzzed(t, parsers.Modules.Kinds()) }

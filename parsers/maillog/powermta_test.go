@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"bouncefeed/internal/address"
-	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers"
 	"bouncefeed/parsers/parsertest"
@@ -52,10 +51,7 @@ func FuzzKumomta(f *testing.F)  { parsertest.Fuzz(f, "kumomta", parsertest.Lines
 // checkRecords holds that recipients have one reading and diagnostics an end, and that what is stored can be loaded.
 func checkRecords(_ testing.TB, kind string) parsertest.Check {
 	return func(t testing.TB, data []byte) {
-		p, err := parsers.Modules.Build(config.Env{}, config.Section{Type: kind})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := build(t, kind)
 		store := map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			for _, e := range tellLog(t, p, string(line)).events {
@@ -96,10 +92,7 @@ func BenchmarkKumomta(b *testing.B) {
 		b.Fatal(err)
 	}
 	line := bytes.Split(data, []byte("\n"))[1]
-	p, err := parsers.Modules.Build(config.Env{}, config.Section{Type: "kumomta"})
-	if err != nil {
-		b.Fatal(err)
-	}
+	p := build(b, "kumomta")
 	b.SetBytes(int64(len(line)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers"
 	"bouncefeed/parsers/parsertest"
@@ -25,11 +24,7 @@ type statefulParser interface {
 
 func newTestLog(t testing.TB, kind string) statefulParser {
 	t.Helper()
-	p, err := parsers.Modules.Build(config.Env{Host: "here"}, config.Section{Type: kind})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p.(statefulParser)
+	return build(t, kind).(statefulParser)
 }
 
 // said is what a parser said of one line.
@@ -65,11 +60,7 @@ func applyChanges(store map[string][]byte, changes map[string][]byte) {
 func trackers(t *testing.T) (kinds []string) {
 	t.Helper()
 	for _, kind := range parsers.Modules.Kinds() {
-		p, err := parsers.Modules.Build(config.Env{}, config.Section{Type: kind})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, ok := p.(interface{ find(*logLine) *message }); ok {
+		if _, ok := build(t, kind).(interface{ find(*logLine) *message }); ok {
 			kinds = append(kinds, kind)
 		}
 	}
