@@ -88,7 +88,7 @@ func expand(files []string) (all []string, err error) {
 }
 
 func (a *app) backfill(cmd *cobra.Command, b *agent.Backfill, dryRun bool) error {
-	b.Log = newLogger(os.Stderr, config.Log{Level: "warn", Format: "text"})
+	b.Log = newLogger(cmd.ErrOrStderr(), config.Log{Level: "warn", Format: "text"})
 	if dryRun {
 		b.DryRun = func(e event.Event) error {
 			if a.json {
@@ -103,7 +103,7 @@ func (a *app) backfill(cmd *cobra.Command, b *agent.Backfill, dryRun bool) error
 	if !dryRun && b.Config == nil {
 		return &exitError{exitConfig, "bouncefeed: no configuration at " + a.configPath + ": give --config, or --dry-run to only look"}
 	}
-	watch := newProgress(b.Files, a.json && !dryRun)
+	watch := newProgress(cmd.ErrOrStderr(), b.Files, a.json && !dryRun)
 	b.Progress = watch.show
 	sum, err := b.Run(cmd.Context())
 	watch.end()
@@ -135,16 +135,17 @@ func printSummary(cmd *cobra.Command, sum agent.BackfillSummary, dryRun bool) {
 		}
 	}
 	t.Flush()
-	fmt.Fprintf(os.Stderr, "%d read, %d %s, %d reported before, %d outside of the time asked for\n", sum.Read, sum.Queued, verb, sum.Repeats, sum.Outside)
+	errs := cmd.ErrOrStderr()
+	fmt.Fprintf(errs, "%d read, %d %s, %d reported before, %d outside of the time asked for\n", sum.Read, sum.Queued, verb, sum.Repeats, sum.Outside)
 	if sum.Held > 0 {
-		fmt.Fprintf(os.Stderr, "%d %s\n", sum.Held, held)
+		fmt.Fprintf(errs, "%d %s\n", sum.Held, held)
 	}
-	fmt.Fprintf(os.Stderr, "ignored: %s\nrefused: %s\n", counts(sum.Ignored), counts(sum.Refused))
+	fmt.Fprintf(errs, "ignored: %s\nrefused: %s\n", counts(sum.Ignored), counts(sum.Refused))
 	if sum.Resumed {
-		fmt.Fprintln(os.Stderr, "it went on where the interrupted run before it was: these figures are of this run")
+		fmt.Fprintln(errs, "it went on where the interrupted run before it was: these figures are of this run")
 	}
 	if sum.Offline && sum.Queued > 0 {
-		fmt.Fprintln(os.Stderr, "the daemon does not run: it will deliver them once it does")
+		fmt.Fprintln(errs, "the daemon does not run: it will deliver them once it does")
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +22,7 @@ behind. The exit code is 0 only if everything was as it should be.` + "\n" + exi
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log := slog.New(slog.DiscardHandler)
 			if verbose {
-				log = newLogger(os.Stderr, config.Log{Level: "debug", Format: "text"})
+				log = newLogger(cmd.ErrOrStderr(), config.Log{Level: "debug", Format: "text"})
 			}
 			rows, strangers, err := agent.Demo(cmd.Context(), version, log)
 			if err != nil {

@@ -25,7 +25,7 @@ configuration for them. It changes nothing.` + "\n" + exitHelp,
 				return printJSON(cmd, found)
 			}
 			if len(found) == 0 {
-				fmt.Fprintln(os.Stderr, "no mail server was found on this machine")
+				fmt.Fprintln(cmd.ErrOrStderr(), "no mail server was found on this machine")
 			}
 			_, err := cmd.OutOrStdout().Write(agent.Draft(found, url, username, passwordFile))
 			return err

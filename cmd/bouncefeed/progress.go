@@ -3,15 +3,17 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
 	"bouncefeed/internal/agent"
 )
 
-// progress tells on standard error how a long reading goes: one line that changes on a terminal, JSON lines if asked
+// progress tells how a long reading goes: one line that changes on a terminal, JSON lines if asked
 // for, nothing otherwise.
 type progress struct {
+	w              io.Writer // standard error
 	json, terminal bool
 	started, said  time.Time
 	total          int64            // bytes of all files as they lie on disk
@@ -20,9 +22,8 @@ type progress struct {
 	file           string
 }
 
-func newProgress(files []string, asJSON bool) *progress {
-	info, err := os.Stderr.Stat()
-	p := &progress{json: asJSON, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0, started: time.Now(), sizes: map[string]int64{}}
+func newProgress(w io.Writer, files []string, asJSON bool) *progress {
+	p := &progress{w: w, json: asJSON, terminal: isTerminal(w), started: time.Now(), sizes: map[string]int64{}}
 	for _, f := range files {
 		if st, err := os.Stat(f); err == nil {
 			p.sizes[f] = st.Size()
@@ -30,6 +31,15 @@ func newProgress(files []string, asJSON bool) *progress {
 		}
 	}
 	return p
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func (p *progress) show(file string, at agent.Spot, sum *agent.BackfillSummary) {
@@ -46,7 +56,7 @@ func (p *progress) show(file string, at agent.Spot, sum *agent.BackfillSummary) 
 	rate := float64(read) / took.Seconds()
 	remaining := time.Duration(float64(p.total-read) / rate * float64(time.Second)).Round(time.Second)
 	if p.json {
-		json.NewEncoder(os.Stderr).Encode(map[string]any{"progress": "reading", "file": file, "bytes_read": read, "bytes": p.total, "bytes_per_second": int64(rate),
+		json.NewEncoder(p.w).Encode(map[string]any{"progress": "reading", "file": file, "bytes_read": read, "bytes": p.total, "bytes_per_second": int64(rate),
 			"seconds_remaining": int64(remaining.Seconds()), "queued": sum.Queued})
 		return
 	}
@@ -54,11 +64,11 @@ func (p *progress) show(file string, at agent.Spot, sum *agent.BackfillSummary) 
 	if p.total > 0 {
 		percent = 100 * float64(read) / float64(p.total)
 	}
-	fmt.Fprintf(os.Stderr, "\r\x1b[K[%s] %.1f %%  %.1f MiB/s, %s left, %d found  %s", took.Round(time.Second), percent, rate/(1<<20), remaining, sum.Queued, short(clean(file), 40))
+	fmt.Fprintf(p.w, "\r\x1b[K[%s] %.1f %%  %.1f MiB/s, %s left, %d found  %s", took.Round(time.Second), percent, rate/(1<<20), remaining, sum.Queued, short(clean(file), 40))
 }
 
 func (p *progress) end() {
 	if p.terminal && !p.json && !p.said.IsZero() {
-		fmt.Fprint(os.Stderr, "\r\x1b[K")
+		fmt.Fprint(p.w, "\r\x1b[K")
 	}
 }

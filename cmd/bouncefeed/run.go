@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -23,16 +24,16 @@ func newRun(a *app) *cobra.Command {
 
 SIGHUP is ignored: 'systemctl restart bouncefeed' reads a changed configuration; nothing is lost or doubled by it.` + "\n" + exitHelp,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context(), cmd.ErrOrStderr()) },
 	}
 }
 
-func (a *app) run(ctx context.Context) error {
+func (a *app) run(ctx context.Context, errs io.Writer) error {
 	cfg, err := a.load()
 	if err != nil {
 		return &exitError{exitConfig, describe(err)} // an unreadable file too: no restart cures it
 	}
-	log := newLogger(os.Stderr, cfg.Log)
+	log := newLogger(errs, cfg.Log)
 	daemon, err := agent.New(cfg, a.configPath, version, log)
 	if err != nil {
 		return err

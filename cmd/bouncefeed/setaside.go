@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"time"
 
@@ -56,7 +55,10 @@ func newHeld(a *app) *cobra.Command {
 }
 
 func newShelf[T any](a *app, s shelf[T]) *cobra.Command {
-	cmd := &cobra.Command{Use: s.name, Short: s.short, Long: s.long + "\n" + exitHelp}
+	cmd := &cobra.Command{
+		Use: s.name, Short: s.short, Long: s.long + "\n" + exitHelp, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	var which agent.Selection
 	add := func(use, short string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
 		sub := &cobra.Command{Use: use, Short: short, Args: args, RunE: run}
@@ -115,7 +117,7 @@ func (s *shelf[T]) list(a *app, cmd *cobra.Command, which agent.Selection) error
 		err = ferr
 	}
 	if err == nil && n == 0 && !a.json {
-		fmt.Fprintln(os.Stderr, "none")
+		fmt.Fprintln(cmd.ErrOrStderr(), "none")
 	}
 	return err
 }

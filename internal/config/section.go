@@ -59,9 +59,9 @@ func (s Section) Decode(c any) error {
 // of mappings within are "routes[1].path".
 func (s Section) Errorf(key, format string, args ...any) error {
 	d := &decoder{file: s.file}
-	path := join(s.path, key)
-	if key == "" {
-		path = s.path
+	path := s.path // empty of a section that no file has
+	if path != "" && key != "" {
+		path = join(path, key)
 	}
 	if path != "" {
 		format = strings.ReplaceAll(path, "%", "%%") + ": " + format
