@@ -1,9 +1,12 @@
 package mail
 
 import (
+	"os"
+	"reflect"
 	"testing"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers/parsertest"
 )
 
 // Whether a mail is a bounce at all depends on who speaks of what, not on its words alone.
@@ -54,6 +57,27 @@ func TestSigns(t *testing.T) {
 	for s, test := range signTests {
 		if test == nil {
 			t.Errorf("sign %d has no test", s)
+		}
+	}
+}
+
+// What is judged of a message doesn't depend on what was asked before, and changes nothing of it.
+func TestMessageIsOnlyRead(t *testing.T) {
+	for _, name := range parsertest.Inputs(t, "mail") {
+		body, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := openMail(event.Record{Body: body})
+		if err != nil {
+			continue
+		}
+		before, first := *m, m.events()
+		if second := m.events(); !reflect.DeepEqual(first, second) {
+			t.Errorf("%s gives %+v, and asked again %+v", name, first, second)
+		}
+		if !reflect.DeepEqual(before, *m) {
+			t.Errorf("%s was changed by its events", name)
 		}
 	}
 }
