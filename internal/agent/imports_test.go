@@ -20,7 +20,7 @@ var allowed = map[string]string{
 	"inputs/mailbox":       "inputs internal/disk internal/config internal/event",
 	"inputs/webhook":       "inputs internal/disk internal/config internal/event",
 	"inputs/inputtest":     "inputs internal/config internal/event",
-	"parsers":              leaves + "parsers/item internal/stdwebhook internal/config internal/event", // until its wings stand
+	"parsers":              "internal/address internal/text internal/config internal/event",
 	"parsers/item":         "parsers internal/smtp internal/text internal/event",
 	"parsers/maillog":      "parsers parsers/item " + leaves + "internal/config internal/event",
 	"parsers/mail":         "parsers parsers/item parsers/provider " + leaves + "internal/config internal/event",
