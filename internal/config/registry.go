@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"runtime"
 	"sort"
+	"strings"
 )
 
 // Registry knows the kinds of one sort of module; T is what a module's build gives the agent.
@@ -11,6 +13,7 @@ type Registry[T any] struct{ kinds map[string]kind[T] }
 type kind[T any] struct {
 	defaults func() any
 	build    func(Env, Section) (T, error)
+	place    string // in the program, where it was registered
 }
 
 // Register makes a kind known. build gets its section decoded over defaults; it does no I/O, and its mistakes are
@@ -19,8 +22,9 @@ func Register[T, C any](r *Registry[T], name string, defaults C, build func(Env,
 	if r.kinds == nil {
 		r.kinds = map[string]kind[T]{}
 	}
-	if _, twice := r.kinds[name]; twice {
-		panic(fmt.Sprintf("two modules of type %q", name))
+	here := registeredAt()
+	if first, twice := r.kinds[name]; twice {
+		panic(fmt.Sprintf("two modules of type %q: registered at %s, and at %s", name, first.place, here))
 	}
 	r.kinds[name] = kind[T]{
 		defaults: func() any { c := defaults; return &c },
@@ -37,6 +41,20 @@ func Register[T, C any](r *Registry[T], name string, defaults C, build func(Env,
 			}
 			return built, err
 		},
+		place: here,
+	}
+}
+
+// registeredAt is the file and line of the module that asks to be registered, by whatever functions that is called.
+func registeredAt() string {
+	callers := make([]uintptr, 16)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])
+	for {
+		f, more := frames.Next()
+		name := f.Function[strings.LastIndexByte(f.Function, '/')+1:] // "config.Register[...]", "provider.registerSigned[...]"
+		if !more || !strings.Contains(strings.ToLower(name), ".register") {
+			return fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
 	}
 }
 

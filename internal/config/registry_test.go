@@ -1,6 +1,10 @@
 package config
 
-import "testing"
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
 
 func TestRegisterTwice(t *testing.T) {
 	var r Registry[int]
@@ -8,9 +12,12 @@ func TestRegisterTwice(t *testing.T) {
 	Register(&r, "one", struct{}{}, build)
 	Register(&r, "two", struct{}{}, build)
 	defer func() {
-		if recover() == nil {
-			t.Error("a kind was registered twice, and the first is lost")
+		said, _ := recover().(string)
+		places := regexp.MustCompile(`registry_test\.go:\d+`).FindAllString(said, -1)
+		if len(places) != 2 || places[0] == places[1] || !strings.Contains(said, `"one"`) {
+			t.Errorf("a kind was registered twice: %q, with both places, please", said)
 		}
 	}()
-	Register(&r, "one", struct{}{}, build)
+	registerAgain := func() { Register(&r, "one", struct{}{}, build) }
+	registerAgain()
 }
