@@ -25,10 +25,9 @@ type webhookRoute struct {
 	Query    string        `yaml:"query"`  // a query parameter of this name that holds the secret
 	Secret   config.Secret `yaml:"secret"`
 
-	From  []string `yaml:"from"`  // only from these networks
-	Files []string `yaml:"files"` // served beside the path: what a provider fetches to see that the host is ours
+	From  config.Networks `yaml:"from"`  // only from these networks
+	Files []string        `yaml:"files"` // served beside the path: what a provider fetches to see that the host is ours
 
-	from   []netip.Prefix
 	public bool
 }
 
@@ -51,13 +50,6 @@ func (w *webhook) add(r *webhookRoute, c *webhookConfig) (why string) {
 	}
 	if why = r.checkLogin(c); why != "" {
 		return why
-	}
-	for _, s := range r.From {
-		network, err := parseNetwork(s)
-		if err != nil {
-			return "from: " + err.Error()
-		}
-		r.from = append(r.from, network)
 	}
 	for _, file := range r.Files {
 		w.files[path.Join(path.Dir(r.Path), filepath.Base(file))] = file
@@ -91,7 +83,7 @@ func (r *webhookRoute) checkLogin(c *webhookConfig) string {
 }
 
 // authenticated says whether the route itself asks for anything.
-func (r *webhookRoute) authenticated() bool { return r.secret().Set() || len(r.from) > 0 }
+func (r *webhookRoute) authenticated() bool { return r.secret().Set() || len(r.From) > 0 }
 
 // secret is what a sender must know, "" set if there is none.
 func (r *webhookRoute) secret() config.Secret {
@@ -105,14 +97,8 @@ func (r *webhookRoute) secret() config.Secret {
 
 // allows says whether a request proves itself as the route wants it; the error says that it can't be told.
 func (r *webhookRoute) allows(req *http.Request, sender netip.Addr) (bool, error) {
-	if len(r.from) > 0 {
-		known := false
-		for _, network := range r.from {
-			known = known || network.Contains(sender)
-		}
-		if !known {
-			return false, nil
-		}
+	if len(r.From) > 0 && !r.From.Contain(sender) {
+		return false, nil
 	}
 	secret := r.secret()
 	if !secret.Set() {

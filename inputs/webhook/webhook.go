@@ -29,7 +29,7 @@ type webhookConfig struct {
 	// InsecureHTTP lets passwords and tokens of routes come over a network without TLS.
 	InsecureHTTP bool `yaml:"insecure_http"`
 	// TrustedProxies are networks, or "unix", whose X-Forwarded-For is believed.
-	TrustedProxies []string       `yaml:"trusted_proxies"`
+	TrustedProxies []proxy        `yaml:"trusted_proxies"`
 	MaxConnections int            `yaml:"max_connections"`
 	MaxPerAddress  int            `yaml:"max_per_address"` // of one IPv4 address or IPv6 /64
 	Routes         []webhookRoute `yaml:"routes"`
@@ -63,7 +63,7 @@ type webhook struct {
 	log       *slog.Logger
 	listen    []string
 	publicURL string
-	trusted   []netip.Prefix
+	trusted   config.Networks
 	trustUnix bool
 	cert      *certificate // nil: without TLS
 	maxConns  int
@@ -79,7 +79,14 @@ func newWebhook(env config.Env, section config.Section, c *webhookConfig) (input
 		log: env.Log, listen: c.Listen, publicURL: strings.TrimSuffix(c.PublicURL, "/"), maxConns: c.MaxConnections, maxPeer: c.MaxPerAddress,
 		routes: map[string]*webhookRoute{}, files: map[string]string{}, bodies: newBudget(webhookBodyMemory),
 	}
-	errs := []error{c.checkListen(section), c.checkTLS(section), c.checkLimits(section), w.trust(section, c.TrustedProxies)}
+	errs := []error{c.checkListen(section), c.checkTLS(section), c.checkLimits(section)}
+	for _, p := range c.TrustedProxies {
+		if p.unix {
+			w.trustUnix = true
+		} else {
+			w.trusted = append(w.trusted, p.network)
+		}
+	}
 	if c.TLS.Cert != "" {
 		w.cert = &certificate{webhookTLS: c.TLS, log: env.Log}
 	}
@@ -151,30 +158,21 @@ func (c *webhookConfig) public() bool {
 	return false
 }
 
-func (w *webhook) trust(section config.Section, proxies []string) error {
-	for _, p := range proxies {
-		if p == "unix" {
-			w.trustUnix = true
-			continue
-		}
-		network, err := parseNetwork(p)
-		if err != nil {
-			return section.Errorf("trusted_proxies", "%v, or unix", err)
-		}
-		w.trusted = append(w.trusted, network)
-	}
-	return nil
+// proxy is a network of proxies, or "unix": whoever can reach our socket is one.
+type proxy struct {
+	unix    bool
+	network config.Network
 }
 
-func parseNetwork(s string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(s); err == nil {
-		return addr.Prefix(addr.BitLen())
+// UnmarshalText accepts a network, an address or unix.
+func (p *proxy) UnmarshalText(text []byte) error {
+	if p.unix = string(text) == "unix"; p.unix {
+		return nil
 	}
-	network, err := netip.ParsePrefix(s)
-	if err != nil {
-		return network, fmt.Errorf("%q is no network: write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32", s)
+	if err := p.network.UnmarshalText(text); err != nil {
+		return fmt.Errorf("%w, or unix", err)
 	}
-	return network.Masked(), nil
+	return nil
 }
 
 // String tells where w listens.
@@ -328,15 +326,7 @@ func (w *webhook) wrap(l *lobby, g *guard) net.Listener {
 
 // exempt says of a peer that it stands for many: a proxy.
 func (w *webhook) exempt(addr netip.Addr) bool {
-	if !addr.IsValid() {
-		return true // a unix socket
-	}
-	for _, network := range w.trusted {
-		if network.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return !addr.IsValid() /* a unix socket */ || w.trusted.Contain(addr)
 }
 
 // sender finds who sent a request: the peer, or what trusted proxies say of it in X-Forwarded-For, from the right as

@@ -3,7 +3,6 @@
 package maillog
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -18,7 +17,7 @@ import (
 type tracker struct {
 	memory       *memory
 	verp         listmonk.VERP
-	mynetworks   []netip.Prefix
+	mynetworks   config.Networks
 	clock        syslogClock
 	first        int64 // Unix microseconds of the first line ever read; 0: none yet
 	firstChanged bool
@@ -33,19 +32,17 @@ type tracker struct {
 // trackerConfig is the section of such a log.
 type trackerConfig struct {
 	VERP       string          `yaml:"verp"`       // shape of envelope senders that name the subscriber
-	MyNetworks []string        `yaml:"mynetworks"` // clients whose mail may name subscribers, besides those who log in
+	MyNetworks config.Networks `yaml:"mynetworks"` // clients whose mail may name subscribers, besides those who log in
 	Memory     config.Size     `yaml:"memory"`     // for messages in flight
 	MaxAge     config.Duration `yaml:"max_age"`    // a message not heard of for so long is forgotten
 }
 
 // defaultTracker lets this host and those of private networks name subscribers.
 var defaultTracker = trackerConfig{
-	VERP: listmonk.DefaultVERP,
-	MyNetworks: []string{
-		"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10",
-	},
-	Memory: defaultMemory,
-	MaxAge: config.Duration(10 * 24 * time.Hour),
+	VERP:       listmonk.DefaultVERP,
+	MyNetworks: config.PrivateNetworks(),
+	Memory:     defaultMemory,
+	MaxAge:     config.Duration(10 * 24 * time.Hour),
 }
 
 const whyUnopened = "unopened_queue_id" // no line ever opened this queue id
@@ -77,33 +74,14 @@ func newTracker(section config.Section, c *trackerConfig) (t tracker, err error)
 	if c.MaxAge.Std() < 24*time.Hour {
 		errs = append(errs, section.Errorf("max_age", "mail waits in a queue for days before it is given up: at least 24h"))
 	}
-	for i, network := range c.MyNetworks {
-		prefix, err := readNetwork(network)
-		if err != nil {
-			errs = append(errs, section.Errorf(fmt.Sprintf("mynetworks[%d]", i), "%v", err))
-		}
-		t.mynetworks = append(t.mynetworks, prefix)
-	}
 	if len(errs) > 0 {
 		return t, config.Join("", errs...)
 	}
+	t.mynetworks = c.MyNetworks
 	t.memory = newMemory(int(c.Memory), c.MaxAge.Std())
 	t.clients = map[string]bool{}
 	t.hostHash = fnv32(nil)
 	return t, nil
-}
-
-func readNetwork(s string) (netip.Prefix, error) {
-	if !strings.Contains(s, "/") {
-		if addr, err := netip.ParseAddr(s); err == nil {
-			return addr.Prefix(addr.BitLen())
-		}
-	}
-	prefix, err := netip.ParsePrefix(s)
-	if err != nil {
-		return prefix, fmt.Errorf("%q is no network: write 192.0.2.0/24 or 2001:db8::/32", s)
-	}
-	return prefix.Masked(), nil
 }
 
 // A logLine is one line about one queue id.
@@ -218,14 +196,5 @@ func (t *tracker) askForeign(client string) bool {
 		return false
 	}
 	addr, err := netip.ParseAddr(strings.TrimPrefix(address, "IPv6:"))
-	if err != nil {
-		return true
-	}
-	addr = addr.Unmap()
-	for _, network := range t.mynetworks {
-		if network.Contains(addr) {
-			return false
-		}
-	}
-	return true
+	return err != nil || !t.mynetworks.Contain(addr)
 }
