@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/mail"
 	"slices"
 	"strings"
 	"time"
@@ -133,16 +132,11 @@ func receivedTime(message []byte, now time.Time) time.Time {
 }
 
 func fieldTime(received []byte, now time.Time) time.Time {
-	date, _, _ := strings.Cut(string(received[bytes.LastIndexByte(received, ';')+1:]), "(")
-	date = strings.Join(strings.Fields(date), " ")
-	t, err := time.Parse("Mon, _2 Jan 2006 15:04:05 -0700", date) // what nearly all write
-	if err != nil {
-		t, err = mail.ParseDate(date)
-	}
-	if err != nil || t.After(now) || t.UTC().Year() < 1990 {
+	t, err := event.MailDate(string(received[bytes.LastIndexByte(received, ';')+1:]))
+	if err != nil || t.After(now) { // it can't come before it was sent on
 		return now
 	}
-	return t.UTC() // whose year is one that JSON can carry
+	return event.BelieveTime(t, now)
 }
 
 // jitter is d, a tenth more or less, so that many do not ask at once.

@@ -4,8 +4,6 @@ package mail
 
 import (
 	"bytes"
-	"net/mail"
-	"strings"
 	"time"
 
 	"bouncefeed/internal/address"
@@ -270,16 +268,11 @@ func (m *message) originalID() string {
 
 // time reads a Date. A clock that is missing or far off is not believed: then it is when the message was read.
 func (m *message) time(date string) time.Time {
-	date, _, _ = strings.Cut(date, "(")
-	date = strings.TrimSpace(date)
-	t, err := time.Parse("Mon, _2 Jan 2006 15:04:05 -0700", date) // what nearly all write
+	t, err := event.MailDate(date)
 	if err != nil {
-		t, err = mail.ParseDate(date)
-	}
-	if err != nil || t.Year() < 1990 || !m.read.IsZero() && t.After(m.read.Add(24*time.Hour)) {
 		return m.read
 	}
-	return t.UTC()
+	return event.BelieveTime(t, m.read)
 }
 
 // failure completes the event of one failed recipient. single says that it is the only one.

@@ -140,10 +140,10 @@ func timeOf(s string, read time.Time) time.Time {
 		t, err = time.Parse(timeLayouts[i], s)
 		ok = err == nil
 	}
-	if !ok || t.Year() < 1990 || !read.IsZero() && t.After(read.Add(24*time.Hour)) {
+	if !ok {
 		return read
 	}
-	return t.UTC()
+	return event.BelieveTime(t, read)
 }
 
 // identify fills in whose mail and of which campaign e is, from what the provider hands back of our own: header fields,
