@@ -1,5 +1,6 @@
-// Package parsers says what a raw record means: one file is one format, in one of the packages beside it. A parser reads left to right what its MTA or
-// provider wrote, believes nothing that a stranger could have put there, and leaves the verdict to internal/classify.
+// Package parsers says what a raw record means: one file is one format, in one of the packages beside it. A parser reads
+// left to right what its MTA or provider wrote, believes nothing that a stranger could have put there, and leaves the
+// verdict to internal/classify.
 package parsers
 
 import (

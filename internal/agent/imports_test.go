@@ -22,7 +22,7 @@ var allowed = map[string]string{
 	"inputs/webhook":       "inputs internal/disk internal/config internal/event",
 	"inputs/inputtest":     "inputs internal/config internal/event",
 	"parsers":              "internal/address internal/text internal/config internal/event",
-	"parsers/item":         "parsers internal/smtp internal/text internal/event",
+	"parsers/item":         "internal/smtp internal/event",
 	"parsers/maillog":      "parsers parsers/item " + leaves + "internal/config internal/event",
 	"parsers/mail":         "parsers parsers/item parsers/provider " + leaves + "internal/config internal/event",
 	"parsers/provider":     "parsers parsers/item " + leaves + "internal/stdwebhook internal/config internal/event",

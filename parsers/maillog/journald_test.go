@@ -20,19 +20,7 @@ import (
 
 func newTestJournald(t testing.TB, text string) *journald {
 	t.Helper()
-	section := config.Section{Type: "journald"}
-	if text != "" {
-		c, err := config.Parse("t.yaml", []byte("inputs:\n  j:\n    type: journald\n    "+text+"\noutputs: {}\n"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		section = c.Inputs[0].Value
-	}
-	p, err := parsers.Modules.Build(config.Env{}, section)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p.(*journald)
+	return parsertest.Build(t, config.Env{}, "journald", text).(*journald)
 }
 
 // why is what became of one entry: the recipient of what it reports, the reason of its refusal, or "".

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers"
 )
 
 var update = flag.Bool("update", false, "write the wanted results of testdata anew")
@@ -37,12 +39,16 @@ type goldenResult struct {
 	Refused []goldenRefusal `json:"refused,omitempty"`
 }
 
-// Golden reads testdata/KIND/NN-what.in of every kind with the parser that build makes, as a whole or by lines, and
-// compares with NN-what.want.json. With -update it writes these.
-func Golden(t *testing.T, kinds []string, build func(t testing.TB, kind string) (p Parser, whole bool)) {
+// Golden reads ../testdata/KIND/NN-what.in of every kind that has a fuzz target in this directory with the parser of its
+// default configuration, as a whole or by lines, and compares with NN-what.want.json. With -update it writes these.
+func Golden(t *testing.T) {
 	local := time.Local
 	time.Local = time.UTC
 	t.Cleanup(func() { time.Local = local })
+	kinds := Fuzzed(t, ".")
+	if len(kinds) == 0 {
+		t.Fatal("no fuzz targets")
+	}
 	for _, kind := range kinds {
 		for _, in := range Inputs(t, kind) {
 			t.Run(kind+"/"+strings.TrimSuffix(filepath.Base(in), ".in"), func(t *testing.T) {
@@ -50,8 +56,7 @@ func Golden(t *testing.T, kinds []string, build func(t testing.TB, kind string) 
 				if err != nil {
 					t.Fatal(err)
 				}
-				p, whole := build(t, kind)
-				got, err := json.MarshalIndent(readGolden(t, p, whole, data), "", "  ")
+				got, err := json.MarshalIndent(readGolden(t, kind, data), "", "  ")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -78,8 +83,9 @@ func compareGolden(t *testing.T, file string, got []byte) {
 	}
 }
 
-func readGolden(t *testing.T, p Parser, whole bool, data []byte) goldenResult {
+func readGolden(t *testing.T, kind string, data []byte) goldenResult {
 	t.Helper()
+	p := Build(t, config.Env{}, kind)
 	result := goldenResult{Events: []goldenEvent{}}
 	read := func(line int, body []byte) {
 		events, refused := Read(t, p, event.Record{Time: Time, Body: body})
@@ -92,7 +98,7 @@ func readGolden(t *testing.T, p Parser, whole bool, data []byte) goldenResult {
 			result.Refused = append(result.Refused, goldenRefusal{line, refused[0]})
 		}
 	}
-	if whole {
+	if parsers.IsMessage(kind) {
 		read(0, data)
 		return result
 	}

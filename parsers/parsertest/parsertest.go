@@ -1,53 +1,57 @@
-// Package parsertest holds every parser to what all of them promise, whatever the format and wherever its file stands:
-// Golden over testdata/KIND, Fuzz over mutations of the same, Read for one record. Only tests import it.
+// Package parsertest holds every parser to what all of them promise, whatever the format and in whichever package beside
+// this one it stands: Golden over parsers/testdata/KIND, Fuzz over mutations of the same, Read for one record. Only tests
+// import it.
 package parsertest
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/parsers"
 )
-
-// Parser is parsers.Parser, whose package tests itself with this one.
-type Parser interface {
-	Parse(rec event.Record, emit func(event.Event)) error
-}
 
 // Time is when the records of testdata were read.
 var Time = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// Testdata gives the folder of a format's records. It stands beside the packages of the parsers.
-func Testdata(t testing.TB, kind string) string {
-	t.Helper()
-	for _, folder := range []string{"testdata", "../testdata"} {
-		if stat, err := os.Stat(filepath.Join(folder, kind)); err == nil && stat.IsDir() {
-			return filepath.Join(folder, kind)
-		}
-	}
-	t.Fatalf("no testdata of %s", kind)
-	return ""
-}
-
-// Inputs gives the records of a format, testdata/KIND/NN-what.in, and fails where there are none.
+// Inputs gives the records of a format, parsers/testdata/KIND/NN-what.in, and fails where there are none.
 func Inputs(t testing.TB, kind string) (files []string) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(Testdata(t, kind), "*.in"))
+	files, err := filepath.Glob(filepath.Join("../testdata", kind, "*.in"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no records in the testdata of %s: %v", kind, err)
 	}
 	return files
 }
 
+// Build makes the parser of a format as an admin's lines of YAML want it, on the mail server env.Host.
+func Build(t testing.TB, env config.Env, kind string, lines ...string) parsers.Parser {
+	t.Helper()
+	section := config.Section{Type: kind}
+	if len(lines) > 0 {
+		c, err := config.Parse("test.yaml", []byte("inputs:\n  test:\n    type: "+kind+"\n    "+strings.Join(lines, "\n    ")+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		section = c.Inputs[0].Value
+	}
+	p, err := parsers.Modules.Build(env, section)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // Read gives p one record. It returns what p told, and the counter word of everything that it refused; any other error
 // fails. It holds p to what all parsers promise: the record's body is left as it was, and JSON can carry each event,
 // for the queue can't store another and the source would never get past it.
-func Read(t testing.TB, p Parser, rec event.Record) (events []event.Event, refused []string) {
+func Read(t testing.TB, p parsers.Parser, rec event.Record) (events []event.Event, refused []string) {
 	t.Helper()
 	kept := bytes.Clone(rec.Body)
 	err := p.Parse(rec, func(e event.Event) { events = append(events, e) })

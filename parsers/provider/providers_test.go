@@ -39,33 +39,16 @@ var providers = []string{
 // genuine is a provider's own request.
 func genuine(t testing.TB, kind string) []byte {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(parsertest.Testdata(t, kind), "01-*.in"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("%s: %v %v", kind, files, err)
-	}
-	body, err := os.ReadFile(files[0])
+	body, err := os.ReadFile(parsertest.Inputs(t, kind)[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	return body
 }
 
-// build makes a parser as an admin's lines of YAML want it.
 func build(t testing.TB, kind string, lines ...string) parsers.Parser {
 	t.Helper()
-	text := "inputs:\n  test:\n    type: " + kind + "\n"
-	for _, line := range lines {
-		text += "    " + line + "\n"
-	}
-	c, err := config.Parse("test.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := parsers.Modules.Build(config.Env{}, c.Inputs[0].Value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return parsertest.Build(t, config.Env{}, kind, lines...)
 }
 
 func parseBody(t testing.TB, p parsers.Parser, body []byte) (events []event.Event, refused []string) {
