@@ -107,7 +107,7 @@ func (p *powermta) Parse(rec event.Record, emit func(event.Event)) error {
 		}
 		return nil
 	}
-	if kind, _, ok := bytes.Cut(line[:min(len(line), 8)], []byte(",")); !ok || !isPowermtaType(string(kind)) {
+	if word, _, ok := bytes.Cut(line[:min(len(line), 8)], []byte(",")); !ok || !isPowermtaType(string(word)) {
 		return nil
 	}
 	fields, err := p.split(line)
@@ -116,7 +116,8 @@ func (p *powermta) Parse(rec event.Record, emit func(event.Event)) error {
 	}
 	r := powermtaRecord{p.columns, fields}
 	e := event.Event{Time: r.time(rec.Time), QueueIDIssuer: p.host, Sender: r.get("orig"), RemoteMTA: r.host()}
-	switch r.get("type") {
+	kind := r.get("type")
+	switch kind {
 	case "d":
 		e.Type = event.Delivered
 	case "t", "tq":
@@ -124,7 +125,7 @@ func (p *powermta) Parse(rec event.Record, emit func(event.Event)) error {
 	case "f":
 		e.Type = feedbackType(r.get("feedbacktype"))
 	}
-	if kind := r.get("type"); e.Sender == "" && kind != "rb" && kind != "f" {
+	if e.Sender == "" && kind != "rb" && kind != "f" {
 		return nil // a notice of the null sender
 	}
 	if err := r.setRecipient(&e); err != nil {
@@ -161,12 +162,13 @@ func (r *powermtaRecord) get(name string) string {
 }
 
 func (r *powermtaRecord) time(read time.Time) time.Time {
+	stamp := r.get("timelogged")
 	for _, layout := range []string{"2006-01-02 15:04:05-0700", "2006-01-02 15:04:05Z07:00"} {
-		if t, err := time.Parse(layout, r.get("timelogged")); err == nil && isStorable(t) {
+		if t, err := time.Parse(layout, stamp); err == nil && isStorable(t) {
 			return t.UTC()
 		}
 	}
-	if t, err := time.ParseInLocation(time.DateTime, r.get("timelogged"), time.Local); err == nil && isStorable(t) {
+	if t, err := time.ParseInLocation(time.DateTime, stamp, time.Local); err == nil && isStorable(t) {
 		return t.UTC()
 	}
 	return read
