@@ -62,7 +62,7 @@ func (e *journalEntry) field(key []byte) *[]byte {
 
 // process is the pid that journald saw, or failing that the one that was written.
 func (e *journalEntry) process() []byte {
-	if e.pid == nil {
+	if len(e.pid) == 0 {
 		return e.syslogPID
 	}
 	return e.pid
