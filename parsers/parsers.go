@@ -51,15 +51,7 @@ type Handshaker interface {
 // Web is a parser of requests that knows in which Content-Type they come: media types without parameters.
 type Web interface{ ContentTypes() []string }
 
-// Counter words for records that are not believed. A parser may add its own.
-const (
-	WhyTwoReadings  = event.WhyTwoReadings
-	WhyControlChars = event.WhyControlChars
-	WhyMalformed    = event.WhyMalformed
-	WhyTooLong      = event.WhyTooLong
-)
-
-// Counter words for requests.
+// Counter words for requests that are not believed, beside those of package event. A parser may add its own.
 const (
 	WhyBadSignature = "bad_signature"
 	WhyNoSignature  = "no_signature"

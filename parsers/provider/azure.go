@@ -108,7 +108,7 @@ func validationCode(body []byte) (code string, err error) {
 			return err
 		}
 		if asked.Data.Code == "" {
-			return event.Refuse(parsers.WhyMalformed, "no validation code")
+			return event.Refuse(event.WhyMalformed, "no validation code")
 		}
 		code = asked.Data.Code
 		return nil

@@ -25,13 +25,13 @@ func TestBatchesKeepTheirGoodItems(t *testing.T) {
 			why          []string
 			events       int
 		}{
-			{"text", `"x"`, []string{parsers.WhyMalformed}, 2},
-			{"duplicate key", `{"email":"a@example.org","Email":"b@example.org"}`, []string{parsers.WhyTwoReadings}, 2},
-			{"duplicate key, deep", `{"a":[{"b":1,"b":2}]}`, []string{parsers.WhyTwoReadings}, 2},
+			{"text", `"x"`, []string{event.WhyMalformed}, 2},
+			{"duplicate key", `{"email":"a@example.org","Email":"b@example.org"}`, []string{event.WhyTwoReadings}, 2},
+			{"duplicate key, deep", `{"a":[{"b":1,"b":2}]}`, []string{event.WhyTwoReadings}, 2},
 			{"too deep", `{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, []string{event.WhyTooDeep}, 2},
-			{"another shape", `{"email":{},"id":[],"event":7}`, []string{parsers.WhyMalformed}, 2},
-			{"two of them", `"x",{"a":1,"a":2}`, []string{parsers.WhyMalformed, parsers.WhyTwoReadings}, 2},
-			{"no JSON", `{"email":nothing}`, []string{parsers.WhyMalformed}, 1}, // what follows can't be told apart
+			{"another shape", `{"email":{},"id":[],"event":7}`, []string{event.WhyMalformed}, 2},
+			{"two of them", `"x",{"a":1,"a":2}`, []string{event.WhyMalformed, event.WhyTwoReadings}, 2},
+			{"no JSON", `{"email":nothing}`, []string{event.WhyMalformed}, 1}, // what follows can't be told apart
 		} {
 			events, refused := parseBody(t, p, batch(good, []byte(c.broken), good))
 			if len(events) != c.events || !slices.Equal(refused, c.why) {

@@ -66,8 +66,8 @@ func (p *copernica) KeyNeeded() string { return "accounts and hosts" }
 // copernicaSigned is what a signature must cover to be worth anything.
 var copernicaSigned = []string{"(request-target)", "host", "date", "x-copernica-id", "digest"}
 
-// Verify implements parsers.Verifier: a signature after draft-cavage-http-signatures, made with a key that stands in the DNS
-// below copernica.com. Everything that costs nothing is checked before the DNS is asked.
+// Verify implements parsers.Verifier: a signature after draft-cavage-http-signatures, made with a key that stands in the
+// DNS below copernica.com. Everything that costs nothing is checked before the DNS is asked.
 func (p *copernica) Verify(ctx context.Context, rec event.Record) error {
 	s, err := readCavage(rec.Request.Field("Signature"))
 	if err != nil {
@@ -116,7 +116,7 @@ func (p *copernica) Parse(rec event.Record, emit func(event.Event)) error {
 	case "abuse":
 		return hook.abuse(emit)
 	case "":
-		return event.Refuse(parsers.WhyMalformed, "a form without type")
+		return event.Refuse(event.WhyMalformed, "a form without type")
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ type copernicaHook struct {
 func (h *copernicaHook) message() (events []event.Event, err error) {
 	err = h.mail.Parse(event.Record{Time: h.read, Body: []byte(h.mime)}, func(e event.Event) { events = append(events, e) })
 	if err == nil && len(events) == 0 {
-		err = event.Refuse(parsers.WhyMalformed, "a message of which the mail parser says nothing")
+		err = event.Refuse(event.WhyMalformed, "a message of which the mail parser says nothing")
 	}
 	return events, h.inMIME(err)
 }
@@ -209,7 +209,7 @@ func (h *copernicaHook) abuse(emit func(event.Event)) error {
 func (h *copernicaHook) complete(e event.Event, emit func(event.Event)) error {
 	if h.recipient != "" {
 		if !address.Valid(h.recipient) {
-			return event.Refuse(parsers.WhyMalformed, "recipient is no address")
+			return event.Refuse(event.WhyMalformed, "recipient is no address")
 		}
 		if e.Recipient != "" && !address.Same(e.Recipient, h.recipient) {
 			e.OriginalRecipient = e.Recipient

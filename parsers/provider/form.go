@@ -5,7 +5,6 @@ import (
 	"net/url"
 
 	"bouncefeed/internal/event"
-	"bouncefeed/parsers"
 )
 
 // formBody is embedded by the parsers of requests that are forms, to be a parsers.Web.
@@ -26,7 +25,7 @@ func readForm(body []byte) (form, error) {
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, event.Refuse(parsers.WhyMalformed, "not a form: a field is not encoded as it should be")
+		return nil, event.Refuse(event.WhyMalformed, "not a form: a field is not encoded as it should be")
 	}
 	return form(values), nil
 }
@@ -36,7 +35,7 @@ func (f form) each(names ...string) ([]string, error) {
 	values := make([]string, len(names))
 	for i, name := range names {
 		if len(f[name]) > 1 {
-			return nil, event.Refuse(parsers.WhyTwoReadings, "%s stands twice", name)
+			return nil, event.Refuse(event.WhyTwoReadings, "%s stands twice", name)
 		}
 		if len(f[name]) == 1 {
 			values[i] = f[name][0]

@@ -72,13 +72,13 @@ func (p *nativePost) event(now time.Time) (event.Event, error) {
 	}
 	switch {
 	case !e.Type.Reported():
-		return e, event.Refuse(parsers.WhyMalformed, "type is none of hard, soft and complaint")
+		return e, event.Refuse(event.WhyMalformed, "type is none of hard, soft and complaint")
 	case e.Recipient == "" && p.SubscriberUUID == "":
 		return e, event.Refuse(parsers.WhyNobody, "neither email nor subscriber_uuid")
 	case e.Recipient != "" && !address.Valid(e.Recipient):
-		return e, event.Refuse(parsers.WhyMalformed, "email is no address")
+		return e, event.Refuse(event.WhyMalformed, "email is no address")
 	case p.SubscriberUUID != "" && e.SubscriberUUID == "":
-		return e, event.Refuse(parsers.WhyMalformed, "subscriber_uuid is no UUID")
+		return e, event.Refuse(event.WhyMalformed, "subscriber_uuid is no UUID")
 	}
 	if p.CreatedAt != "" {
 		var err error
@@ -86,7 +86,7 @@ func (p *nativePost) event(now time.Time) (event.Event, error) {
 			_, err = e.Time.MarshalText() // not with the zone +24:06, which Parse takes
 		}
 		if err != nil {
-			return e, event.Refuse(parsers.WhyMalformed, "created_at is no time with its zone, as 2026-11-22T07:01:02Z")
+			return e, event.Refuse(event.WhyMalformed, "created_at is no time with its zone, as 2026-11-22T07:01:02Z")
 		}
 	}
 	if own, ok := p.ownMeta(); ok {

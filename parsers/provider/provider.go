@@ -96,7 +96,7 @@ func (n *notice) complete(provider string, read time.Time) (event.Event, error) 
 	case e.Recipient == "" && e.SubscriberUUID == "":
 		return e, event.Refuse(parsers.WhyNobody, "names no recipient")
 	case e.Recipient != "" && !address.Valid(e.Recipient):
-		return e, event.Refuse(parsers.WhyMalformed, "the recipient is no address")
+		return e, event.Refuse(event.WhyMalformed, "the recipient is no address")
 	}
 	if e.Sender = address.Clean(cmp.Or(e.Sender, fields.get("Return-Path"), fields.get("From"))); !address.Valid(e.Sender) {
 		e.Sender = ""

@@ -86,9 +86,9 @@ func TestProvidersTakeTheGoodOfABatch(t *testing.T) {
 			t.Fatalf("%d events, %q", len(alone), refused)
 		}
 		for name, c := range map[string]struct{ broken, why string }{
-			"no object":      {`"text"`, parsers.WhyMalformed},
-			"null":           {`null`, parsers.WhyMalformed},
-			"duplicate keys": {`{"event":"a","EVENT":"b"}`, parsers.WhyTwoReadings},
+			"no object":      {`"text"`, event.WhyMalformed},
+			"null":           {`null`, event.WhyMalformed},
+			"duplicate keys": {`{"event":"a","EVENT":"b"}`, event.WhyTwoReadings},
 			"too deep":       {`{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, event.WhyTooDeep},
 		} {
 			events, refused := parseBody(t, p, batch([]byte(c.broken), body))
@@ -356,8 +356,8 @@ func TestAzureAnswersTheHandshake(t *testing.T) {
 		words  []string
 	}{
 		{validation, body, `{"validationResponse":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}`, nil},
-		{validation, `[{"data":{}}]`, "", []string{parsers.WhyMalformed}},
-		{validation, `[{]`, "", []string{parsers.WhyMalformed}},
+		{validation, `[{"data":{}}]`, "", []string{event.WhyMalformed}},
+		{validation, `[{]`, "", []string{event.WhyMalformed}},
 		{nil, body, "", nil}, // not what Event Grid says of it
 	} {
 		rec := posted(c.header, []byte(c.body))

@@ -62,7 +62,7 @@ func (r *resend) notices(emit func(notice) error) error {
 		return nil
 	}
 	if len(d.To) > 1 && (n.kind == "" || n.kind == event.Complaint) {
-		return event.Refuse(parsers.WhyTwoReadings, "%d recipients, and which of them is meant is not said", len(d.To))
+		return event.Refuse(event.WhyTwoReadings, "%d recipients, and which of them is meant is not said", len(d.To))
 	}
 	for _, n.Recipient = range d.To {
 		n.id = cmp.Or(d.EmailID, d.MessageID) + " " + n.Recipient

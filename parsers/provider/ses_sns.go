@@ -211,7 +211,7 @@ func (v *snsVerifier) certificateKey(ctx context.Context, url string) (keys []*r
 func (v *snsVerifier) confirm(ctx context.Context, m *snsMessage) error {
 	u, ok := m.atSNS(m.SubscribeURL)
 	if !ok || u.Query().Get("Action") != "ConfirmSubscription" || u.Query().Get("TopicArn") != m.TopicArn {
-		return event.Refuse(parsers.WhyMalformed, "a SubscribeURL that does not confirm this topic at its SNS")
+		return event.Refuse(event.WhyMalformed, "a SubscribeURL that does not confirm this topic at its SNS")
 	}
 	err := v.withSlot(ctx, func() error {
 		_, err := v.page(ctx, m.SubscribeURL)

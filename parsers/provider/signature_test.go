@@ -100,9 +100,9 @@ func TestSignatures(t *testing.T) {
 				}
 			}
 			for _, n := range []int{0, 1, len(genuine.Body) / 2, len(genuine.Body) - 2} {
-				check("cut off", posted(genuine.Request.Header, genuine.Body[:n]), parsers.WhyBadSignature, parsers.WhyMalformed)
+				check("cut off", posted(genuine.Request.Header, genuine.Body[:n]), parsers.WhyBadSignature, event.WhyMalformed)
 			}
-			check("longer", posted(genuine.Request.Header, append(bytes.Clone(genuine.Body), "{}"...)), parsers.WhyBadSignature, parsers.WhyMalformed)
+			check("longer", posted(genuine.Request.Header, append(bytes.Clone(genuine.Body), "{}"...)), parsers.WhyBadSignature, event.WhyMalformed)
 			for key := range genuine.Request.Header {
 				if s.inBody {
 					continue

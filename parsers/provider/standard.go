@@ -50,11 +50,11 @@ func completeEvent(e *event.Event) error {
 	e.SubscriberUUID, e.CampaignUUID = listmonk.UUID(e.SubscriberUUID), listmonk.UUID(e.CampaignUUID)
 	switch {
 	case !event.IsID(e.ID):
-		return event.Refuse(parsers.WhyMalformed, "id is not of an event: 32 hexadecimal digits")
+		return event.Refuse(event.WhyMalformed, "id is not of an event: 32 hexadecimal digits")
 	case !e.Type.Reported():
-		return event.Refuse(parsers.WhyMalformed, "type is none of hard, soft and complaint")
+		return event.Refuse(event.WhyMalformed, "type is none of hard, soft and complaint")
 	case e.Time.IsZero():
-		return event.Refuse(parsers.WhyMalformed, "an event without its time")
+		return event.Refuse(event.WhyMalformed, "an event without its time")
 	case e.Recipient == "" && e.SubscriberUUID == "":
 		return event.Refuse(parsers.WhyNobody, "an event that names nobody")
 	}
