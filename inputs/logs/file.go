@@ -139,8 +139,8 @@ func (f *file) position() position {
 	return p
 }
 
-// settled remembers what now stands on disk: intact compares with it.
-func (f *file) settled() {
+// committed remembers what now stands on disk: intact compares with it.
+func (f *file) committed() {
 	f.mark, f.markEnd = f.offset, append(f.markEnd[:0], f.tail()...)
 }
 
@@ -174,7 +174,7 @@ func (f *file) seek(ctx context.Context, p position) (bool, error) {
 	}
 	f.head = head
 	f.startAt(p.offset, tail)
-	f.settled()
+	f.committed()
 	return true, nil
 }
 
@@ -233,7 +233,7 @@ func (f *file) seekEnd(ctx context.Context) error {
 	}
 	f.head = head
 	f.startAt(f.read, tail)
-	f.settled()
+	f.committed()
 	return nil
 }
 

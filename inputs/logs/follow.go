@@ -17,16 +17,16 @@ import (
 // follower is one Run: the file being read, the one before it, and what is stored of both.
 type follower struct {
 	*logfile
-	sink  inputs.Sink
-	at    *position // as stored; nil: nothing is
-	oldAt *position // as stored, not yet looked for
-	all   bool      // read everything still held
-	gaps  uint64
-	cur   *file // nil: to be found by at
-	old   *file // the one before it, plain, in case it still grows
-	said  string
-	again time.Time // when to list the directory again, if nothing else calls for it
-	idle  time.Time // since when nothing was read
+	sink     inputs.Sink
+	at       *position // as stored; nil: nothing is
+	oldAt    *position // as stored, not yet looked for
+	all      bool      // read everything still held
+	gaps     uint64
+	cur      *file     // nil: to be found by at
+	old      *file     // the one before it, plain, in case it still grows
+	obstacle string    // last told of: what keeps the input from reading
+	again    time.Time // when to list the directory again, if nothing else calls for it
+	idle     time.Time // since when nothing was read
 }
 
 func newFollower(l *logfile, sink inputs.Sink) (*follower, error) {
@@ -55,13 +55,13 @@ func (f *follower) close() {
 // step does the next piece of work; again is false when there is nothing left to do but wait.
 func (f *follower) step(ctx context.Context) (again bool, err error) {
 	if f.cur == nil {
-		if f.said != "" && time.Now().Before(f.again) {
+		if f.obstacle != "" && time.Now().Before(f.again) {
 			return false, nil
 		}
 		if err := f.resume(ctx); err != nil || f.cur == nil {
 			return false, err
 		}
-		f.well()
+		f.unblocked()
 	}
 	if err := f.drainOld(ctx); err != nil {
 		return false, err
@@ -78,7 +78,7 @@ func (f *follower) step(ctx context.Context) (again bool, err error) {
 	case state == more:
 		return true, nil
 	}
-	f.relax()
+	f.releaseBuffers()
 	return f.advance(ctx)
 }
 
@@ -157,7 +157,7 @@ func (f *follower) commit(ctx context.Context, src *file, at position) error {
 	}
 	f.at, f.all = &at, false
 	if src != nil {
-		src.settled()
+		src.committed()
 		src.take()
 	}
 	f.where.Store(&whereabouts{position: at, gaps: f.gaps})
@@ -202,8 +202,8 @@ func (f *follower) dropOld() {
 	f.old = nil
 }
 
-// relax gives memory back when nothing happened for a while.
-func (f *follower) relax() {
+// releaseBuffers gives memory back when nothing happened for a while.
+func (f *follower) releaseBuffers() {
 	if !f.idle.IsZero() && time.Since(f.idle) > 5*f.quiet {
 		f.cur.shrink()
 		f.idle = time.Time{}
@@ -215,13 +215,13 @@ func (f *follower) advance(ctx context.Context) (again bool, err error) {
 	live, err := disk.Stat(f.config.Path)
 	switch {
 	case err == nil && live.Same(f.cur.info):
-		f.well()
+		f.unblocked()
 		return false, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		f.say(err)
+		f.blocked(err)
 		return false, nil
 	case err == nil && !live.Regular():
-		f.say(&fs.PathError{Op: "read", Path: f.config.Path, Err: disk.ErrNotRegular})
+		f.blocked(&fs.PathError{Op: "read", Path: f.config.Path, Err: disk.ErrNotRegular})
 		return false, nil
 	case (err != nil || live.Size == 0) && time.Now().Before(f.again):
 		return false, nil
@@ -229,13 +229,13 @@ func (f *follower) advance(ctx context.Context) (again bool, err error) {
 	f.again = time.Now().Add(listEvery * f.config.Poll.Std())
 	files, err := neighbours(f.config.Path, f.cur.position())
 	if err != nil {
-		f.say(err)
+		f.blocked(err)
 	}
 	next := successors(files, f.cur.position(), f.indexOfCurrent(ctx, files))
 	if !unread(next) || next[0].live && !f.quietNow() {
 		return false, nil
 	}
-	return f.moveOn(ctx, next[0])
+	return f.rotateTo(ctx, next[0])
 }
 
 // quietNow says whether the writer seems to have left the current file. One that never does can not hold up the next:
@@ -279,11 +279,11 @@ func (f *follower) indexOfCurrent(ctx context.Context, files []entry) int {
 	return -1
 }
 
-// moveOn ends the current file and begins the next.
-func (f *follower) moveOn(ctx context.Context, e entry) (bool, error) {
+// rotateTo ends the current file and begins e, the next.
+func (f *follower) rotateTo(ctx context.Context, e entry) (bool, error) {
 	next, err := e.open()
 	if err != nil {
-		f.sayUnlessMoved(err)
+		f.blockedUnlessMoved(err)
 		return false, nil
 	}
 	if f.cur.last(); f.cur.offset != f.cur.mark {
@@ -301,18 +301,18 @@ func (f *follower) moveOn(ctx context.Context, e entry) (bool, error) {
 		return false, err
 	}
 	f.log.Info("reading on in the next log file", "from", f.cur.path, "to", next.path)
-	next.buf, next.recs = f.cur.giveBuffers()
+	next.buf, next.recs = f.cur.handOverBuffers()
 	if f.old, f.cur = f.cur, next; f.old.unpack != nil {
 		f.dropOld()
 	}
-	f.well()
+	f.unblocked()
 	return true, nil
 }
 
-// say tells once what keeps the input from reading.
-func (f *follower) say(err error) {
-	if f.said != err.Error() {
-		f.said = err.Error()
+// blocked tells once what keeps the input from reading.
+func (f *follower) blocked(err error) {
+	if f.obstacle != err.Error() {
+		f.obstacle = err.Error()
 		f.log.Warn("waiting to read the log", "path", f.config.Path, "error", err, slog.String("remedy", remedy(err)))
 	}
 	f.again = time.Now().Add(listEvery * f.config.Poll.Std())
@@ -321,18 +321,18 @@ func (f *follower) say(err error) {
 	}
 }
 
-// sayUnlessMoved is say for an error on a file that was listed: that it is no longer there means a rotation at this
+// blockedUnlessMoved is blocked for an error on a file that was listed: that it is no longer there means a rotation at this
 // very moment, and the next listing shows it.
-func (f *follower) sayUnlessMoved(err error) {
+func (f *follower) blockedUnlessMoved(err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
-		f.say(err)
+		f.blocked(err)
 	}
 }
 
-// well takes back what was said.
-func (f *follower) well() {
-	if f.said != "" {
-		f.said = ""
+// unblocked says that what was in the way is gone.
+func (f *follower) unblocked() {
+	if f.obstacle != "" {
+		f.obstacle = ""
 		f.log.Info("reading the log", "path", f.config.Path)
 	}
 }

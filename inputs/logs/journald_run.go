@@ -28,7 +28,7 @@ type journalRun struct {
 	gaps    uint64
 	skip    string // the entry that comes first and is committed
 	sweepAt time.Time
-	said    bool // that users' journals can't be read
+	warned  bool // that users' journals can't be read
 }
 
 const (
@@ -135,7 +135,7 @@ func (r *journalRun) round(ctx context.Context, c *journalChild, s *splitter) er
 		}
 		r.skip = ""
 	}
-	r.noteDropped(recs)
+	r.countDropped(recs)
 	if len(recs) > 0 {
 		err = r.commit(ctx, recs)
 	}
@@ -147,7 +147,7 @@ func (r *journalRun) round(ctx context.Context, c *journalChild, s *splitter) er
 	return err
 }
 
-func (r *journalRun) noteDropped(recs []event.Record) {
+func (r *journalRun) countDropped(recs []event.Record) {
 	for i := range recs {
 		if unit := droppedFrom(recs[i].Body); unit != "" && r.isWatched(unit) {
 			r.gaps++
@@ -201,8 +201,8 @@ func (r *journalRun) sweep(ctx context.Context) error {
 			s.take()
 		}
 	}
-	if stopped := c.stop(); stopped != nil && ctx.Err() == nil && !r.said {
-		r.said = true
+	if stopped := c.stop(); stopped != nil && ctx.Err() == nil && !r.warned {
+		r.warned = true
 		r.log.Warn("users' own journals can't be read: forgeries there are not counted", "error", stopped)
 	}
 	return err

@@ -20,14 +20,14 @@ func (f *follower) resume(ctx context.Context) error {
 	}
 	files, err := neighbours(f.config.Path, known...)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		f.say(err)
+		f.blocked(err)
 	}
 	if len(files) == 0 || !files[len(files)-1].live {
 		if i, err := disk.Stat(f.config.Path); err == nil && !i.Regular() {
-			f.say(&fs.PathError{Op: "read", Path: f.config.Path, Err: disk.ErrNotRegular})
+			f.blocked(&fs.PathError{Op: "read", Path: f.config.Path, Err: disk.ErrNotRegular})
 			return nil
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			f.say(err)
+			f.blocked(err)
 			return nil
 		}
 	}
@@ -64,7 +64,7 @@ func (f *follower) startOldest(ctx context.Context, files []entry) error {
 			return f.beginIn(ctx, o)
 		}
 		if e.live || errors.Is(err, fs.ErrNotExist) {
-			f.sayUnlessMoved(err)
+			f.blockedUnlessMoved(err)
 			return nil
 		}
 		f.gaps++
@@ -82,7 +82,7 @@ func (f *follower) begin(ctx context.Context, e entry) error {
 		}
 	}
 	if err != nil {
-		f.sayUnlessMoved(err)
+		f.blockedUnlessMoved(err)
 		return nil
 	}
 	return f.beginIn(ctx, o)
@@ -105,7 +105,7 @@ func (f *follower) findCurrent(ctx context.Context, files []entry) error {
 			}
 			o, err := f.match(ctx, e, *f.at)
 			if o != nil {
-				return f.takeUp(ctx, o, files[:i])
+				return f.resumeIn(ctx, o, files[:i])
 			}
 			if err != nil && (sameInode || e.live || e.Mtime >= f.at.Mtime) && !isDamage(err) {
 				blocked = err
@@ -113,10 +113,10 @@ func (f *follower) findCurrent(ctx context.Context, files []entry) error {
 		}
 	}
 	if blocked != nil {
-		f.sayUnlessMoved(blocked)
+		f.blockedUnlessMoved(blocked)
 		return nil
 	}
-	return f.goOn(ctx, files)
+	return f.resumeAfterGap(ctx, files)
 }
 
 // isDamage says whether err lies in the contents, so that waiting does not help.
@@ -145,9 +145,9 @@ func (f *follower) match(ctx context.Context, e entry, p position) (*file, error
 	return o, nil
 }
 
-// takeUp goes on in o. older are the files before it. An empty file has no contents to be known by: copies that
+// resumeIn goes on in o. older are the files before it. An empty file has no contents to be known by: copies that
 // copytruncate made of what was written to it since are those born and written to after it was last seen.
-func (f *follower) takeUp(ctx context.Context, o *file, older []entry) error {
+func (f *follower) resumeIn(ctx context.Context, o *file, older []entry) error {
 	if f.at.offset == 0 {
 		for _, e := range older {
 			if e.Mtime > f.at.Mtime && (e.Born > f.at.Mtime || e.Born == 0) {
@@ -163,8 +163,8 @@ func (f *follower) takeUp(ctx context.Context, o *file, older []entry) error {
 	return nil
 }
 
-// goOn begins the oldest file with anything unread after the stored position, which is nowhere any more.
-func (f *follower) goOn(ctx context.Context, files []entry) error {
+// resumeAfterGap begins the oldest file with anything unread after the stored position, which is nowhere any more.
+func (f *follower) resumeAfterGap(ctx context.Context, files []entry) error {
 	older := false
 	for _, e := range files {
 		if !e.live && e.Mtime < f.at.Mtime {
@@ -177,7 +177,7 @@ func (f *follower) goOn(ctx context.Context, files []entry) error {
 		// With nothing read before, nothing is missing as long as the files reach back far enough.
 		o, err := e.open()
 		if err != nil {
-			f.sayUnlessMoved(err)
+			f.blockedUnlessMoved(err)
 			return nil
 		}
 		if f.at.Ino != 0 && !(f.at.offset == 0 && older) {
@@ -187,7 +187,7 @@ func (f *follower) goOn(ctx context.Context, files []entry) error {
 		}
 		return f.beginIn(ctx, o)
 	}
-	f.say(&fs.PathError{Op: "open", Path: f.config.Path, Err: fs.ErrNotExist})
+	f.blocked(&fs.PathError{Op: "open", Path: f.config.Path, Err: fs.ErrNotExist})
 	return nil
 }
 

@@ -186,8 +186,8 @@ func (s *splitter) take() {
 	s.recs = s.recs[:0]
 }
 
-// giveBuffers hands the memory on to the splitter of the next file; nothing may be left in it.
-func (s *splitter) giveBuffers() ([]byte, []event.Record) {
+// handOverBuffers hands the memory on to the splitter of the next file; nothing may be left in it.
+func (s *splitter) handOverBuffers() ([]byte, []event.Record) {
 	s.compact()
 	buf, recs := s.buf, s.recs
 	s.buf, s.recs = nil, nil

@@ -11,8 +11,8 @@ import (
 // mailState is what is known of the messages in a mailbox, by the hashes of their names. The checkpoint holds it under
 // these keys.
 type mailState struct {
-	seen   hashSet           // "seen": committed, and to stay
-	doomed map[uint64]uint64 // "doomed": committed, and to be deleted; a mark by which the message is known beside its name
+	seen    hashSet           // "seen": committed, and to stay
+	toClear map[uint64]uint64 // "doomed": committed, and to be deleted; a mark by which the message is known beside its name
 }
 
 func loadMailState(sink inputs.Sink) (*mailState, error) {
@@ -24,44 +24,44 @@ func loadMailState(sink inputs.Sink) (*mailState, error) {
 	if err != nil {
 		return nil, err
 	}
-	doomed, err := decodeHashes("doomed", checkpoint["doomed"])
+	toClear, err := decodeHashes("doomed", checkpoint["doomed"])
 	if err != nil {
 		return nil, err
 	}
-	if len(doomed)%2 != 0 {
+	if len(toClear)%2 != 0 {
 		return nil, errors.New("read checkpoint: doomed: hashes that are no pairs")
 	}
-	s := &mailState{seen: seen, doomed: map[uint64]uint64{}}
-	for i := 0; i < len(doomed); i += 2 {
-		s.doomed[doomed[i]] = doomed[i+1]
+	s := &mailState{seen: seen, toClear: map[uint64]uint64{}}
+	for i := 0; i < len(toClear); i += 2 {
+		s.toClear[toClear[i]] = toClear[i+1]
 	}
 	return s, nil
 }
 
 func (s *mailState) checkpoint() map[string]string {
-	var doomed []uint64
-	for name, mark := range s.doomed {
-		doomed = append(doomed, name, mark)
+	var toClear []uint64
+	for name, mark := range s.toClear {
+		toClear = append(toClear, name, mark)
 	}
-	return map[string]string{"seen": s.seen.encode(), "doomed": encodeHashes(doomed)}
+	return map[string]string{"seen": s.seen.encode(), "doomed": encodeHashes(toClear)}
 }
 
 // keep forgets what is not in the mailbox any more, and says whether that was anything.
 func (s *mailState) keep(listed hashSet) (changed bool) {
-	before := len(s.seen) + len(s.doomed)
+	before := len(s.seen) + len(s.toClear)
 	s.seen = s.seen.only(listed)
-	for name := range s.doomed {
+	for name := range s.toClear {
 		if !listed.has(name) {
-			delete(s.doomed, name)
+			delete(s.toClear, name)
 		}
 	}
-	return len(s.seen)+len(s.doomed) != before
+	return len(s.seen)+len(s.toClear) != before
 }
 
 // stays notes that a message is known and is not to be deleted.
 func (s *mailState) stays(names ...uint64) {
 	for _, name := range names {
-		delete(s.doomed, name)
+		delete(s.toClear, name)
 	}
 	s.seen = s.seen.with(names...)
 }
@@ -91,7 +91,7 @@ func (b *mailBatch) add(name, mark uint64, rec event.Record) (full bool) {
 }
 
 // commit stores what was added, with what is to be deleted of it: the indices of those messages.
-func (b *mailBatch) commit(ctx context.Context) (doomed []int, err error) {
+func (b *mailBatch) commit(ctx context.Context) (toClear []int, err error) {
 	if len(b.recs) == 0 {
 		return nil, nil
 	}
@@ -99,8 +99,8 @@ func (b *mailBatch) commit(ctx context.Context) (doomed []int, err error) {
 		var stay []uint64
 		for i, name := range b.names {
 			if b.mailbox.deletes(fates[i]) {
-				b.state.doomed[name] = b.marks[i]
-				doomed = append(doomed, i)
+				b.state.toClear[name] = b.marks[i]
+				toClear = append(toClear, i)
 			} else {
 				stay = append(stay, name)
 			}
@@ -109,7 +109,7 @@ func (b *mailBatch) commit(ctx context.Context) (doomed []int, err error) {
 		return b.state.checkpoint()
 	})
 	b.names, b.marks, b.recs, b.bytes, b.changed = b.names[:0], b.marks[:0], b.recs[:0], 0, false
-	return doomed, err
+	return toClear, err
 }
 
 // settle stores what changed since the last commit, if anything did.

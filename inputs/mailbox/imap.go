@@ -86,8 +86,8 @@ func (p *imapInput) Report() inputs.Position {
 
 // Run reads until ctx ends. A server that can't be reached or used is an error at once.
 func (p *imapInput) Run(ctx context.Context, sink inputs.Sink) error {
-	for tell := true; ctx.Err() == nil; tell = false {
-		if err := p.session(ctx, sink, tell); err != nil && ctx.Err() == nil {
+	for first := true; ctx.Err() == nil; first = false {
+		if err := p.session(ctx, sink, first); err != nil && ctx.Err() == nil {
 			return err
 		}
 		pause(ctx, p.config.Poll.Std())
@@ -95,9 +95,9 @@ func (p *imapInput) Run(ctx context.Context, sink inputs.Sink) error {
 	return nil
 }
 
-// session reads what is there and, where the server tells of new messages, stays. tell asks for a Commit, be it an
-// empty one, once the server works.
-func (p *imapInput) session(ctx context.Context, sink inputs.Sink, tell bool) error {
+// session reads what is there and, where the server tells of new messages, stays. The first one commits once the server
+// works, be it nothing.
+func (p *imapInput) session(ctx context.Context, sink inputs.Sink, first bool) error {
 	state, err := loadIMAPState(sink)
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (p *imapInput) session(ctx context.Context, sink inputs.Sink, tell bool) er
 		return err
 	}
 	defer s.close()
-	s.sink, s.state, s.changed = sink, state, tell
+	s.sink, s.state, s.changed = sink, state, first
 	for {
 		began := time.Now()
 		if err := s.read(ctx); err != nil {
@@ -146,7 +146,7 @@ type imapState struct {
 	validity uint32     // "uidvalidity": what the UIDs belong to
 	next     imap.UID   // "next": all below is committed, but for
 	retry    []imap.UID // "retry": what the server did not give
-	doomed   []imap.UID // "doomed": committed, and to be cleared away
+	toClear  []imap.UID // "doomed": committed, and to be cleared away
 }
 
 func loadIMAPState(sink inputs.Sink) (*imapState, error) {
@@ -161,7 +161,7 @@ func loadIMAPState(sink inputs.Sink) (*imapState, error) {
 		return n
 	}
 	s := &imapState{validity: uint32(number("uidvalidity")), next: imap.UID(number("next"))}
-	for key, to := range map[string]*[]imap.UID{"retry": &s.retry, "doomed": &s.doomed} {
+	for key, to := range map[string]*[]imap.UID{"retry": &s.retry, "doomed": &s.toClear} {
 		for word := range strings.FieldsSeq(checkpoint[key]) {
 			n, perr := strconv.ParseUint(word, 10, 32)
 			if perr != nil {
@@ -186,6 +186,6 @@ func (s *imapState) checkpoint() map[string]string {
 	}
 	return map[string]string{
 		"uidvalidity": strconv.FormatUint(uint64(s.validity), 10), "next": strconv.FormatUint(uint64(s.next), 10),
-		"retry": words(s.retry), "doomed": words(s.doomed),
+		"retry": words(s.retry), "doomed": words(s.toClear),
 	}
 }

@@ -99,7 +99,7 @@ func (s *imapSession) read(ctx context.Context) error {
 	s.report(len(uids))
 	for i, uid := range uids {
 		if uid == s.broke { // last
-			s.putOff(uid)
+			s.retryLater(uid)
 		} else if err := s.message(ctx, uid); err != nil {
 			return err
 		}
@@ -125,8 +125,8 @@ func (s *imapSession) report(left int) {
 	s.where.Store(&inputs.Position{At: fmt.Sprintf("%s: UID %d", s.String(), s.state.next), Lag: int64(left), Unit: "messages"})
 }
 
-// putOff notes a message to be tried again after the others.
-func (s *imapSession) putOff(uid imap.UID) {
+// retryLater notes a message to be tried again after the others.
+func (s *imapSession) retryLater(uid imap.UID) {
 	if !slices.Contains(s.state.retry, uid) {
 		s.state.retry = append(s.state.retry, uid)
 	}
@@ -171,7 +171,7 @@ func (s *imapSession) notGiven(ctx context.Context, uid imap.UID, err error) err
 	if len(s.state.retry) >= imapMaxRetry {
 		return s.failed(fmt.Sprintf("read %d messages", imapMaxRetry), err)
 	}
-	s.putOff(uid)
+	s.retryLater(uid)
 	return nil
 }
 
@@ -248,7 +248,7 @@ func (s *imapSession) flush(ctx context.Context) error {
 	err := commitFates(ctx, s.sink, recs, func(fates []event.Fate) map[string]string {
 		for i, uid := range of {
 			if s.config.clears(fates[i]) {
-				s.state.doomed = append(s.state.doomed, uid)
+				s.state.toClear = append(s.state.toClear, uid)
 			}
 		}
 		s.state.retry = slices.DeleteFunc(s.state.retry, func(uid imap.UID) bool { return slices.Contains(s.uids, uid) })
@@ -272,16 +272,16 @@ func (c *imapConfig) clears(fate event.Fate) bool {
 
 // clear does what is to be done about messages whose Commit is on disk. Done twice it does no harm.
 func (s *imapSession) clear() error {
-	if len(s.state.doomed) == 0 {
+	if len(s.state.toClear) == 0 {
 		return nil
 	}
-	for some := range slices.Chunk(s.state.doomed, imapClear) {
+	for some := range slices.Chunk(s.state.toClear, imapClear) {
 		s.conn.begin(maxOperation)
 		if err := s.clearAway(imap.UIDSetNum(some...)); err != nil {
 			return s.failed("clear away messages (after: "+s.config.After+")", err)
 		}
 	}
-	s.state.doomed, s.changed = nil, true
+	s.state.toClear, s.changed = nil, true
 	return nil
 }
 

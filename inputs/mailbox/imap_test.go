@@ -300,7 +300,7 @@ func TestIMAPLongMessage(t *testing.T) {
 }
 
 func TestIMAPState(t *testing.T) {
-	s := &imapState{validity: 7, next: 100_001, retry: []imap.UID{3, 9}, doomed: []imap.UID{12}}
+	s := &imapState{validity: 7, next: 100_001, retry: []imap.UID{3, 9}, toClear: []imap.UID{12}}
 	back, err := loadIMAPState(&inputtest.Sink{Stored: s.checkpoint()})
 	if err != nil || fmt.Sprint(back) != fmt.Sprint(s) {
 		t.Errorf("%v, %v", back, err)

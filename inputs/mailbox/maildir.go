@@ -65,13 +65,13 @@ func noFolder(name string) bool {
 // it and whatever flags it gets. Only regular files are messages; names with a dot in front, links, pipes and directories
 // are not looked at.
 type maildir struct {
-	config  maildirConfig
-	log     *slog.Logger
-	said    string // the trouble last told of
-	settled bool   // nothing changed since the last reading, as far as stamps tell
-	stamps  []disk.Info
-	absent  hashSet // not found in the last reading
-	where   atomic.Pointer[inputs.Position]
+	config maildirConfig
+	log    *slog.Logger
+	warned string // the trouble last told of
+	stable bool   // nothing changed since the last reading, as far as stamps tell
+	stamps []disk.Info
+	absent hashSet // not found in the last reading
+	where  atomic.Pointer[inputs.Position]
 }
 
 func (m *maildir) String() string { return m.config.Path }
@@ -131,8 +131,8 @@ func (m *maildir) unchanged() (bool, error) {
 		newest = max(newest, i.Mtime)
 	}
 	same := slices.EqualFunc(now, m.stamps, func(a, b disk.Info) bool { return a.Same(b) && a.Mtime == b.Mtime })
-	same = same && m.settled
-	m.stamps, m.settled = now, time.Now().UnixNano()-newest > int64(2*time.Second)
+	same = same && m.stable
+	m.stamps, m.stable = now, time.Now().UnixNano()-newest > int64(2*time.Second)
 	return same, nil
 }
 

@@ -59,7 +59,7 @@ func (m *maildir) scan(ctx context.Context, sink inputs.Sink) error {
 		return err
 	}
 	s.prune()
-	s.tell()
+	s.report()
 	return s.settle(ctx)
 }
 
@@ -67,7 +67,7 @@ func (m *maildir) scan(ctx context.Context, sink inputs.Sink) error {
 func (s *maildirScan) prune() {
 	slices.Sort(s.listed)
 	known := s.state.seen.with()
-	for name := range s.state.doomed {
+	for name := range s.state.toClear {
 		known = append(known, name)
 	}
 	var absent hashSet
@@ -80,7 +80,7 @@ func (s *maildirScan) prune() {
 	for _, name := range absent {
 		if !s.absent.has(name) {
 			s.listed = append(s.listed, name) // not yet
-			s.settled = false
+			s.stable = false
 		}
 	}
 	slices.Sort(s.listed)
@@ -88,12 +88,12 @@ func (s *maildirScan) prune() {
 	s.absent = absent
 }
 
-func (s *maildirScan) tell() {
-	if s.trouble != s.said && s.trouble != "" {
+func (s *maildirScan) report() {
+	if s.trouble != s.warned && s.trouble != "" {
 		s.log.Warn("some messages can't be read or cleared away, trying again", "messages", s.left, "last", s.trouble)
 	}
-	if s.said = s.trouble; s.trouble != "" {
-		s.settled = false
+	if s.warned = s.trouble; s.trouble != "" {
+		s.stable = false
 	}
 	s.where.Store(&inputs.Position{At: fmt.Sprintf("%s: %d messages", s.config.Path, len(s.listed)), Lag: int64(s.left), Unit: "messages"})
 }
@@ -143,13 +143,13 @@ func (s *maildirScan) file(f maildirFile) error {
 	case errors.Is(err, disk.ErrNotRegular) || err == nil && info.Size == 0:
 		return nil
 	case errors.Is(err, fs.ErrNotExist): // somebody moved it: it is met again
-		s.settled = false
+		s.stable = false
 		return nil
 	case err != nil:
 		s.left, s.trouble = s.left+1, disk.WithRemedy(err).Error()
 		return nil
 	}
-	if inode, doomed := s.state.doomed[f.hash]; doomed && inode == info.Ino {
+	if inode, committed := s.state.toClear[f.hash]; committed && inode == info.Ino {
 		s.remove(f)
 		return nil
 	}
@@ -196,12 +196,12 @@ func readMessage(path string) (body []byte, truncated bool, info disk.Info, err 
 }
 
 func (s *maildirScan) flush() error {
-	doomed, err := s.commit(s.ctx)
+	toClear, err := s.commit(s.ctx)
 	if err != nil {
 		return err
 	}
 	for i, f := range s.read {
-		if slices.Contains(doomed, i) {
+		if slices.Contains(toClear, i) {
 			s.remove(f)
 		} else {
 			s.move(f)

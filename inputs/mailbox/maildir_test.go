@@ -202,7 +202,7 @@ func TestMaildirMovedUnderUs(t *testing.T) {
 		if round%3 == 0 {
 			in = d.input("after: leave")
 		}
-		in.settled = false // as after a change
+		in.stable = false // as after a change
 		d.must(in.scan(t.Context(), sink))
 	}
 	slices.Sort(want)
@@ -229,7 +229,7 @@ func TestMaildirForgetsWhatIsGone(t *testing.T) {
 	sink := &fates{}
 	in := d.input("")
 	known := func() int {
-		in.settled = false
+		in.stable = false
 		d.must(in.scan(t.Context(), sink))
 		hashes, err := decodeHashes("seen", sink.Stored["seen"])
 		d.must(err)
@@ -280,7 +280,7 @@ func TestMaildirUnreadableMessage(t *testing.T) {
 	sink := &fates{}
 	d.must(d.asNobody(func() (err error) {
 		for range 3 {
-			m.settled = false
+			m.stable = false
 			err = errors.Join(err, m.scan(t.Context(), sink))
 		}
 		return err

@@ -120,20 +120,20 @@ func (m *mbox) open() (*os.File, error) {
 }
 
 // scan commits what is new and empties the file if it may.
-func (m *mbox) scan(ctx context.Context, sink inputs.Sink, tell bool) error {
+func (m *mbox) scan(ctx context.Context, sink inputs.Sink, first bool) error {
 	info, err := disk.Stat(m.config.Path)
 	gone := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !gone {
 		return disk.WithRemedy(err)
 	}
-	if !tell && info.Same(m.info) && info.Size == m.end && info.Mtime == m.info.Mtime {
+	if !first && info.Same(m.info) && info.Size == m.end && info.Mtime == m.info.Mtime {
 		return nil
 	}
 	batch, err := newMailBatch(&m.config.mailSettings, sink)
 	if err != nil {
 		return err
 	}
-	batch.changed = tell
+	batch.changed = first
 	if gone {
 		m.restart()
 	} else if err := m.read(ctx, batch); err != nil {
@@ -222,7 +222,7 @@ func (m *mbox) commit(ctx context.Context, batch *mailBatch, recs []event.Record
 	for _, rec := range recs {
 		name := contentHash(rec.Body)
 		m.listed = append(m.listed, name)
-		if _, doomed := batch.state.doomed[name]; !doomed && !batch.state.seen.has(name) {
+		if _, committed := batch.state.toClear[name]; !committed && !batch.state.seen.has(name) {
 			batch.add(name, 0, rec)
 		}
 	}
@@ -243,8 +243,8 @@ func contentHash(message []byte) uint64 {
 // empty truncates the file if it holds nothing but what was read and may go.
 func (m *mbox) empty(ctx context.Context, f *os.File, batch *mailBatch) error {
 	if !m.empties() || m.end == 0 || slices.ContainsFunc(m.listed, func(name uint64) bool {
-		_, doomed := batch.state.doomed[name]
-		return !doomed
+		_, committed := batch.state.toClear[name]
+		return !committed
 	}) {
 		return nil
 	}

@@ -52,7 +52,7 @@ type pop3Input struct {
 	log     *slog.Logger
 	connect func(context.Context) (net.Conn, error) // with the deadline of the first operation
 	slow    map[uint64]bool                         // messages that broke a session: tried last
-	said    int                                     // how many messages the server was last said to refuse
+	warned  int                                     // how many messages the server was last said to refuse
 	where   atomic.Pointer[inputs.Position]
 }
 
@@ -82,9 +82,9 @@ func (p *pop3Input) Run(ctx context.Context, sink inputs.Sink) error {
 	}
 }
 
-// poll is one session. again says that there is more to read than one session takes. A session that works is told to
-// the sink by a Commit, be it an empty one, if tell says so.
-func (p *pop3Input) poll(ctx context.Context, sink inputs.Sink, tell bool) (again bool, err error) {
+// poll is one session. again says that there is more to read than one session takes. The first session that
+// works commits, be it nothing.
+func (p *pop3Input) poll(ctx context.Context, sink inputs.Sink, first bool) (again bool, err error) {
 	batch, err := newMailBatch(&p.mailbox, sink)
 	if err != nil {
 		return false, err
@@ -94,7 +94,7 @@ func (p *pop3Input) poll(ctx context.Context, sink inputs.Sink, tell bool) (agai
 		return false, err
 	}
 	defer s.close()
-	batch.changed = tell
+	batch.changed = first
 	s.mailBatch = batch
 	return s.work(ctx)
 }

@@ -43,11 +43,11 @@ func (c *pop3Conn) Write(b []byte) (int, error) {
 	if err == nil {
 		n, err = c.Conn.Write(b)
 	}
-	return n, c.note(err)
+	return n, c.fail(err)
 }
 
-// note keeps an error that ends the connection.
-func (c *pop3Conn) note(err error) error {
+// fail keeps an error that ends the connection.
+func (c *pop3Conn) fail(err error) error {
 	if err != nil && c.dead == nil {
 		c.dead = err
 	}
@@ -73,7 +73,7 @@ func (c *pop3Conn) status() ([]byte, error) {
 	if err == nil && (cut || !bytes.HasPrefix(line, []byte("+")) && !bytes.HasPrefix(line, []byte("-ERR"))) {
 		err = errNotPOP3
 	}
-	return line, c.note(err)
+	return line, c.fail(err)
 }
 
 // readLine gives a line without its end, valid until the next call; cut says that it was longer than what is given.
@@ -88,7 +88,7 @@ func (c *pop3Conn) readLine() (line []byte, cut bool, err error) {
 			return bytes.TrimSuffix(bytes.TrimSuffix(c.line, []byte("\n")), []byte("\r")), cut, nil
 		}
 		if err != bufio.ErrBufferFull {
-			return nil, cut, c.note(err)
+			return nil, cut, c.fail(err)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (c *pop3Conn) lines(each func(line []byte, cut bool) (ok bool)) error {
 			line = line[1:]
 		}
 		if !each(line, cut) {
-			return c.note(errStopped)
+			return c.fail(errStopped)
 		}
 	}
 }

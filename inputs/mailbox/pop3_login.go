@@ -112,13 +112,13 @@ func (s *pop3Session) login() error {
 // authenticate sends an access token by AUTH (RFC 5034), in a line of its own: it is too long for the command's.
 func (s *pop3Session) authenticate(token string) error {
 	mechanism, response := s.server.bearer(token)
-	answer, err := s.say("AUTH " + mechanism)
+	answer, err := s.exchange("AUTH " + mechanism)
 	if err == nil && strings.HasPrefix(answer, "+") && !strings.HasPrefix(answer, "+OK") {
-		answer, err = s.say(base64.StdEncoding.EncodeToString([]byte(response)))
+		answer, err = s.exchange(base64.StdEncoding.EncodeToString([]byte(response)))
 	}
 	if err == nil && strings.HasPrefix(answer, "+") && !strings.HasPrefix(answer, "+OK") { // RFC 7628 §3.2.3: why it fails
 		why, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(answer[1:]))
-		if answer, err = s.say("AQ=="); err == nil {
+		if answer, err = s.exchange("AQ=="); err == nil {
 			answer += " " + string(why)
 		}
 	}
@@ -128,8 +128,8 @@ func (s *pop3Session) authenticate(token string) error {
 	return err
 }
 
-// say sends a line and gives the one that answers it.
-func (s *pop3Session) say(line string) (string, error) {
+// exchange sends a line and gives the one that answers it.
+func (s *pop3Session) exchange(line string) (string, error) {
 	if _, err := s.conn.Write([]byte(line + "\r\n")); err != nil {
 		return "", err
 	}

@@ -97,7 +97,7 @@ func (s *pop3Session) fits() bool {
 
 // message reads one that is not known, or deletes one that is known to be deleted.
 func (s *pop3Session) message(ctx context.Context, m pop3Message) error {
-	if want, doomed := s.state.doomed[m.hash]; doomed {
+	if want, committed := s.state.toClear[m.hash]; committed {
 		header, err := s.header(m.id)
 		if err != nil {
 			return err
@@ -151,11 +151,11 @@ func (s *pop3Session) notGiven(ctx context.Context, m pop3Message, err error) er
 
 // flush commits what was read and marks for deletion what may go.
 func (s *pop3Session) flush(ctx context.Context) error {
-	doomed, err := s.commit(ctx)
+	toClear, err := s.commit(ctx)
 	if err != nil {
 		return err
 	}
-	for _, i := range doomed {
+	for _, i := range toClear {
 		if err := s.delete(s.read[i]); err != nil {
 			return err
 		}
@@ -194,8 +194,8 @@ func (s *pop3Session) end(ctx context.Context) error {
 }
 
 func (s *pop3Session) complain() {
-	if s.refused != s.said {
-		s.said = s.refused
+	if s.refused != s.warned {
+		s.warned = s.refused
 		if s.refused > 0 {
 			s.log.Warn("the server does not give some messages, they are tried again at every poll", "messages", s.refused)
 		}

@@ -59,7 +59,7 @@ func (l *guardListener) Accept() (net.Conn, error) {
 // admit makes room for c; nil if all others are busy.
 func (g *guard) admit(c net.Conn) *guardConn {
 	peer := peerOf(c.RemoteAddr().String())
-	conn := &guardConn{Conn: c, guard: g, peer: household(peer), since: time.Now()}
+	conn := &guardConn{Conn: c, guard: g, peer: customer(peer), since: time.Now()}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -77,8 +77,8 @@ func (g *guard) admit(c net.Conn) *guardConn {
 	return conn
 }
 
-// household is the address whose connections count together: a customer gets a whole IPv6 /64.
-func household(addr netip.Addr) netip.Addr {
+// customer is the address whose connections count together: a customer gets a whole IPv6 /64.
+func customer(addr netip.Addr) netip.Addr {
 	if addr.Is6() {
 		if p, err := addr.Prefix(64); err == nil {
 			return p.Addr()

@@ -160,7 +160,7 @@ func TestGuardEvicts(t *testing.T) {
 	if admit("10.0.0.4") != nil {
 		t.Error("let in though all are busy")
 	}
-	if household(netip.MustParseAddr("2001:db8::1")) != household(netip.MustParseAddr("2001:db8::ffff:1")) {
+	if customer(netip.MustParseAddr("2001:db8::1")) != customer(netip.MustParseAddr("2001:db8::ffff:1")) {
 		t.Error("one /64 counts as two addresses")
 	}
 }

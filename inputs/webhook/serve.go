@@ -23,29 +23,29 @@ type webhookServer struct {
 	ctx  context.Context // of Run: a sender that goes away does not take its bounce with it
 	sink inputs.RequestSink
 
-	doubts, troubles seldom
+	refusals, failures rareLog
 }
 
-// seldom keeps a flood of requests from becoming one of log lines.
-type seldom struct {
-	mu     sync.Mutex
-	next   time.Time
-	unsaid int
+// rareLog keeps a flood of requests from becoming one of log lines.
+type rareLog struct {
+	mu      sync.Mutex
+	next    time.Time
+	leftOut int
 }
 
-const seldomEvery = 10 * time.Second
+const rareEvery = 10 * time.Second
 
 // now says whether to log, and how often that was left out before.
-func (s *seldom) now() (unsaid int, ok bool) {
+func (s *rareLog) now() (leftOut int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	if now.Before(s.next) {
-		s.unsaid++
+		s.leftOut++
 		return 0, false
 	}
-	unsaid, s.unsaid, s.next = s.unsaid, 0, now.Add(seldomEvery)
-	return unsaid, true
+	leftOut, s.leftOut, s.next = s.leftOut, 0, now.Add(rareEvery)
+	return leftOut, true
 }
 
 // Counter words of requests that are turned away.
@@ -74,7 +74,7 @@ func (s *webhookServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sender := s.sender(r)
 	allowed, err := route.allows(r, sender)
 	if err != nil {
-		if more, ok := s.troubles.now(); ok {
+		if more, ok := s.failures.now(); ok {
 			s.log.Warn("a request can't be checked, its sender is asked to come again", "path", route.Path, "error", err, "unsaid_before", more)
 		}
 		again(w, "can't check the login at the moment")
@@ -114,12 +114,12 @@ func (s *webhookServer) store(w http.ResponseWriter, rec event.Record) {
 	case isRefused && refused.Why == event.WhyContentType:
 		answer(w, http.StatusUnsupportedMediaType, refused.Detail)
 	case isRefused:
-		if more, ok := s.doubts.now(); ok {
+		if more, ok := s.refusals.now(); ok {
 			s.log.Warn("a request is not believed", "path", rec.Route, "from", nameOf(rec.Request.Remote), "error", err, "unsaid_before", more)
 		}
 		answer(w, http.StatusUnauthorized, refused.Detail)
 	default:
-		if more, ok := s.troubles.now(); ok {
+		if more, ok := s.failures.now(); ok {
 			s.log.Warn("a request is not stored, its sender is asked to come again", "path", rec.Route, "error", err, "unsaid_before", more)
 		}
 		again(w, "can't store it at the moment")
