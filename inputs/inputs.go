@@ -50,20 +50,17 @@ type RequestSink interface {
 	CountRefused(why string)
 }
 
-// Format is what the records of one route hold.
-type Format struct {
-	Parser config.Section
-	// Authenticated: the input itself asks the sender for a password.
-	Authenticated bool
-	// Public: machines other than this one can send.
-	Public bool
+// Routed is an input whose records come by several routes, each with a parser of its own; Settings.Parser is empty.
+type Routed interface{ Routes() []Route }
+
+// Route is one of them.
+type Route struct {
+	Name          string // Record.Route of what comes by it
+	URL           string // to paste into the sender's settings
+	Parser        config.Section
+	Authenticated bool // the input itself asks the sender for a password
+	Public        bool // machines other than this one can send
 }
-
-// Formatted is an input whose records name their Route; Settings.Parser is empty.
-type Formatted interface{ Formats() map[string]Format }
-
-// Describer is an input that can tell what the admin has to do elsewhere: `check` prints it.
-type Describer interface{ Describe() []string }
 
 // Reporter is an input that can tell where it stands; `status` shows it. Called from any goroutine.
 type Reporter interface{ Report() Position }

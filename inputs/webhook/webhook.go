@@ -36,7 +36,7 @@ type webhookConfig struct {
 	embedded       inputs.Settings
 }
 
-// Common gives the agent the settings of any module; the formats are the routes'.
+// Common gives the agent the settings of any module; the parsers are the routes'.
 func (c *webhookConfig) Common() *inputs.Settings {
 	c.embedded.Senders = c.Senders
 	return &c.embedded
@@ -178,17 +178,8 @@ func (p *proxy) UnmarshalText(text []byte) error {
 // String tells where w listens.
 func (w *webhook) String() string { return strings.Join(w.listen, ", ") }
 
-// Formats implements Formatted: a route is known by its path.
-func (w *webhook) Formats() map[string]inputs.Format {
-	all := map[string]inputs.Format{}
-	for path, r := range w.routes {
-		all[path] = inputs.Format{Parser: r.Parser, Authenticated: r.authenticated(), Public: r.public}
-	}
-	return all
-}
-
-// Describe implements Describer: the URL to paste into each provider's settings.
-func (w *webhook) Describe() []string {
+// Routes implements Routed: a route is known by its path.
+func (w *webhook) Routes() []inputs.Route {
 	base := w.publicURL
 	if base == "" {
 		base = "http://" + w.listen[0]
@@ -196,9 +187,9 @@ func (w *webhook) Describe() []string {
 			base = "https://" + w.listen[0]
 		}
 	}
-	var all []string
+	var all []inputs.Route
 	for _, r := range w.order {
-		all = append(all, r.Parser.Type+": "+base+r.Path)
+		all = append(all, inputs.Route{Name: r.Path, URL: base + r.Path, Parser: r.Parser, Authenticated: r.authenticated(), Public: r.public})
 	}
 	return all
 }

@@ -380,8 +380,8 @@ func TestWebhookSaysWhatIsPublic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f := w.Formats()["/webhooks/bounce"]; f.Public != want || f.Authenticated || f.Parser.Type != "native" {
-			t.Errorf("%s: %+v", listen, f)
+		if r := w.Routes()[0]; r.Name != "/webhooks/bounce" || r.Public != want || r.Authenticated || r.Parser.Type != "native" {
+			t.Errorf("%s: %+v", listen, r)
 		}
 	}
 }
@@ -396,7 +396,11 @@ func TestWebhookDescribesItsURLs(t *testing.T) {
 		"sendgrid: https://b.example.com/webhooks/service/sendgrid",
 		"ses: https://b.example.com/ses/2",
 	}
-	if got := w.Describe(); !slices.Equal(got, want) {
+	var got []string
+	for _, r := range w.Routes() {
+		got = append(got, r.Parser.Type+": "+r.URL)
+	}
+	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 }

@@ -117,8 +117,8 @@ func newPlan(cfg *config.Config, file, version string, log *slog.Logger) (*plan,
 }
 
 func checkFormats(env config.Env, in config.Section, built inputs.Built) error {
-	if f, ok := built.Input.(inputs.Formatted); ok {
-		return checkRequests(env, f.Formats())
+	if r, ok := built.Input.(inputs.Routed); ok {
+		return checkRequests(env, r.Routes())
 	}
 	if built.Settings.Parser.Type == "" {
 		return in.Errorf("", "lacks its parser: one of %s", strings.Join(LineFormats(), ", "))

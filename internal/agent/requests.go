@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"mime"
 	"slices"
 	"strings"
@@ -19,11 +18,10 @@ import (
 )
 
 // checkRequests holds that a stranger's request is nowhere taken for the provider's.
-func checkRequests(env config.Env, formats map[string]inputs.Format) error {
+func checkRequests(env config.Env, routes []inputs.Route) error {
 	var errs []error
-	for _, id := range slices.Sorted(maps.Keys(formats)) {
-		f := formats[id]
-		p, err := parsers.Modules.Build(env, f.Parser)
+	for _, r := range routes {
+		p, err := parsers.Modules.Build(env, r.Parser)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -32,12 +30,12 @@ func checkRequests(env config.Env, formats map[string]inputs.Format) error {
 		verifier, signed := p.(parsers.Verifier)
 		switch {
 		case !web:
-			errs = append(errs, f.Parser.Errorf("", "%s does not come by HTTP", f.Parser.Type))
-		case f.Authenticated || signed && verifier.Keyed():
+			errs = append(errs, r.Parser.Errorf("", "%s does not come by HTTP", r.Parser.Type))
+		case r.Authenticated || signed && verifier.Keyed():
 		case signed:
-			errs = append(errs, f.Parser.Errorf("", "lacks what its signatures are verified with: %s", verifier.KeyNeeded()))
-		case f.Public:
-			errs = append(errs, f.Parser.Errorf("", "anybody could post bounces here: give the route a password, a token or a secret, or let it listen on 127.0.0.1"))
+			errs = append(errs, r.Parser.Errorf("", "lacks what its signatures are verified with: %s", verifier.KeyNeeded()))
+		case r.Public:
+			errs = append(errs, r.Parser.Errorf("", "anybody could post bounces here: give the route a password, a token or a secret, or let it listen on 127.0.0.1"))
 		}
 	}
 	return config.Join("", errs...)
@@ -51,37 +49,42 @@ func Routes(cfg *config.Config, file, version string, log *slog.Logger) ([]Findi
 	}
 	var found []Finding
 	for _, in := range p.inputs {
-		if d, ok := in.built.Input.(inputs.Describer); ok {
-			for _, line := range d.Describe() {
-				found = append(found, Finding{What: "input " + in.name, OK: true, Detail: line})
-			}
+		for _, r := range routesOf(in.built.Input) {
+			found = append(found, Finding{What: "input " + in.name, OK: true, Detail: r.Parser.Type + ": " + r.URL})
 		}
 	}
 	return found, nil
 }
 
-// sections are the formats of an input whose records name theirs; nil of any other.
-func sections(in inputs.Input) map[string]config.Section {
-	f, ok := in.(inputs.Formatted)
-	if !ok {
-		return nil
+// routesOf are the routes of an input that has some; nil of any other.
+func routesOf(in inputs.Input) []inputs.Route {
+	if r, ok := in.(inputs.Routed); ok {
+		return r.Routes()
 	}
-	all := map[string]config.Section{}
-	for id, format := range f.Formats() {
-		all[id] = format.Parser
+	return nil
+}
+
+// sections are the formats of an input by Record.Route; nil of one without routes.
+func sections(in inputs.Input) map[string]config.Section {
+	var all map[string]config.Section
+	for _, r := range routesOf(in) {
+		if all == nil {
+			all = map[string]config.Section{}
+		}
+		all[r.Name] = r.Parser
 	}
 	return all
 }
 
 // parsers names the formats of an input.
 func (in *plannedInput) parsers() []string {
-	all := sections(in.built.Input)
-	if all == nil {
+	routes := routesOf(in.built.Input)
+	if routes == nil {
 		return []string{in.built.Settings.Parser.Type}
 	}
 	var types []string
-	for _, section := range all {
-		types = append(types, section.Type)
+	for _, r := range routes {
+		types = append(types, r.Parser.Type)
 	}
 	slices.Sort(types)
 	return slices.Compact(types)
@@ -92,10 +95,9 @@ func (in *plannedInput) reads(kind string) (section config.Section, ok bool) {
 	if in.built.Settings.Parser.Type == kind {
 		return in.built.Settings.Parser, true
 	}
-	all := sections(in.built.Input)
-	for _, id := range slices.Sorted(maps.Keys(all)) {
-		if all[id].Type == kind {
-			return all[id], true
+	for _, r := range routesOf(in.built.Input) {
+		if r.Parser.Type == kind {
+			return r.Parser, true
 		}
 	}
 	return config.Section{}, false

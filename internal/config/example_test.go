@@ -69,7 +69,7 @@ func modules(t *testing.T, text string) []shown {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f, ok := built.Input.(inputs.Formatted); ok {
+		if f, ok := built.Input.(inputs.Routed); ok {
 			all = append(all, routes(t, f, raw.Inputs[in.Name]["routes"])...)
 			continue
 		}
@@ -90,7 +90,7 @@ func modules(t *testing.T, text string) []shown {
 }
 
 // routes are the parsers of an input that has several.
-func routes(t *testing.T, in inputs.Formatted, raw any) []shown {
+func routes(t *testing.T, in inputs.Routed, raw any) []shown {
 	t.Helper()
 	keys := map[string][]string{}
 	for _, route := range raw.([]any) {
@@ -100,7 +100,7 @@ func routes(t *testing.T, in inputs.Formatted, raw any) []shown {
 		}
 	}
 	var all []shown
-	for _, f := range in.Formats() {
+	for _, f := range in.Routes() {
 		all = append(all, shown{"parser " + f.Parser.Type, f.Parser, keys[f.Parser.Type]})
 		if _, err := parsers.Modules.Build(env, f.Parser); err != nil {
 			t.Error(err)
