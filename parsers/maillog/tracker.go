@@ -1,5 +1,8 @@
-// Package maillog reads the logs of mail servers: of those that tell by queue id what becomes of a message, in files and in
-// the journal, and of those that write a record for each recipient.
+// Package maillog reads the logs of mail servers: of those that tell by queue id what becomes of a message (Postfix, Exim,
+// Sendmail, OpenSMTPD), in files and in the journal, and of those that write a record for each recipient (PowerMTA, KumoMTA).
+//
+// One more of the first sort is a file whose parser embeds a tracker and reads the lines, its records in testdata, and a row
+// in two tables: journalMTAs here, mailServers of `bouncefeed init`.
 package maillog
 
 import (
