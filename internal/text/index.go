@@ -11,6 +11,7 @@ import (
 type Index struct {
 	phrases []Phrase
 	bits    int      // of a hash
+	maybe   []uint64 // a bit for each hash that has anchors
 	heads   []uint32 // where the anchors of a hash begin; they end where the next one's begin
 	anchors []anchor
 	short   []int // phrases of which no piece has four bytes in every spelling
@@ -97,6 +98,10 @@ func (x *Index) file() {
 		next[a.hash]++
 	}
 	x.anchors = sorted
+	x.maybe = make([]uint64, (1<<x.bits+63)/64)
+	for _, a := range sorted {
+		x.maybe[a.hash>>6] |= 1 << (a.hash & 63)
+	}
 }
 
 func (x *Index) eachKey(word string, f func(hash uint16, offset int)) {
@@ -116,6 +121,9 @@ func (x *Index) hash(s string, i int) uint16 {
 func (x *Index) Each(s string, f func(phrase, at, length int) bool) {
 	for i := 0; i+keySize <= len(s); i++ {
 		hash := x.hash(s, i)
+		if x.maybe[hash>>6]&(1<<(hash&63)) == 0 {
+			continue
+		}
 		for _, a := range x.anchors[x.heads[hash]:x.heads[hash+1]] {
 			p, start := &x.phrases[a.phrase], i-int(a.offset)
 			if p.holds(s, int(a.piece), int(a.spelling), start) && !f(int(a.phrase), start, len(p.pieces[a.piece][a.spelling])) {
