@@ -118,6 +118,7 @@ func configure(d *debian, r *receiver) {
 		d.t.Errorf("the journal does not say that it runs:\n%s", log)
 	}
 	d.run("bouncefeed status") // the control socket, through RuntimeDirectory
+	awaitBegin(d, "/var/log/mail.log")
 	d.run("runuser -u bouncefeed -- bouncefeed check --online")
 }
 

@@ -33,6 +33,7 @@ systemctl daemon-reload`)
 	d.put("/etc/bouncefeed/config.yaml", journalConfig)
 	d.run("runuser -u bouncefeed -- bouncefeed check --online")
 	d.run("systemctl restart bouncefeed")
+	awaitBegin(d, "the journal")
 	r.bounce("by-journal")
 	forge(d, r)
 	killJournal(d, r)
@@ -51,21 +52,28 @@ func inJournal(d *debian, localPart string) bool {
 	return code == 0
 }
 
-// journalStatus is what status says of the input.
-type journalStatus struct {
+// inputStatus is what status says of the only input.
+type inputStatus struct {
+	At      string
 	Gaps    int
 	Read    int
 	Refused map[string]int
 	Problem string
 }
 
-func statusOfJournal(d *debian) journalStatus {
+func statusOfInput(d *debian) inputStatus {
 	out, _ := d.try("bouncefeed status --json")
-	var s struct{ Inputs []journalStatus }
+	var s struct{ Inputs []inputStatus }
 	if err := json.Unmarshal([]byte(out), &s); err != nil || len(s.Inputs) != 1 {
-		return journalStatus{Gaps: -1} // not up at the moment
+		return inputStatus{Gaps: -1} // not up at the moment
 	}
 	return s.Inputs[0]
+}
+
+// awaitBegin waits until a first start has found the end of source, from where it reads: that may be after READY=1.
+func awaitBegin(d *debian, source string) {
+	d.t.Helper()
+	d.until("where to begin in "+source, func() bool { at := statusOfInput(d).At; return at != "" && at != source })
 }
 
 // forge has local users write what would be a bounce, had Postfix said it: none is posted, each is counted. One forger has
@@ -85,12 +93,12 @@ printf '"|/usr/bin/logger -p mail.info -t postfix/local -f /tmp/line"\n' > /home
 		`runuser -u web -- postlog -t postfix/smtp "$(cat /tmp/line)"`,
 		`printf 'Subject: x\n\nx\n' | sendmail -f news@localhost jane@localhost`,
 	}
-	before := statusOfJournal(d).Refused["not_the_mta"]
+	before := statusOfInput(d).Refused["not_the_mta"]
 	for _, f := range forgeries {
 		d.run(f)
 	}
 	d.until("every forgery to be counted", func() bool {
-		return statusOfJournal(d).Refused["not_the_mta"] == before+len(forgeries)
+		return statusOfInput(d).Refused["not_the_mta"] == before+len(forgeries)
 	})
 	if slices.ContainsFunc(r.Seen(), func(p e2etest.Post) bool { return strings.Contains(p.Body, "victim") }) {
 		d.t.Errorf("a forgery was posted: %+v", r.Seen())
@@ -118,7 +126,7 @@ func killJournal(d *debian, r *receiver) {
 	}
 	d.until("every bounce after the kills", func() bool { r.ForgetRepeats(); return len(r.Seen()) >= len(r.sent) })
 	r.onceEach()
-	if s := statusOfJournal(d); s.Gaps != 0 {
+	if s := statusOfInput(d); s.Gaps != 0 {
 		d.t.Errorf("rotation counts as a gap: %+v", s)
 	}
 }
@@ -136,12 +144,12 @@ func vacuum(d *debian, r *receiver) {
 	r.sendMail("after-vacuum")
 	d.run("systemctl start bouncefeed")
 	r.wait("after-vacuum")
-	if s := statusOfJournal(d); s.Gaps != 1 {
+	if s := statusOfInput(d); s.Gaps != 1 {
 		d.t.Errorf("what was vacuumed unread is no gap: %+v", s)
 	}
 	d.run("systemctl restart bouncefeed")
 	r.bounce("after-gap")
-	if s := statusOfJournal(d); s.Gaps != 1 {
+	if s := statusOfInput(d); s.Gaps != 1 {
 		d.t.Errorf("the same gap counts twice: %+v", s)
 	}
 	r.onceEach()
@@ -151,10 +159,10 @@ func vacuum(d *debian, r *receiver) {
 func dropped(d *debian) {
 	d.run(`mkdir -p /run/systemd/journald.conf.d; printf '[Journal]\nRateLimitIntervalSec=2s\nRateLimitBurst=20\n' > /run/systemd/journald.conf.d/test.conf
 systemctl restart systemd-journald`)
-	gaps := statusOfJournal(d).Gaps
+	gaps := statusOfInput(d).Gaps
 	d.until("journald's notice to be counted", func() bool {
 		d.run(`for i in 1 2 3 4 5 6 7 8; do printf 'Subject: x\n\nx\n' | sendmail -f news@localhost root@localhost; done`)
-		return statusOfJournal(d).Gaps > gaps
+		return statusOfInput(d).Gaps > gaps
 	})
 	d.run("rm /run/systemd/journald.conf.d/test.conf; systemctl restart systemd-journald")
 }
