@@ -11,6 +11,7 @@ import (
 
 // Every rule decides each of its samples.
 func TestSamples(t *testing.T) {
+	t.Parallel()
 	c := Default()
 	rules, err := Rules()
 	if err != nil {
@@ -36,6 +37,7 @@ func TestSamples(t *testing.T) {
 
 // A phrase that an earlier rule for another reason always takes would never decide anything.
 func TestPhrasesReachTheirReason(t *testing.T) {
+	t.Parallel()
 	c := Default()
 	rules, err := Rules()
 	if err != nil {
@@ -81,6 +83,7 @@ func exampleReply(r Rule, phrase string) Reply {
 
 // testdata/replies.txt has one reply a line, its reason in front.
 func TestReplies(t *testing.T) {
+	t.Parallel()
 	data, err := os.ReadFile("testdata/replies.txt")
 	if err != nil {
 		t.Fatal(err)

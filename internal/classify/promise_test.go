@@ -8,6 +8,7 @@ import (
 
 // Only the recipient's fault may make a hard bounce: what is said of anything else never does, however it is put.
 func TestOnlyTheRecipientMakesHard(t *testing.T) {
+	t.Parallel()
 	c := Default()
 	others := []string{
 		"sender", "sender address", "sender domain", "sender's domain", "sender's address", "sender's MX record", "from address", "From: address",

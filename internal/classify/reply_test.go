@@ -7,6 +7,7 @@ import (
 )
 
 func TestFacts(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		reply  Reply
 		code   int
@@ -45,6 +46,7 @@ func TestFacts(t *testing.T) {
 }
 
 func TestLongTextIsCut(t *testing.T) {
+	t.Parallel()
 	var f facts
 	f.read(Reply{Text: "550 " + strings.Repeat("é", 1<<20)})
 	if len(f.text) > maxText+2 {

@@ -10,6 +10,7 @@ import (
 )
 
 func TestUserRules(t *testing.T) {
+	t.Parallel()
 	c, err := New([]Rule{
 		{Name: "partner-blocks", Remote: []string{"*.Partner.example"}, Code: "5xx", Reason: "policy"},
 		{Name: "gone", Text: []string{"left the building*forever"}, Reason: "mailbox_disabled"},
@@ -38,6 +39,7 @@ func TestUserRules(t *testing.T) {
 }
 
 func TestUserRuleMistakes(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		rule Rule
 		want string // in the error
@@ -69,6 +71,7 @@ func TestUserRuleMistakes(t *testing.T) {
 
 // Everything is soft that is told only by temporary replies or after deferrals; a hint serves where nothing else does.
 func TestTypeAndHint(t *testing.T) {
+	t.Parallel()
 	c := Default()
 	for _, test := range []struct {
 		reply  Reply
@@ -98,6 +101,7 @@ func TestTypeAndHint(t *testing.T) {
 
 // A name that is nobody's words must not decide: not the recipient's address, not the server's host name.
 func TestNamesDecideNothing(t *testing.T) {
+	t.Parallel()
 	c := Default()
 	for _, text := range []string{
 		"550 5.1.1 <mailbox.full.spam.spamhaus@quota.example>: Recipient address rejected: User unknown",
@@ -115,6 +119,7 @@ func TestNamesDecideNothing(t *testing.T) {
 }
 
 func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
 	c := Default()
 	var wg sync.WaitGroup
 	for range 8 {
