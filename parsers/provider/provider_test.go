@@ -55,9 +55,13 @@ func TestTimeOf(t *testing.T) {
 // Only "blocked", "spam" and their like are soft whatever else is said, and never is a hint of theirs hard.
 func TestWhatTheProvidersWordsMean(t *testing.T) {
 	t.Parallel()
+	drops := meanings{}
+	for _, d := range sendgridDrops {
+		drops[d.words] = d.meaning
+	}
 	for _, table := range []meanings{
 		postmarkTypes, mailgunReasons, brevoEvents, forwardEmailCategories, lettermintEvents, azureStatuses, postalEvents,
-		mailjetErrors, sparkPostClasses, mailerSendTypes,
+		mailjetErrors, sparkPostClasses, mailerSendTypes, sendgridClasses, drops,
 	} {
 		for word, m := range table {
 			typ, fault, known := m.hint.Outcome()

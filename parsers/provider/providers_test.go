@@ -36,6 +36,16 @@ var providers = []string{
 	"azure", "brevo", "forwardemail", "lettermint", "mailersend", "mailgun", "mailjet", "postal", "postmark", "resend", "sendgrid", "sparkpost",
 }
 
+// A new provider is held to what all of them are held to.
+func TestNoProviderIsForgotten(t *testing.T) {
+	t.Parallel()
+	others := []string{"copernica", "native", "ses", "standard"} // forms, and JSON that is not the provider's own
+	want := slices.Sorted(slices.Values(slices.Concat(providers, others)))
+	if kinds := parsertest.Fuzzed(t, "."); !slices.Equal(kinds, want) {
+		t.Errorf("this package has %q, of which the tests know %q", kinds, want)
+	}
+}
+
 // genuine is a provider's own request.
 func genuine(t testing.TB, kind string) []byte {
 	t.Helper()
