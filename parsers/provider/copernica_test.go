@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -285,6 +286,61 @@ oYi+1hqp1fIekaxsyQIDAQAB
 		sum := sha256.Sum256(s.signed(rec))
 		if err := rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], s.signature); err != nil {
 			t.Errorf("%s: %v", headers, err)
+		}
+	}
+}
+
+// What came back may name others beside the recipient, or an address that the recipient's mail was forwarded to.
+func TestCopernicaKnowsTheRecipient(t *testing.T) {
+	t.Parallel()
+	report := func(recipients ...string) string {
+		mime := "From: mailer-daemon@mx.example\nSubject: Undelivered\nMIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n" +
+			"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n"
+		for i, r := range recipients {
+			mime += fmt.Sprintf("\nFinal-Recipient: rfc822; %s\nAction: failed\nStatus: 5.%d.1\nDiagnostic-Code: smtp; 550 5.%d.1 no\n", r, i+1, i+1)
+		}
+		return mime + "--b--\n"
+	}
+	for what, c := range map[string]struct {
+		mime, recipient  string
+		status, original string
+	}{
+		"one":                {report("jo@example.org"), "jo@example.org", "5.1.1", ""},
+		"in other letters":   {report("jo@EXAMPLE.org"), "jo@example.org", "5.1.1", ""},
+		"the second of two":  {report("ann@example.org", "jo@example.org"), "jo@example.org", "5.2.1", ""},
+		"forwarded":          {report("ann@example.net"), "jo@example.org", "5.1.1", "ann@example.net"},
+		"forwarded, to two":  {report("ann@example.net", "bob@example.net"), "jo@example.org", "5.1.1", "ann@example.net"},
+		"no recipient given": {report("jo@example.org"), "", "5.1.1", ""},
+	} {
+		body := url.Values{"type": {"bounce"}, "id": {"1"}, "recipient": {c.recipient}, "mime": {c.mime}}.Encode()
+		events, refused := parseBody(t, build(t, "copernica"), []byte(body))
+		if len(events) != 1 || len(refused) > 0 {
+			t.Errorf("%s: %d events, refused %q", what, len(events), refused)
+			continue
+		}
+		if e := events[0]; e.Recipient != "jo@example.org" || e.Status != c.status || e.OriginalRecipient != c.original {
+			t.Errorf("%s: %q, originally %q, status %s", what, e.Recipient, e.OriginalRecipient, e.Status)
+		}
+	}
+}
+
+func TestCavageHeader(t *testing.T) {
+	t.Parallel()
+	for header, why := range map[string]string{
+		``:                           parsers.WhyNoSignature,
+		` `:                          parsers.WhyNoSignature,
+		`keyId="a",signature="AAAA"`: "",
+		`keyId="a" , signature="AA AA" , headers="x"`: "",
+		`keyId="a",signature=""`:                      parsers.WhyBadSignature,
+		`keyId="a"`:                                   parsers.WhyBadSignature,
+		`keyId="a",signature="!"`:                     parsers.WhyBadSignature,
+		`keyId="a",KEYID="b",signature="AAAA"`:        parsers.WhyBadSignature,
+		`keyId="a",signature="AAAA`:                   parsers.WhyBadSignature,
+		`keyId=a,signature="AAAA"`:                    parsers.WhyBadSignature,
+	} {
+		_, err := readCavage(header)
+		if refused, ok := errors.AsType[*event.RefusedError](err); ok != (why != "") || ok && refused.Why != why {
+			t.Errorf("%s: %v, want %q", header, err, why)
 		}
 	}
 }

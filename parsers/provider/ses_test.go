@@ -188,3 +188,27 @@ func TestSNSCertificateIsFetchedAgain(t *testing.T) {
 		}
 	}
 }
+
+func TestSNSCertificateIsNotValidYet(t *testing.T) {
+	t.Parallel()
+	p, sign, _ := snsTest(t)
+	p.sns.now = func() time.Time { return parsertest.Time.Add(-2 * time.Hour) }
+	if err := p.Verify(t.Context(), sign(nil)); !errors.Is(err, event.ErrRefused) {
+		t.Error(err)
+	}
+}
+
+// Only what SNS calls a notification is one of SES.
+func TestSESReadsNotificationsOnly(t *testing.T) {
+	t.Parallel()
+	const message = `{"notificationType":"Complaint","complaint":{"complainedRecipients":[{"emailAddress":"jo@example.org"}]}}`
+	for typ, want := range map[string]int{snsNotification: 1, snsSubscription: 0, "UnsubscribeConfirmation": 0} {
+		body, err := json.Marshal(map[string]string{"Type": typ, "Message": message})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if events, refused := parseBody(t, build(t, "ses"), body); len(events) != want || len(refused) > 0 {
+			t.Errorf("%s: %d events, refused %q", typ, len(events), refused)
+		}
+	}
+}
