@@ -38,6 +38,7 @@ func (s messageSink) Commit(ctx context.Context, recs []event.Record, checkpoint
 }
 
 func TestJournaldStartsAtTheEnd(t *testing.T) {
+	t.Parallel()
 	w := newJournalWorld(t)
 	w.input.config.Start = inputs.StartEnd
 	w.add("a.journal", 5)
@@ -54,6 +55,7 @@ func TestJournaldStartsAtTheEnd(t *testing.T) {
 
 // An empty journal is a fault to be told, but what it holds later is all new.
 func TestJournaldStartsEmpty(t *testing.T) {
+	t.Parallel()
 	w := newJournalWorld(t)
 	w.input.config.Start = inputs.StartEnd
 	sink := &inputtest.Sink{}
@@ -68,6 +70,7 @@ func TestJournaldStartsEmpty(t *testing.T) {
 }
 
 func TestJournaldGap(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		lose func(*journalWorld) []string // gives what is still to be read
@@ -119,6 +122,7 @@ func TestJournaldGap(t *testing.T) {
 
 // What was written before the machine went down is read once it is up again.
 func TestJournaldBoots(t *testing.T) {
+	t.Parallel()
 	w := newJournalWorld(t)
 	want := w.add("a.journal", 2)
 	sink := &inputtest.Sink{}
@@ -136,6 +140,7 @@ func TestJournaldBoots(t *testing.T) {
 
 // journald tells that it dropped messages; anybody can write the same words.
 func TestJournaldDropped(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		transport, unit, gaps string
 	}{
@@ -161,6 +166,7 @@ func TestJournaldDropped(t *testing.T) {
 }
 
 func TestJournaldReport(t *testing.T) {
+	t.Parallel()
 	w := newJournalWorld(t)
 	w.add("a.journal", 2)
 	sink := &inputtest.Sink{}
@@ -173,6 +179,7 @@ func TestJournaldReport(t *testing.T) {
 }
 
 func TestJournaldProbe(t *testing.T) {
+	t.Parallel()
 	w := newJournalWorld(t)
 	probe := func(want string) {
 		t.Helper()
@@ -193,6 +200,7 @@ func TestJournaldProbe(t *testing.T) {
 }
 
 func TestJournaldConfig(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"type: journald": "",
 		"type: journald\nparser:\n  type: journald\n  parsers: [postfix]": "",
@@ -216,6 +224,7 @@ func TestJournaldConfig(t *testing.T) {
 }
 
 func TestCursor(t *testing.T) {
+	t.Parallel()
 	const a = "s=91bf;i=7f;b=e490;m=b7be9ac3;t=660d7da7518e4;x=fa0b"
 	if !sameCursor(a, "s=77aa;i=3;b=e490;m=b7be9ac3;t=660d7da7518e4;x=fa0b") {
 		t.Error("moved from /run to /var: the same entry")
@@ -236,6 +245,7 @@ func TestCursor(t *testing.T) {
 
 // Scripts in journalctl's place, for what the real one does only in trouble.
 func TestJournaldTrouble(t *testing.T) {
+	t.Parallel()
 	const entry = `{"MESSAGE":"m","__CURSOR":"s=1;i=1;b=1;m=1;t=1;x=1"}`
 	const start = `case "$*" in *--follow*) ;; *) echo '` + entry + `'; exit 0;; esac; `
 	for _, test := range []struct{ name, script, want string }{
@@ -258,6 +268,7 @@ func TestJournaldTrouble(t *testing.T) {
 
 // Entries of any size and lines of anything pass in bounded memory, and reading goes on behind them.
 func TestJournaldHugeEntries(t *testing.T) {
+	t.Parallel()
 	in := scriptedJournal(t, `case "$*" in *--follow*) ;; *) echo '{"__CURSOR":"s=1;i=1;b=1;m=1;t=1;x=1"}'; exit 0;; esac
 printf '{"MESSAGE":"'; head -c 30000000 /dev/zero | tr '\0' x; printf '","__CURSOR":"s=1;i=2;b=1;m=2;t=2;x=2"}\n'
 head -c 100000 /dev/urandom | tr '\n' x; echo

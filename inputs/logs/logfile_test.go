@@ -17,6 +17,7 @@ import (
 )
 
 func TestFirstStartAtEnd(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.input.config.Start = inputs.StartEnd
 	w.create()
@@ -37,6 +38,7 @@ func TestFirstStartAtEnd(t *testing.T) {
 
 // Where there is no log yet, all of it is new once it appears; what was rotated before is history.
 func TestFirstStartWithoutLog(t *testing.T) {
+	t.Parallel()
 	for _, start := range []inputs.Start{inputs.StartEnd, inputs.StartBeginning} {
 		for _, rotated := range []string{"", ".1", ".1.gz"} {
 			t.Run(string(start)+rotated, func(t *testing.T) {
@@ -73,6 +75,7 @@ func TestFirstStartWithoutLog(t *testing.T) {
 }
 
 func TestWaitsForDirectory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.must(os.Remove(w.dir))
 	w.start()
@@ -85,6 +88,7 @@ func TestWaitsForDirectory(t *testing.T) {
 
 // After the loss of the queue the agent asks for all that is still there.
 func TestStartsFromOldest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.input.config.Start = inputs.StartEnd
 	w.create()
@@ -103,6 +107,7 @@ func TestStartsFromOldest(t *testing.T) {
 
 // An unreadable log is waited for, said once, and its end too.
 func TestUnreadableIsSaidOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.create()
 	w.write(10)
@@ -122,6 +127,7 @@ func TestUnreadableIsSaidOnce(t *testing.T) {
 }
 
 func TestPartialLineWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.create()
 	w.start()
@@ -140,6 +146,7 @@ func TestPartialLineWaits(t *testing.T) {
 
 // A line without end is neither kept in memory nor read again and again.
 func TestEndlessLine(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.create()
 	w.start()
@@ -157,6 +164,7 @@ func TestEndlessLine(t *testing.T) {
 }
 
 func TestDamagedRotatedLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.pad = 200
 	w.create()
@@ -181,6 +189,7 @@ func TestDamagedRotatedLog(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if got := w.input.Report(); got.Lag != -1 {
 		t.Errorf("before the start: %+v", got)
@@ -205,6 +214,7 @@ func TestReport(t *testing.T) {
 }
 
 func TestProbe(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	check := func(want string) {
 		t.Helper()
@@ -230,6 +240,7 @@ func TestProbe(t *testing.T) {
 }
 
 func TestBuild(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"{type: logfile, path: /var/log/mail.log, start: beginning, poll: 1s}": "",
 		"{type: logfile}":                          "absolute path",
@@ -250,6 +261,7 @@ func TestBuild(t *testing.T) {
 }
 
 func TestRotatedNamesInOrder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	now := time.Now()
 	names := []string{ // oldest first
@@ -278,6 +290,7 @@ func TestRotatedNamesInOrder(t *testing.T) {
 
 // What is not in the records of a Commit that was refused comes again, and the error comes out of Run.
 func TestRunReturnsCommitError(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.create()
 	w.write(3)

@@ -8,9 +8,11 @@ import (
 
 // TestLossMatrix prints the matrix with -v.
 func TestLossMatrix(t *testing.T) {
+	t.Parallel()
 	t.Logf("%-58s %8s %9s %5s %7s %8s %5s", "case", "written", "received", "lost", "window", "doubled", "gaps")
 	for _, c := range lossMatrix {
 		t.Run(strings.ReplaceAll(c.name, "/", ""), func(t *testing.T) {
+			t.Parallel()
 			got := runCase(t, c)
 			want := c.gaps
 			if want == "" {
@@ -41,6 +43,7 @@ func runCase(t *testing.T, c matrixCase) tally {
 
 // TestLossMatrixSeesLoss is the negative control: a sink that forgets a batch must show.
 func TestLossMatrixSeesLoss(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.create()
 	w.start()

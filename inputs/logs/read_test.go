@@ -37,6 +37,7 @@ func lines(t testing.TB, path string) (got []string, offset int64, err error) {
 }
 
 func TestReadFileLines(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("a", maxLine)
 	nuls := strings.Repeat("\x00", 3*readBlock+17)
 	for _, c := range []struct {
@@ -139,6 +140,7 @@ func (c *chunked) Read(p []byte) (int, error) {
 }
 
 func TestReadFilePacked(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var want []string
 	for i := range 100_000 {
@@ -178,6 +180,7 @@ func TestReadFilePacked(t *testing.T) {
 }
 
 func TestReadFileEnds(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "log")
 	if err := os.WriteFile(path, bytes.Repeat([]byte("a\n"), 1<<20), 0o600); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ var tortureSeeds = flag.Int("logfile.seeds", 4, "number of random histories that
 // TestTorture plays random histories of writing, rotating in every style, and restarting, against a follower that runs
 // all the while. One world keeps to one way of naming, as one machine does. No line may be lost or doubled.
 func TestTorture(t *testing.T) {
+	t.Parallel()
 	seeds := *tortureSeeds
 	if testing.Short() {
 		seeds = 1

@@ -129,6 +129,7 @@ func attackIMAP(t *testing.T, h hostile) {
 
 // A server that is silent from any byte on.
 func TestIMAPStalledAnywhere(t *testing.T) {
+	t.Parallel()
 	step := 3
 	if testing.Short() {
 		step = 31
@@ -159,6 +160,7 @@ func TestIMAPStalledAnywhere(t *testing.T) {
 
 // A message that comes very slowly, but comes, ends the session in the time that one may take.
 func TestIMAPSlowMessage(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, f := newHostileFolder(t, at(func(w *slowWriter) {
 			w.put("", maxOperation-time.Second)
@@ -180,6 +182,7 @@ func TestIMAPSlowMessage(t *testing.T) {
 
 // A server that tells of messages without end is not asked without end.
 func TestIMAPToldWithoutEnd(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
 		p, f := newHostileFolder(t, func(w *slowWriter, command string) bool {
@@ -201,6 +204,7 @@ func TestIMAPToldWithoutEnd(t *testing.T) {
 
 // A server may hang up on who waits; that is no failure, unless it sends without end before.
 func TestIMAPHungUp(t *testing.T) {
+	t.Parallel()
 	for said, want := range map[string]string{"": "", "* BYE idle for too long\r\n": "", strings.Repeat("* 3 RECENT\r\n", 3000): errTooMuch.Error()} {
 		synctest.Test(t, func(t *testing.T) {
 			p, f := newHostileFolder(t, func(w *slowWriter, command string) bool {
@@ -226,6 +230,7 @@ func TestIMAPHungUp(t *testing.T) {
 
 // What was to be cleared away stays when the folder is numbered anew meanwhile.
 func TestIMAPNumberedAnewBeforeClearing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, f := newHostileFolder(t, at(says("<tag> NO no\r\n"), "UID STORE"))
 		if err := p.session(t.Context(), f.sink, true); err == nil || f.sink.Stored["doomed"] != "1 2 3" {
@@ -243,6 +248,7 @@ func TestIMAPNumberedAnewBeforeClearing(t *testing.T) {
 
 // What somebody between us and the server says before TLS begins is not taken for the server's.
 func TestIMAPInjected(t *testing.T) {
+	t.Parallel()
 	in, _ := buildInput(t, "type: imap\nhost: h\nusername: u\ntls: starttls\ntrust: any\npassword_file: "+tempFile(t, "sesame"))
 	p := in.(*imapInput)
 	f := &hostileFolder{slowWriter: &slowWriter{}, sink: &fates{},
@@ -254,6 +260,7 @@ func TestIMAPInjected(t *testing.T) {
 
 // More than one list holds: the oldest come first, so that none is passed over.
 func TestIMAPLongList(t *testing.T) {
+	t.Parallel()
 	const exists = imapMaxList + 2500
 	p, f := newHostileFolder(t, func(w *slowWriter, command string) bool {
 		var first, last int
@@ -283,6 +290,7 @@ func TestIMAPLongList(t *testing.T) {
 
 // A message that the server has but gives no text of is not forgotten; no more text behind the last piece is its end.
 func TestIMAPNothingOfAMessage(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		full := hostileText("1") + strings.Repeat("x", imapChunk-len(hostileText("1")))
 		p, f := newHostileFolder(t, func(w *slowWriter, command string) bool {
@@ -305,6 +313,7 @@ func TestIMAPNothingOfAMessage(t *testing.T) {
 
 // A mail with as many "(" as a line may have is read as it is.
 func TestIMAPParentheses(t *testing.T) {
+	t.Parallel()
 	s := newIMAPServer(t, tlsNone)
 	line := strings.Repeat("(", imapNesting) + "\r\n"
 	s.append("INBOX", "Subject: failure\r\n\r\n"+line+line+strings.Repeat("(", imapNesting+1)+"\r\n")

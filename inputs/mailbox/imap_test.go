@@ -173,6 +173,7 @@ func (s *imapServer) once(p *imapInput, sink inputs.Sink) error {
 }
 
 func TestIMAPTLS(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{tlsNone, tlsUpgradeIMAP, tlsImplicit} {
 		s := newIMAPServer(t, mode)
 		want := s.add(2)
@@ -186,6 +187,7 @@ func TestIMAPTLS(t *testing.T) {
 }
 
 func TestIMAPSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	s := newIMAPServer(t, tlsNone)
 	p := s.input("")
 	p.config.Username = "nobody"
@@ -204,6 +206,7 @@ func TestIMAPSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestIMAPClearsAwayWhatItMay(t *testing.T) {
+	t.Parallel()
 	for after, want := range map[string][3]int{ // left, unseen, moved
 		"leave": {3, 3, 0}, "delete-reports": {2, 2, 0}, "delete-all": {1, 1, 0}, "flag": {3, 2, 0}, "move\nmove_to: Done": {2, 2, 1},
 	} {
@@ -226,6 +229,7 @@ func TestIMAPClearsAwayWhatItMay(t *testing.T) {
 
 // Whatever the byte at which the connection breaks, all is committed once and in the end everything is gone.
 func TestIMAPCutAnywhere(t *testing.T) {
+	t.Parallel()
 	step := int64(37)
 	if testing.Short() {
 		step = 211
@@ -253,6 +257,7 @@ func TestIMAPCutAnywhere(t *testing.T) {
 
 // A folder that is made anew has other messages under the same UIDs.
 func TestIMAPNumberedAnew(t *testing.T) {
+	t.Parallel()
 	s := newIMAPServer(t, tlsNone)
 	sink := &fates{}
 	for range 2 {
@@ -271,6 +276,7 @@ func TestIMAPNumberedAnew(t *testing.T) {
 // The server tells of a new message: it is read long before the next poll. This server keeps to itself what came just
 // before it was asked to tell, so there are several.
 func TestIMAPIdle(t *testing.T) {
+	t.Parallel()
 	s := newIMAPServer(t, tlsNone)
 	p, sink := s.input("poll: 1h"), &inputtest.Sink{}
 	first, polls := s.add(1), 0
@@ -289,6 +295,7 @@ func TestIMAPIdle(t *testing.T) {
 }
 
 func TestIMAPLongMessage(t *testing.T) {
+	t.Parallel()
 	s := newIMAPServer(t, tlsNone)
 	s.append("INBOX", "Subject: failure\r\n\r\n"+strings.Repeat(strings.Repeat("y", 98)+"\r\n", 30_000))
 	want := s.add(1)
@@ -300,6 +307,7 @@ func TestIMAPLongMessage(t *testing.T) {
 }
 
 func TestIMAPState(t *testing.T) {
+	t.Parallel()
 	s := &imapState{validity: 7, next: 100_001, retry: []imap.UID{3, 9}, toClear: []imap.UID{12}}
 	back, err := loadIMAPState(&inputtest.Sink{Stored: s.checkpoint()})
 	if err != nil || fmt.Sprint(back) != fmt.Sprint(s) {

@@ -114,6 +114,7 @@ func tryInput(section string) (inputs.Input, *syncBuffer, error) {
 }
 
 func TestMailboxConfig(t *testing.T) {
+	t.Parallel()
 	for section, want := range map[string]string{
 		"type: pop3\nhost: h\nusername: u\npassword_file: /x":                                              "trust: proof",
 		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: some":                                 "neither proof nor any",
@@ -133,6 +134,7 @@ func TestMailboxConfig(t *testing.T) {
 }
 
 func TestReceivedTime(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	for message, want := range map[string]string{
 		"Subject: x\nReceived: from a by b;\n\tSun, 22 Nov 2026 10:00:00 +0100 (CET)\nReceived: by c; Sun, 22 Nov 2026 01:00:00 +0000\n\n": "2026-11-22T09:00:00Z",
@@ -149,6 +151,7 @@ func TestReceivedTime(t *testing.T) {
 }
 
 func TestServerWords(t *testing.T) {
+	t.Parallel()
 	got := serverWords("-ERR sesame\r\x00 "+strings.Repeat("ä", 300), "sesame")
 	if strings.Contains(got, "sesame") || strings.ContainsAny(got, "\r\x00") || len(got) > 210 {
 		t.Errorf("%q", got)
@@ -156,6 +159,7 @@ func TestServerWords(t *testing.T) {
 }
 
 func TestHashSet(t *testing.T) {
+	t.Parallel()
 	s := hashSet{}.with(5, 3, 9, 3)
 	back, err := decodeHashes("seen", s.with(7).encode())
 	if err != nil || len(back) != 4 || !hashSet(back).has(7) || hashSet(back).has(4) {

@@ -94,6 +94,7 @@ func (d *maildirWorld) files(dirs ...string) (names []string) {
 }
 
 func TestMaildirClearsAwayWhatItMay(t *testing.T) {
+	t.Parallel()
 	for after, want := range map[string][]string{
 		afterMove:          {"cur/1.failure:2,S", "cur/2.ordinary:2,S", "cur/3.strange:2,S", "cur/4.cur:2,RS"},
 		afterLeave:         {"new/1.failure", "new/2.ordinary", "new/3.strange", "cur/4.cur:2,RS"},
@@ -117,6 +118,7 @@ func TestMaildirClearsAwayWhatItMay(t *testing.T) {
 
 // A kill between the Commit and what follows it neither reads a message twice nor leaves it where it should not be.
 func TestMaildirKilledAfterCommit(t *testing.T) {
+	t.Parallel()
 	for _, after := range []string{afterMove, afterDeleteAll} {
 		d := newMaildirWorld(t)
 		d.add(3)
@@ -152,6 +154,7 @@ func (a *afterCommit) CommitFates(ctx context.Context, recs []event.Record, chec
 
 // What is no message is neither read nor touched, and nothing blocks on it.
 func TestMaildirForeignFiles(t *testing.T) {
+	t.Parallel()
 	d := newMaildirWorld(t)
 	want := d.add(1)
 	d.write("new/.hidden", "Subject: x\n\n")
@@ -171,6 +174,7 @@ func TestMaildirForeignFiles(t *testing.T) {
 }
 
 func TestMaildirFolders(t *testing.T) {
+	t.Parallel()
 	d := newMaildirWorld(t)
 	d.mkdir(".Bounces.2026")
 	d.mkdir(".Other")
@@ -191,6 +195,7 @@ func TestMaildirFolders(t *testing.T) {
 
 // A mail program that moves and flags messages all the time changes nothing: each is read once.
 func TestMaildirMovedUnderUs(t *testing.T) {
+	t.Parallel()
 	d := newMaildirWorld(t)
 	var want []string
 	sink := &fates{}
@@ -224,6 +229,7 @@ func (d *maildirWorld) shuffle(r *rand.Rand) {
 }
 
 func TestMaildirForgetsWhatIsGone(t *testing.T) {
+	t.Parallel()
 	d := newMaildirWorld(t)
 	d.add(5)
 	sink := &fates{}
@@ -272,6 +278,7 @@ func (d *maildirWorld) asNobody(do func() error) error {
 }
 
 func TestMaildirUnreadableMessage(t *testing.T) {
+	t.Parallel()
 	d := newMaildirWorld(t)
 	d.add(3)
 	d.must(os.Chmod(filepath.Join(d.path, d.files("new")[1]), 0))
@@ -291,7 +298,8 @@ func TestMaildirUnreadableMessage(t *testing.T) {
 }
 
 func TestMaildirManyFiles(t *testing.T) {
-	n := 20_000
+	t.Parallel()
+	n := 4*maildirChunk + 1
 	if testing.Short() {
 		n = 2_000
 	}
@@ -305,6 +313,7 @@ func TestMaildirManyFiles(t *testing.T) {
 }
 
 func TestMaildirLongMessage(t *testing.T) {
+	t.Parallel()
 	d := newMaildirWorld(t)
 	d.write("new/1.long", "Subject: x\n\n"+strings.Repeat("y", 3<<20))
 	sink := &fates{}
@@ -315,6 +324,7 @@ func TestMaildirLongMessage(t *testing.T) {
 }
 
 func TestMaildirProbe(t *testing.T) {
+	t.Parallel()
 	d := newMaildirWorld(t)
 	d.must(d.input("").Probe(t.Context()))
 	d.must(os.RemoveAll(filepath.Join(d.path, "cur")))

@@ -42,6 +42,7 @@ func readAll(t *testing.T, path string) (all []string) {
 }
 
 func TestReadMailboxSaysWhereAndWhen(t *testing.T) {
+	t.Parallel()
 	written := time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
 	file := func(text string) string {
 		path := tempFile(t, text)
@@ -68,6 +69,7 @@ func TestReadMailboxSaysWhereAndWhen(t *testing.T) {
 
 // A mailbox that is delivered to is read as far as it was whole.
 func TestReadMboxThatGrows(t *testing.T) {
+	t.Parallel()
 	b := newMboxWorld(t)
 	b.add(1)
 	f, err := os.OpenFile(b.path, os.O_RDWR, 0)
@@ -95,6 +97,7 @@ func TestReadMboxThatGrows(t *testing.T) {
 }
 
 func TestReadMailboxEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	d := newMaildirWorld(t)
 	d.add(1)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -109,6 +112,7 @@ func TestReadMailboxEndsWithItsContext(t *testing.T) {
 }
 
 func TestReadMaildir(t *testing.T) {
+	t.Parallel()
 	d := newMaildirWorld(t)
 	d.add(1200) // more than two commits take
 	d.write("cur/3.mx:2,S", "Subject: read\n\n")
@@ -143,6 +147,7 @@ func TestReadMaildir(t *testing.T) {
 
 // What a mail program moves during the reading may be missed, so that it is told.
 func TestReadMaildirThatChanges(t *testing.T) {
+	t.Parallel()
 	d := newMaildirWorld(t)
 	d.add(batchCount + 2)
 	n := 0
@@ -158,6 +163,7 @@ func TestReadMaildirThatChanges(t *testing.T) {
 }
 
 func TestCheckTrust(t *testing.T) {
+	t.Parallel()
 	for trust, want := range map[string]string{"proof": "", "any": "", "": "is missing: anybody can send", "none": "neither proof nor any"} {
 		if err := CheckTrust(trust); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want %q", trust, err, want)

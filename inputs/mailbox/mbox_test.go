@@ -77,6 +77,7 @@ func (b *mboxWorld) size() int64 {
 }
 
 func TestMboxSplit(t *testing.T) {
+	t.Parallel()
 	const from = "From jo@example.org Mon Nov  2 07:01:02 2026\n"
 	for name, c := range map[string]struct {
 		mbox string
@@ -114,6 +115,7 @@ func TestMboxSplit(t *testing.T) {
 
 // Whatever rewrites the file, every message is read once.
 func TestMboxRewritten(t *testing.T) {
+	t.Parallel()
 	b := newMboxWorld(t)
 	sink := &fates{}
 	in := b.input("")
@@ -144,6 +146,7 @@ func TestMboxRewritten(t *testing.T) {
 
 // A message that was delivered in two writes without a lock is read again when it is complete.
 func TestMboxWrittenOn(t *testing.T) {
+	t.Parallel()
 	b := newMboxWorld(t)
 	b.append("From a Mon Nov  2 07:01:02 2026\nSubject: failure\n\nhalf")
 	sink := &fates{}
@@ -157,6 +160,7 @@ func TestMboxWrittenOn(t *testing.T) {
 }
 
 func TestMboxIsEmptied(t *testing.T) {
+	t.Parallel()
 	b := newMboxWorld(t)
 	b.add(3)
 	in := b.input("after: delete-all")
@@ -180,6 +184,7 @@ func TestMboxIsEmptied(t *testing.T) {
 
 // Mail that comes while the rest is being committed is not thrown away with it.
 func TestMboxDeliveredMeanwhile(t *testing.T) {
+	t.Parallel()
 	b := newMboxWorld(t)
 	b.add(1)
 	sink := &fates{}
@@ -201,6 +206,7 @@ func TestMboxDeliveredMeanwhile(t *testing.T) {
 
 // Nothing is read while somebody else holds one of the locks, and locks of the dead do not bar for ever.
 func TestMboxLocks(t *testing.T) {
+	t.Parallel()
 	b := newMboxWorld(t)
 	b.add(1)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*mboxLockEvery)
@@ -226,6 +232,7 @@ func TestMboxLocks(t *testing.T) {
 }
 
 func TestReadMbox(t *testing.T) {
+	t.Parallel()
 	b := newMboxWorld(t)
 	want := b.add(1200)
 	for file, want := range map[string][]string{b.path: want, tempFile(t, "Subject: one\n\nFrom nobody\n"): {"Subject: one\n\nFrom nobody\n"}, tempFile(t, ""): nil} {

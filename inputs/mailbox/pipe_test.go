@@ -8,6 +8,7 @@ import (
 )
 
 func TestPipe(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"Subject: x\n\ny\n": "Subject: x\n\ny\n",
 		"From a@b Mon Nov  2 07:01:02 2026\nSubject: x\n\ny\n": "Subject: x\n\ny\n",

@@ -204,6 +204,7 @@ func (d *hostileDrop) answer(command string) string {
 // A session that a message breaks does not keep others from being read, and a message whose end never comes is
 // committed by its beginning.
 func TestPOP3BrokenByOneMessage(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		in, _ := buildInput(t, "type: pop3\nhost: h\nusername: u\ntls: none\ntrust: any\npassword_file: "+tempFile(t, "sesame"))
 		p := in.(*pop3Input)

@@ -66,6 +66,7 @@ func (s *pop3Server) must(err error) {
 }
 
 func TestPOP3TLS(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{tlsNone, tlsUpgradePOP3, tlsImplicit} {
 		for _, auth := range []string{authPassword, authXOAuth2, authOAuthBearer} {
 			t.Run(mode+"/"+auth, func(t *testing.T) {
@@ -87,6 +88,7 @@ func TestPOP3TLS(t *testing.T) {
 
 // What an admin has to do stands in the error, the password never.
 func TestPOP3SaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	t.Run("password", func(t *testing.T) {
 		s := newPOP3Server(t, tlsImplicit)
 		p := s.input("")
@@ -148,6 +150,7 @@ func wantError(t *testing.T, err error, words ...string) {
 
 // An attacker on the way can't slip commands or answers in before TLS begins (CVE-2011-0411 and its kind).
 func TestPOP3RefusesSTLSInjection(t *testing.T) {
+	t.Parallel()
 	s := newPOP3Server(t, tlsUpgradePOP3)
 	s.add(1)
 	s.interfere(func(conn net.Conn, command string) bool {
@@ -161,6 +164,7 @@ func TestPOP3RefusesSTLSInjection(t *testing.T) {
 
 // What stays on the server is fetched once, also by the next process.
 func TestPOP3FetchesOnce(t *testing.T) {
+	t.Parallel()
 	s := newPOP3Server(t, tlsNone)
 	sink := &fates{}
 	s.add(30)
@@ -187,6 +191,7 @@ func (s *pop3Server) addKinds() {
 }
 
 func TestPOP3DeletesWhatItMay(t *testing.T) {
+	t.Parallel()
 	for after, want := range map[string][]string{
 		afterLeave:         {"failure", "ordinary", "strange"},
 		afterDeleteReports: {"ordinary", "strange"},
@@ -211,6 +216,7 @@ func TestPOP3DeletesWhatItMay(t *testing.T) {
 // Whatever the moment at which the connection breaks: all is committed once, nothing is deleted that was not, and in
 // the end everything is gone.
 func TestPOP3CutAnywhere(t *testing.T) {
+	t.Parallel()
 	for at := 0; ; at++ {
 		s := newPOP3Server(t, tlsNone)
 		want := s.add(4)
@@ -250,6 +256,7 @@ func TestPOP3CutAnywhere(t *testing.T) {
 
 // A server may give a UIDL again once its message is deleted (RFC 1939 §7). The new message is not taken for the old.
 func TestPOP3ReusedUIDL(t *testing.T) {
+	t.Parallel()
 	s := newPOP3Server(t, tlsNone)
 	s.add(1)
 	sink := &fates{}
@@ -263,6 +270,7 @@ func TestPOP3ReusedUIDL(t *testing.T) {
 
 // Neither a missing TOP nor UIDL, nor two messages of one UIDL, nor a server that refuses DELE loses anything.
 func TestPOP3PoorServers(t *testing.T) {
+	t.Parallel()
 	for _, no := range []string{"TOP", "UIDL", "UIDL TOP", "DELE", "DELE TOP UIDL", "same"} {
 		s := newPOP3Server(t, tlsNone)
 		s.set(func() { s.no = strings.Fields(no) })
@@ -288,6 +296,7 @@ func TestPOP3PoorServers(t *testing.T) {
 
 // A message that the server does not give is tried again, and does not bar the others.
 func TestPOP3RefusedMessage(t *testing.T) {
+	t.Parallel()
 	s := newPOP3Server(t, tlsNone)
 	want := s.add(3)
 	s.interfere(func(conn net.Conn, command string) bool {
@@ -312,6 +321,7 @@ func TestPOP3RefusedMessage(t *testing.T) {
 }
 
 func TestPOP3LongMessage(t *testing.T) {
+	t.Parallel()
 	s := newPOP3Server(t, tlsNone)
 	body := "Subject: failure\n\n" + strings.Repeat("x", 200<<10) + "\n" + strings.Repeat(strings.Repeat("y", 99)+"\n", 30_000)
 	s.set(func() { s.drop = []pop3Mail{{"long", body}, {"next", "Subject: next\n\n"}} })
@@ -332,7 +342,8 @@ func TestPOP3LongMessage(t *testing.T) {
 }
 
 func TestPOP3ManyMessages(t *testing.T) {
-	n := 100_000
+	t.Parallel()
+	n := 4*pop3MaxFetched + 1
 	if testing.Short() {
 		n = 2_000
 	}
@@ -356,6 +367,7 @@ func TestPOP3ManyMessages(t *testing.T) {
 }
 
 func TestPOP3Probe(t *testing.T) {
+	t.Parallel()
 	s := newPOP3Server(t, tlsImplicit)
 	s.add(1)
 	p := s.input("after: delete-all")
@@ -368,6 +380,7 @@ func TestPOP3Probe(t *testing.T) {
 }
 
 func TestPOP3Report(t *testing.T) {
+	t.Parallel()
 	s := newPOP3Server(t, tlsNone)
 	s.add(3)
 	p := s.input("")
