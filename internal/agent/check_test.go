@@ -23,10 +23,8 @@ func checkAll(text string) string {
 	return ""
 }
 
-// One run of check tells all mistakes, those of modules, of their parsers and of the rules too, each with its place.
-func TestCheckTellsEveryMistakeAtOnce(t *testing.T) {
-	t.Parallel()
-	const text = `inputs:
+// wrong has a mistake of every kind.
+const wrong = `inputs:
   exim:
     type: logfile
     path: main.log
@@ -59,44 +57,50 @@ rules:
   - name: a
   - {code: "550", reason: spam, tipe: hard}
 `
-	got := checkAll(text)
-	want := []string{
-		`4:11: inputs.exim.path: give the absolute path of the log`,
-		`7:13: inputs.exim.parser.verp: `,
-		`8:15: inputs.exim.parser.memory: less than 1MiB`,
-		`9:16: inputs.exim.parser.max_age: mail waits in a queue for days before it is given up: at least 24h`,
-		`10:32: inputs.exim.parser.mynetworks[1]: "somewhere" is no network`,
-		`10:43: inputs.exim.parser.mynetworks[2]: "10.0.0.0/99" is no network`,
-		`11:60: inputs.sendmail.poll: "soon" is no duration`,
-		`11:91: unknown key "inputs.sendmail.parser.memry"; did you mean "memory"?`,
-		`11:113: inputs.sendmail.parser.max_age: mail waits`,
-		`14:14: inputs.hooks.listen[0]: "8025" is no address with its port`,
-		`14:22: inputs.hooks.listen[1]: "unix:run/sock": the path of a socket begins with /`,
-		`15:22: inputs.hooks.max_connections: must be from 8 to 100000`,
-		`16:22: inputs.hooks.max_per_address: must be at least 1`,
-		`18:38: inputs.hooks.routes[0].parser.topics[0]: "one" is no topic`,
-		`18:43: inputs.hooks.routes[0].parser.topics[1]: "two" is no topic`,
-		`19:46: inputs.hooks.routes[1].parser.accounts[0]: "x" is no X-Copernica-ID`,
-		`19:58: inputs.hooks.routes[1].parser.hosts[0]: "a b" is no host name`,
-		`20:17: inputs.hooks.routes[2].parser: unknown type "nosuch"`,
-		`22:35: outputs.listmonk.url: `,
-		`22:59: outputs.listmonk.send[1]: "loud" is none of`,
-		`22:65: outputs.listmonk.send[2]: "quiet" is none of`,
-		`22:83: outputs.listmonk.max_rate: must not be negative`,
-		`25:13: rules[0].reason: unknown reason "user_unkown"; known: user_unknown`,
-		`26:11: rules[0].type: unknown type "complaint": write hard or soft`,
-		`27:11: rules[0].code: "5x0" is no reply code: write 550 or 5xx`,
-		`27:11: rules[0].code: "650" is no reply code: write 550 or 5xx`,
-		`28:13: rules[0].status: "5.1" is no enhanced status code`,
-		`29:12: rules[0].text[0]: `,
-		`29:29: rules[0].text[2]: `,
-		`30:28: rules[0].remote[1]: remote "[bad" is no host name pattern`,
-		`31:5: rules[1]: needs a condition: code, status, text or remote`,
-		`31:5: rules[1]: needs a reason or a type`,
-		`31:11: rules[1].name: the name stands twice`,
-		`32:5: rules[2]: lacks its name`,
-		`32:33: unknown key "rules[2].tipe"; did you mean "type"?`,
-	}
+
+// wrongAt are its mistakes in the order of the file.
+var wrongAt = []string{
+	`4:11: inputs.exim.path: give the absolute path of the log`,
+	`7:13: inputs.exim.parser.verp: `,
+	`8:15: inputs.exim.parser.memory: less than 1MiB`,
+	`9:16: inputs.exim.parser.max_age: mail waits in a queue for days before it is given up: at least 24h`,
+	`10:32: inputs.exim.parser.mynetworks[1]: "somewhere" is no network`,
+	`10:43: inputs.exim.parser.mynetworks[2]: "10.0.0.0/99" is no network`,
+	`11:60: inputs.sendmail.poll: "soon" is no duration`,
+	`11:91: unknown key "inputs.sendmail.parser.memry"; did you mean "memory"?`,
+	`11:113: inputs.sendmail.parser.max_age: mail waits`,
+	`14:14: inputs.hooks.listen[0]: "8025" is no address with its port`,
+	`14:22: inputs.hooks.listen[1]: "unix:run/sock": the path of a socket begins with /`,
+	`15:22: inputs.hooks.max_connections: must be from 8 to 100000`,
+	`16:22: inputs.hooks.max_per_address: must be at least 1`,
+	`18:38: inputs.hooks.routes[0].parser.topics[0]: "one" is no topic`,
+	`18:43: inputs.hooks.routes[0].parser.topics[1]: "two" is no topic`,
+	`19:46: inputs.hooks.routes[1].parser.accounts[0]: "x" is no X-Copernica-ID`,
+	`19:58: inputs.hooks.routes[1].parser.hosts[0]: "a b" is no host name`,
+	`20:17: inputs.hooks.routes[2].parser: unknown type "nosuch"`,
+	`22:35: outputs.listmonk.url: `,
+	`22:59: outputs.listmonk.send[1]: "loud" is none of`,
+	`22:65: outputs.listmonk.send[2]: "quiet" is none of`,
+	`22:83: outputs.listmonk.max_rate: must not be negative`,
+	`25:13: rules[0].reason: unknown reason "user_unkown"; known: user_unknown`,
+	`26:11: rules[0].type: unknown type "complaint": write hard or soft`,
+	`27:11: rules[0].code: "5x0" is no reply code: write 550 or 5xx`,
+	`27:11: rules[0].code: "650" is no reply code: write 550 or 5xx`,
+	`28:13: rules[0].status: "5.1" is no enhanced status code`,
+	`29:12: rules[0].text[0]: `,
+	`29:29: rules[0].text[2]: `,
+	`30:28: rules[0].remote[1]: remote "[bad" is no host name pattern`,
+	`31:5: rules[1]: needs a condition: code, status, text or remote`,
+	`31:5: rules[1]: needs a reason or a type`,
+	`31:11: rules[1].name: the name stands twice`,
+	`32:5: rules[2]: lacks its name`,
+	`32:33: unknown key "rules[2].tipe"; did you mean "type"?`,
+}
+
+// One run of check tells all mistakes, those of modules, of their parsers and of the rules too, each with its place.
+func TestCheckTellsEveryMistakeAtOnce(t *testing.T) {
+	t.Parallel()
+	got, want := checkAll(wrong), wrongAt
 	lines := strings.Split(got, "\n")
 	for i := range max(len(lines), len(want)) {
 		switch {

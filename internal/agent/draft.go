@@ -119,8 +119,8 @@ func (d *draft) ignore(why string) {
 	d.batch.Counts[queue.IgnoredAs(why)]++
 }
 
-// note counts an event of a type that is not reported.
-func (d *draft) note(t event.Type) {
+// countOnly counts an event of a type that is not reported.
+func (d *draft) countOnly(t event.Type) {
 	d.record.outcomes++
 	if t == event.Ordinary {
 		d.record.unreported++
@@ -139,7 +139,7 @@ func (d *draft) accept(e event.Event) {
 		d.enter(&e)
 	}
 	if e.Type != "" && !e.Type.Reported() {
-		d.note(e.Type)
+		d.countOnly(e.Type)
 		return
 	}
 	if e.Recipient == "" && e.SubscriberUUID == "" {
