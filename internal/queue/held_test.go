@@ -42,6 +42,9 @@ func TestHeldGivesWayToItsProof(t *testing.T) {
 }
 
 func TestHeldIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("ten thousand held events take seconds")
+	}
 	t.Parallel()
 	q := openNew(t, Options{})
 	b := Batch{Counts: read(0)}
