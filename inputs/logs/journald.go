@@ -55,7 +55,11 @@ func buildJournald(env config.Env, section config.Section, c *journaldConfig) (i
 	if len(errs) > 0 {
 		return nil, config.Join("", errs...)
 	}
-	return &journald{config: *c, log: env.Log, program: "journalctl"}, nil
+	j := &journald{config: *c, log: env.Log, program: "journalctl"}
+	if c.Directory == "" {
+		j.users = []string{"/var/log/journal", "/run/log/journal"}
+	}
+	return j, nil
 }
 
 // journald follows the systemd journal through journalctl, its child. A record is a whole entry, one line of
@@ -74,6 +78,7 @@ type journald struct {
 	config  journaldConfig
 	log     *slog.Logger
 	program string
+	users   []string // directories below which users' own journals lie
 	where   atomic.Pointer[journalPosition]
 }
 
@@ -181,11 +186,8 @@ func unitStem(unit string) string {
 
 // userFiles are the users' own journals as patterns for journalctl --file; none for a journal elsewhere.
 func (j *journald) userFiles() []string {
-	if j.config.Directory != "" {
-		return nil
-	}
 	var patterns []string
-	for _, dir := range []string{"/var/log/journal", "/run/log/journal"} {
+	for _, dir := range j.users {
 		p := filepath.Join(dir, machineID(), "user-*.journal")
 		if found, _ := filepath.Glob(p); len(found) > 0 {
 			patterns = append(patterns, p)

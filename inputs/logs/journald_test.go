@@ -1,8 +1,14 @@
 package logs
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -293,5 +299,60 @@ sleep 987123 & echo '{"MESSAGE":"m","__CURSOR":"s=1;i=2;b=1;m=2;t=2;x=2"}'; wait
 	}
 	if out, err := exec.Command("pgrep", "-f", "^sleep 987123").CombinedOutput(); err == nil {
 		t.Errorf("still there: %s", out)
+	}
+}
+
+// What users wrote into their own journals is read, once, beside the system's: the parser counts it as forged.
+func TestJournaldUsersOwnJournals(t *testing.T) {
+	t.Parallel()
+	entry := func(n int) string {
+		return fmt.Sprintf(`{"MESSAGE":"%d","__CURSOR":"s=1;i=%d;b=1;m=%d;t=%d;x=%d"}`, n, n, n, n, n)
+	}
+	in := scriptedJournal(t, `case "$*" in
+*--file=*--cursor=*) echo '`+entry(12)+`'; echo '`+entry(13)+`';;
+*--file=*) echo '`+entry(11)+`'; echo '`+entry(12)+`';;
+*--follow*) echo '`+entry(1)+`'; sleep 60;;
+*) echo '`+entry(1)+`';;
+esac`)
+	in.users = []string{t.TempDir()}
+	dir := filepath.Join(in.users[0], machineID())
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "user-1000.journal"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sink := &inputtest.Sink{}
+	for _, want := range []int{3, 4} {
+		if err := inputtest.RunUntil(t, in, sink, func() bool { return sink.Has(make([]string, want)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := messages(sink.Bodies); !slices.Equal(got, []string{"11", "12", "1", "13"}) || cursorField(sink.Value("users"), "i") != "13" || cursorField(sink.Value("cursor"), "i") != "1" {
+		t.Errorf("%q, %v", got, sink.Stored)
+	}
+}
+
+// Where they can't be read, that is said once and reading goes on.
+func TestJournaldUsersOwnJournalsUnreadable(t *testing.T) {
+	t.Parallel()
+	in := scriptedJournal(t, `case "$*" in
+*--file=*) echo 'Permission denied' >&2; exit 1;;
+*--follow*) echo '{"MESSAGE":"m","__CURSOR":"s=1;i=1;b=1;m=1;t=1;x=1"}'; sleep 60;;
+*) echo '{"__CURSOR":"s=1;i=1;b=1;m=1;t=1;x=1"}';;
+esac`)
+	var log bytes.Buffer
+	in.log = slog.New(slog.NewTextHandler(&log, nil))
+	in.users = []string{t.TempDir()}
+	dir := filepath.Join(in.users[0], machineID())
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "user-1000.journal"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	sink := &inputtest.Sink{}
+	if err := inputtest.RunUntil(t, in, sink, func() bool { return sink.Has([]string{""}) }); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "forgeries there are not counted") || !strings.Contains(log.String(), "systemd-journal") {
+		t.Error(log.String())
 	}
 }

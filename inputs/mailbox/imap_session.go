@@ -113,6 +113,7 @@ func (s *imapSession) read(ctx context.Context) error {
 	if err := s.flush(ctx); err != nil {
 		return err
 	}
+	s.report(0)
 	if !s.changed {
 		return nil
 	}

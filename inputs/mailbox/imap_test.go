@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log"
@@ -316,6 +317,60 @@ func TestIMAPState(t *testing.T) {
 	for _, bad := range []map[string]string{{"next": "x"}, {"doomed": "1 x"}, {"uidvalidity": "99999999999"}} {
 		if _, err := loadIMAPState(&inputtest.Sink{Stored: bad}); err == nil {
 			t.Errorf("%v was taken", bad)
+		}
+	}
+}
+
+func TestIMAPReport(t *testing.T) {
+	t.Parallel()
+	s := newIMAPServer(t, tlsNone)
+	s.add(3)
+	p := s.input("")
+	if got := p.Report(); got.Lag != -1 || got.Unit != "messages" {
+		t.Errorf("%+v", got)
+	}
+	s.must(s.once(p, &inputtest.Sink{}))
+	if got := p.Report(); got.Lag != 0 || !strings.Contains(got.At, "UID 4") || !strings.Contains(got.At, "bounces at 127.0.0.1") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A login by access token: the server takes it, or says in a challenge why not (RFC 7628 §3.2.3).
+func TestIMAPToken(t *testing.T) {
+	t.Parallel()
+	for _, mechanism := range []string{"XOAUTH2", "OAUTHBEARER"} {
+		for _, good := range []bool{true, false} {
+			var tag, token string
+			f := &hostileFolder{slowWriter: &slowWriter{}, sink: &fates{}}
+			f.h = func(w *slowWriter, command string) bool {
+				switch {
+				case command == "AUTHENTICATE "+mechanism:
+					tag = w.tag
+					return w.put("+ \r\n", 0)
+				case tag == "" || command != "":
+					return false
+				case w.tag == "AQ==":
+					return w.put(tag+" NO not this one\r\n", 0)
+				}
+				said, _ := base64.StdEncoding.DecodeString(w.tag)
+				if token = string(said); good {
+					return w.put(tag+" OK\r\n", 0)
+				}
+				return w.put("+ "+base64.StdEncoding.EncodeToString([]byte(`{"status":"expired"}`))+"\r\n", 0)
+			}
+			in, _ := buildInput(t, "type: imap\nhost: h\nusername: jo@example.com\ntls: none\nafter: delete-all\nauth: "+strings.ToLower(mechanism)+"\ntrust: any\ntoken_file: "+tempFile(t, "ya29.token\n"))
+			p := in.(*imapInput)
+			p.connect = f.connect
+			err := p.Probe(t.Context())
+			f.end()
+			if good && err != nil {
+				t.Errorf("%s: %v", mechanism, err)
+			} else if !good {
+				wantError(t, err, "refuses username or token", "not this one", "expired")
+			}
+			if !strings.Contains(token, "jo@example.com") || !strings.Contains(token, "auth=Bearer ya29.token\x01\x01") || err != nil && strings.Contains(err.Error(), "ya29") {
+				t.Errorf("%s: said %q, %v", mechanism, token, err)
+			}
 		}
 	}
 }

@@ -300,3 +300,41 @@ func splitMbox(r io.Reader) (all []string, err error) {
 		all = append(all, string(msg.body))
 	}
 }
+
+func TestMboxProbe(t *testing.T) {
+	t.Parallel()
+	b := newMboxWorld(t)
+	for _, after := range []string{"leave", "delete-all"} {
+		in := b.input("after: " + after)
+		if got := in.Report(); got.Lag != -1 || got.At != b.path {
+			t.Errorf("%+v", got)
+		}
+		b.must(in.Probe(t.Context())) // no file is an empty one
+		b.add(1)
+		before, err := os.ReadFile(b.path)
+		b.must(err)
+		b.must(in.Probe(t.Context()))
+		if now, err := os.ReadFile(b.path); err != nil || !bytes.Equal(now, before) {
+			t.Errorf("after: %s: it changed something: %q, %v", after, now, err)
+		}
+		if _, err := os.Stat(b.path + ".lock"); err == nil {
+			t.Errorf("after: %s: it is still locked", after)
+		}
+		b.must(os.Remove(b.path))
+	}
+	b.must(os.Mkdir(b.path, 0o700))
+	wantError(t, b.input("").Probe(t.Context()), "not a regular file")
+	b.path = filepath.Join(b.path, "none", "bounces")
+	wantError(t, b.input("").Probe(t.Context()), "no such file or directory")
+}
+
+func TestMboxReport(t *testing.T) {
+	t.Parallel()
+	b := newMboxWorld(t)
+	b.add(3)
+	in := b.input("")
+	b.must(in.scan(t.Context(), &inputtest.Sink{}, true))
+	if got := in.Report(); got.Lag != 0 || got.Unit != "bytes" || !strings.Contains(got.At, "3 messages") {
+		t.Errorf("%+v", got)
+	}
+}

@@ -12,11 +12,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
+	"bouncefeed/internal/disk"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/queue"
 )
@@ -187,10 +187,9 @@ func (q ownedQueue) close() error {
 	if os.Geteuid() != 0 {
 		return err
 	}
-	dir, serr := os.Stat(filepath.Dir(q.path))
+	dir, serr := disk.Stat(filepath.Dir(q.path))
 	if serr != nil {
 		return errors.Join(err, serr)
 	}
-	owner := dir.Sys().(*syscall.Stat_t)
-	return errors.Join(err, os.Chown(q.path, int(owner.Uid), int(owner.Gid)))
+	return errors.Join(err, os.Chown(q.path, int(dir.UID), int(dir.GID)))
 }
