@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,6 +163,40 @@ func TestGuardEvicts(t *testing.T) {
 	}
 	if customer(netip.MustParseAddr("2001:db8::1")) != customer(netip.MustParseAddr("2001:db8::ffff:1")) {
 		t.Error("one /64 counts as two addresses")
+	}
+}
+
+// Those who wait too long go, and when files run short the one that waits longest.
+func TestLobbyIsSwept(t *testing.T) {
+	g := newGuard(9, 9, func(netip.Addr) bool { return false })
+	y := &lobby{guard: g, waiting: map[int32]*guardConn{}}
+	var all []*guardConn
+	for i := range 4 {
+		c := g.admit(&pretended{from: "10.0.0.1"})
+		c.since = time.Unix(int64(i), 0)
+		y.waiting[int32(i)] = c
+		all = append(all, c)
+	}
+	closed := func() (which []int) {
+		for i, c := range all {
+			if c.Conn.(*pretended).closed {
+				which = append(which, i)
+			}
+		}
+		return which
+	}
+	g.release(all[3]) // its request came
+	y.sweep(time.Unix(1, 0))
+	if got := closed(); !slices.Equal(got, []int{0}) || len(y.waiting) != 2 || y.waiting[1] != all[1] || g.peers[all[1].peer] != 2 {
+		t.Errorf("closed %v, waiting %v", got, y.waiting)
+	}
+	g.makeRoom()
+	if got := closed(); !slices.Equal(got, []int{0, 1}) {
+		t.Errorf("closed %v", got)
+	}
+	y.sweep(time.Unix(0, 0)) // nobody is that old, but one is closed
+	if got := closed(); len(got) != 2 || len(y.waiting) != 1 {
+		t.Errorf("closed %v, waiting %v", got, y.waiting)
 	}
 }
 
