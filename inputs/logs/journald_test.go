@@ -20,7 +20,6 @@ import (
 )
 
 func TestJournaldConformance(t *testing.T) {
-	t.Parallel()
 	inputtest.Conformance(t, func(t *testing.T) inputtest.Source {
 		w := newJournalWorld(t)
 		return inputtest.Source{Input: messagesOnly{w.input}, Add: func(n int) []string { return w.add("a.journal", n) }}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,7 +117,10 @@ func (w *journalWorld) read(sink *inputtest.Sink, n int) {
 func scriptedJournal(t *testing.T, script string) *journald {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "journalctl")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+	syscall.ForkLock.RLock() // a child forked while the file is open for writing would keep it from being executed (ETXTBSY)
+	err := os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	c := *inputs.Modules.Defaults("journald").(*journaldConfig)
