@@ -1,27 +1,23 @@
-// Package address reads mail addresses (RFC 5321 §4.1.2, RFC 6531): those of structured fields, which must be one, and those
-// that running text has somewhere.
 package address
 
 import (
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
-// An Span is an address found in running text.
+// A Span is an address found in running text.
 type Span struct {
 	Addr       string
 	Start, End int // with angle brackets, if it had them
 	Angled     bool
 }
 
-// MaxLength of an address, in bytes: RFC 5321 §4.5.3.1 allows 64 before and 255 after the @.
-const MaxLength = 320
-
 const maxInLine = 100 // addresses
 
-// Find finds the addresses in a line. It looks around each @, so its time is bounded by the line's length
-// times MaxLength, and a line has few.
+// Find finds the addresses in a line of running text. What stands in angle brackets and is a mailbox is one, whatever is in it;
+// elsewhere it looks around each @, and guesses. Its time is bounded by the line's length times MaxLength.
 func Find(line string) []Span {
 	var spans []Span
 	for from := 0; len(spans) < maxInLine; {
@@ -29,168 +25,147 @@ func Find(line string) []Span {
 		if i < 0 {
 			return spans
 		}
-		at := from + i
-		start, end := localStart(line, from, at), domainEnd(line, at+1)
-		from = max(end, at+1)
-		if start == at || end == at+1 {
-			continue
+		s, ok := angled(line, from, from+i)
+		if !ok {
+			s, ok = around(line, from, from+i)
 		}
-		s := Span{Addr: line[start:end], Start: start, End: end}
-		if start > 0 && line[start-1] == '<' && end < len(line) && line[end] == '>' {
-			s.Start, s.End, s.Angled = start-1, end+1, true
+		if from = max(s.End, from+i+1); ok {
+			spans = append(spans, s)
 		}
-		spans = append(spans, s)
 	}
 	return spans
+}
+
+// angled reads a mailbox in angle brackets that begins before the @.
+func angled(line string, from, at int) (Span, bool) {
+	lowest := max(from, at-MaxLength)
+	for open := lowest; open < at; open++ {
+		if line[open] != '<' {
+			continue
+		}
+		rest := line[open:min(len(line), open+2*MaxLength)]
+		if end := angleEnd(rest); end > at-open {
+			if m, err := Parse(rest[1:end]); err == nil {
+				return Span{m.String(), open, open + end + 1, true}, true
+			}
+		}
+	}
+	return Span{}, false
+}
+
+// around reads as much before and behind the @ as an address may have.
+func around(line string, from, at int) (Span, bool) {
+	start := localStart(line, from, at)
+	end, clear := domainEnd(line, at+1)
+	if start == at || end == at+1 || !clear {
+		return Span{End: end}, false
+	}
+	start = undecorated(line, start, at, end)
+	s := Span{Addr: line[start:end], Start: start, End: end}
+	if m, err := Parse(s.Addr); err == nil {
+		s.Addr = m.String()
+	}
+	if start > 0 && line[start-1] == '<' && end < len(line) && line[end] == '>' {
+		s.Start, s.End, s.Angled = start-1, end+1, true
+	}
+	return s, start < at
 }
 
 func localStart(line string, from, at int) int {
 	lowest := max(from, at-MaxLength)
 	if at > lowest && line[at-1] == '"' { // "quoted local part"@
-		if open := strings.LastIndexByte(line[lowest:at-1], '"'); open >= 0 {
-			return lowest + open
+		for open := lowest; open < at-1; open++ {
+			if line[open] == '"' && quotedLength(line[open:]) == at-open {
+				return open
+			}
 		}
 	}
 	start := at
-	for start > lowest && isLocalByte(line[start-1]) {
-		start--
+	for start > lowest {
+		r, n := utf8.DecodeLastRuneInString(line[lowest:start])
+		if r < utf8.RuneSelf && !isLocalByte(byte(r)) || r >= utf8.RuneSelf && (!isLetter(r) || isUnspaced(r)) {
+			break
+		}
+		start -= n
 	}
-	if start > lowest && line[start-1] >= utf8.RuneSelf { // a UTF-8 local part, or CJK text that leans on the address
+	if start > lowest && line[start-1] >= utf8.RuneSelf && start == at { // a local part in a script without blanks
 		wide := start
 		for wide > lowest && (isLocalByte(line[wide-1]) || line[wide-1] >= utf8.RuneSelf) {
 			wide--
 		}
-		if wide > 0 && line[wide-1] == '<' || start == at && (wide == 0 || line[wide-1] == ' ') {
+		if wide == 0 || line[wide-1] == ' ' {
 			start = wide
 		}
 	}
-	for start < at && strings.IndexByte("'`.=*|/{", line[start]) >= 0 && !strings.HasPrefix(line[start:], "=?") {
+	return start
+}
+
+// undecorated is start behind what only decorates an address: dots, and marks that stand on both sides of it.
+func undecorated(line string, start, at, end int) int {
+	for start < at {
+		switch i := strings.IndexByte("'`*|/{=", line[start]); {
+		case line[start] == '.':
+		case i >= 0 && end < len(line) && line[end] == "'`*|/}="[i]:
+		default:
+			return start
+		}
 		start++
 	}
 	return start
+}
+
+// isLetter says whether r may stand in a word.
+func isLetter(r rune) bool { return unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r) }
+
+// isUnspaced says whether r is of a script that puts no blanks between words: text may lean on an address on either side.
+func isUnspaced(r rune) bool {
+	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar) || r == 'ー'
 }
 
 func isLocalByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", c) >= 0
 }
 
-func domainEnd(line string, start int) int {
-	end := start
+// domainEnd is where the domain ends that begins at start. clear is false where it may go on in letters that may as well be the
+// words behind it.
+func domainEnd(line string, start int) (end int, clear bool) {
+	end = start
 	if end < len(line) && line[end] == '[' { // address literal
 		if i := strings.IndexByte(line[end:min(len(line), end+64)], ']'); i > 0 {
-			return end + i + 1
+			return end + i + 1, true
 		}
-		return start
+		return start, true
 	}
-	for end < len(line) && end-start < 255 && IsDomainByte(line[end]) {
-		end++
+	limit := min(len(line), start+255)
+	unspaced := -1
+	for end < limit {
+		r, n := utf8.DecodeRuneInString(line[end:])
+		if r < utf8.RuneSelf && !IsDomainByte(byte(r)) || r >= utf8.RuneSelf && (!isLetter(r) || r == utf8.RuneError) {
+			break
+		}
+		if unspaced < 0 && isUnspaced(r) {
+			unspaced = end
+		}
+		end += n
 	}
 	for end > start && (line[end-1] == '.' || line[end-1] == '-') {
 		end--
 	}
-	if end < len(line) && line[end] >= utf8.RuneSelf { // an IDN label, when something delimits it
-		wide := end
-		for wide < len(line) && wide-start < 255 && (IsDomainByte(line[wide]) || line[wide] >= utf8.RuneSelf) {
-			wide++
-		}
-		if wide < len(line) && line[wide] == '>' {
-			return wide
-		}
+	if unspaced < 0 || unspaced == start {
+		return end, true
 	}
-	return end
+	if strings.IndexByte(line[unspaced:end], '.') >= 0 {
+		return end, false
+	}
+	for unspaced > start && (line[unspaced-1] == '.' || line[unspaced-1] == '-') {
+		unspaced--
+	}
+	return unspaced, true
 }
 
 // IsDomainByte says whether c may stand in a domain of ASCII letters; "_" is in host names that nobody checks.
 func IsDomainByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_'
-}
-
-// InField lists the addresses of an address header; display names that look like one do not count when the
-// real one stands in angle brackets.
-func InField(v string) []string {
-	spans := Find(v)
-	angled := false
-	for _, s := range spans {
-		angled = angled || s.Angled
-	}
-	var all []string
-	for _, s := range spans {
-		if !angled || s.Angled || !strings.Contains(v[s.End:], "<") {
-			all = append(all, s.Addr)
-		}
-	}
-	return all
-}
-
-// Clean takes an address out of what a report wrote around it: angle brackets, "mailto:", a source route
-// (RFC 5321 §4.1.1.3), a trailing dot.
-func Clean(s string) string {
-	s = strings.TrimSpace(s)
-	if open := strings.LastIndexByte(s, '<'); open >= 0 {
-		if end := strings.IndexByte(s[open:], '>'); end > 0 {
-			s = s[open+1 : open+end]
-		}
-	}
-	s = strings.Trim(s, "<> \t\"'(),;")
-	if strings.Contains(s, "\"@") && !strings.HasPrefix(s, "\"") {
-		s = "\"" + s
-	}
-	if len(s) > 7 && strings.EqualFold(s[:7], "mailto:") {
-		s = s[7:]
-	}
-	if strings.HasPrefix(s, "@") {
-		if colon := strings.IndexByte(s, ':'); colon > 0 {
-			s = s[colon+1:]
-		}
-	}
-	return Unquote(strings.TrimRight(s, "."))
-}
-
-// Unquote takes off quotes that a local part does not need (RFC 5321 §4.1.2), as log lines have it.
-func Unquote(addr string) string {
-	local, domain, found := strings.Cut(addr, "\"@")
-	if !found || len(local) < 2 || local[0] != '"' {
-		return addr
-	}
-	local = local[1:]
-	for i := range len(local) {
-		if !isLocalByte(local[i]) || local[i] == '.' && (i == 0 || i == len(local)-1 || local[i-1] == '.') {
-			return addr
-		}
-	}
-	return local + "@" + domain
-}
-
-// Valid says whether s can be an address at all; a report may name "undisclosed" or a program instead.
-func Valid(s string) bool {
-	at := strings.LastIndexByte(s, '@')
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] == 0x7F {
-			return false
-		}
-	}
-	return at > 0 && at < len(s)-1 && len(s) <= MaxLength && !strings.ContainsAny(s[at:], " \t,;|/()<>") &&
-		(s[0] == '"' || !strings.ContainsAny(s[:at], " \t<>()|,;@")) && utf8.ValidString(s)
-}
-
-// DecodeXtext undoes RFC 3461 §4 in an address that was copied from the ORCPT parameter as it stood. Only what xtext
-// must escape is decoded: "jo+AB@example.org" is a subaddress.
-func DecodeXtext(s string) string {
-	if !strings.Contains(s, "+") {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '+' && i+2 < len(s) {
-			if v, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil && (v == '+' || v == '=' || v == '@' && !strings.Contains(s, "@")) {
-				b.WriteByte(byte(v))
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // DecodeUTF8 undoes the escapes of utf-8-addr-xtext and utf-8-addr-unitext (RFC 6533 §3): \x{1F408}.
@@ -214,14 +189,4 @@ func DecodeUTF8(s string) string {
 			s = s[:open] + string(rune(v)) + s[open+end+1:]
 		}
 	}
-}
-
-// Same compares without regard to case, and to the dot that ends a fully qualified domain.
-func Same(a, b string) bool {
-	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
-}
-
-// SameDomain compares the domains of two addresses.
-func SameDomain(a, b string) bool {
-	return Same(a[strings.LastIndexByte(a, '@'):], b[strings.LastIndexByte(b, '@'):])
 }

@@ -2,40 +2,44 @@ package address
 
 import (
 	"bytes"
-	"unicode"
+	"errors"
+	"strings"
 	"unicode/utf8"
-
-	"bouncefeed/internal/event"
 )
 
-// MaxLogged is how long an address in a log may be, in bytes: RFC 5321 allows 64 + 1 + 255, mail servers more.
-const MaxLogged = 512
+// Why what stands in a log is not believed to be one address.
+var (
+	ErrNoAngles    = errors.New("no address in angle brackets")
+	ErrNoEnd       = errors.New("an address without its end")
+	ErrTwoReadings = errors.New("an address that may end in two places")
+)
 
-// InAngles reads "<address>" and gives what stands behind it. A quoted local part (RFC 5321 §4.1.2) may hold anything,
-// also ">". Where it holds what ends an address, or an address of its own, two readers may see two addresses: refused.
+// InAngles reads "<address>", as logs have it, and gives what stands behind it. A quoted local part may hold anything, also
+// ">". Where it holds what ends an address in a log, two readers may see two addresses. The null sender is "<>", a local
+// user has no domain.
 func InAngles(b []byte) (address, rest []byte, err error) {
 	if len(b) < 2 || b[0] != '<' {
-		return nil, nil, event.Refuse(event.WhyMalformed, "no address in angle brackets")
+		return nil, nil, ErrNoAngles
 	}
 	b = b[1:]
 	local := 0
 	if b[0] == '"' {
 		if local = QuotedLength(b); local == 0 {
-			return nil, nil, event.Refuse(event.WhyTwoReadings, "a quoted local part without its end")
+			return nil, nil, ErrTwoReadings
 		}
 		if bytes.Contains(b[:local], []byte(">, ")) {
-			return nil, nil, event.Refuse(event.WhyTwoReadings, "a local part that holds the end of an address")
+			return nil, nil, ErrTwoReadings
 		}
 	}
 	end := bytes.IndexByte(b[local:], '>')
 	if end < 0 {
-		return nil, nil, event.Refuse(event.WhyMalformed, "an address without its end")
+		return nil, nil, ErrNoEnd
 	}
 	address, rest = b[:local+end], b[local+end+1:]
-	return address, rest, Check(address)
+	return address, rest, CheckLogged(address)
 }
 
-// QuotedLength is the length of the quoted string b begins with, if "@" or ">" follows it.
+// QuotedLength is the length of the quoted string b begins with, if "@" or ">" follows it; 0: it is none.
 func QuotedLength(b []byte) int {
 	for i := 1; i+1 < len(b); i++ {
 		switch b[i] {
@@ -51,40 +55,53 @@ func QuotedLength(b []byte) int {
 	return 0
 }
 
-// Check refuses what a later reader could take for something else: control and format characters, and a local
-// part that is a text with an address in it.
-func Check(a []byte) error {
-	plain := true
-	for _, c := range a {
-		if c <= ' ' || c >= 0x7f {
-			plain = false
-			break
-		}
-	}
-	switch {
-	case len(a) > MaxLogged:
-		return event.Refuse(event.WhyTooLong, "an address of %d bytes", len(a))
-	case plain:
+// CheckLogged says why a, an address that stands in a log without anything around it, is not to be believed; nil: it is. Mail
+// servers may log a local part without the quotes that it needs: then it holds no other address, and nothing that ends one.
+func CheckLogged(a []byte) error {
+	if isSimple(a) {
 		return nil
-	case !utf8.Valid(a):
-		return event.Refuse(event.WhyMalformed, "an address that is not UTF-8")
-	case bytes.ContainsFunc(a, IsUnseen):
-		return event.Refuse(event.WhyControlChars, "an address with control characters")
-	case bytes.IndexByte(a, ' ') >= 0 && bytes.IndexByte(a, '@') != bytes.LastIndexByte(a, '@'):
-		return event.Refuse(event.WhyTwoReadings, "an address inside a local part")
+	}
+	s := string(a)
+	_, err := Parse(s)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrTooLong), errors.Is(err, ErrEncoding), errors.Is(err, ErrUnseen):
+		return err
+	case strings.HasPrefix(s, `"`), strings.Count(s, "@") > 1, strings.ContainsAny(s, "<>"):
+		return ErrTwoReadings
 	}
 	return nil
 }
 
-// IsUnseen knows controls, format characters (zero width, bidirectional), line and paragraph separators.
-func IsUnseen(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+// isSimple says whether a has nothing in it that could end an address or begin another.
+func isSimple(a []byte) bool {
+	if len(a) > MaxLength {
+		return false
+	}
+	ats := 0
+	for _, c := range a {
+		if c <= ' ' || c >= utf8.RuneSelf-1 || c == '"' || c == '<' || c == '>' {
+			return false
+		}
+		if c == '@' {
+			ats++
+		}
+	}
+	return ats <= 1
 }
 
-// CheckRecipient refuses what Check does, and a local part with what could be the rest of a line.
-func CheckRecipient(a []byte) error {
-	if bytes.IndexByte(a, ' ') >= 0 && bytes.ContainsAny(a, "<>") {
-		return event.Refuse(event.WhyTwoReadings, "a local part that holds words in angle brackets")
+// Logged is s, which CheckLogged has nothing against, as a mailbox is written: with the quotes that the log left out.
+func Logged(s string) string {
+	if isPlain(s) && strings.IndexByte(s, ' ') < 0 {
+		return s
 	}
-	return Check(a)
+	if m, err := Parse(s); err == nil {
+		return m.String()
+	}
+	local, domain, found := strings.Cut(s, "@")
+	if _, ok := asciiDomain(strings.TrimSuffix(domain, ".")); !found || !ok {
+		return s
+	}
+	return Mailbox{Local: local, Domain: strings.TrimSuffix(domain, ".")}.String()
 }

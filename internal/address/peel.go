@@ -23,18 +23,22 @@ func PlausibleDomain(s string) bool {
 // `btv1==TAG==jo@`) and SRS (`SRS0=HASH=TT=example.org=jo@forwarder`, `SRS1=HASH=forwarder==HASH=TT=example.org=jo@`).
 func Peel(addr string) string {
 	for range 4 {
-		local, domain, found := strings.Cut(addr, "@")
-		if !found {
+		m, err := Parse(addr)
+		if err != nil {
 			return addr
 		}
-		inner, innerDomain := peelOnce(local)
+		inner, domain := peelOnce(m.Local)
 		if inner == "" {
 			return addr
 		}
-		if innerDomain != "" {
-			domain = innerDomain
+		if domain == "" {
+			domain = m.Domain
 		}
-		addr = inner + "@" + domain
+		unwrapped := Mailbox{Local: inner, Domain: domain}.String()
+		if !Valid(unwrapped) {
+			return addr
+		}
+		addr = unwrapped
 	}
 	return addr
 }

@@ -37,7 +37,7 @@ var allowed = map[string]string{
 	"internal/text":        "",
 	"internal/stdwebhook":  "",
 	"internal/disk":        "internal/event",
-	"internal/event":       "",
+	"internal/event":       "internal/address internal/text",
 	"internal/e2e":         "",
 	"internal/e2e/e2etest": "",
 	"internal/e2e/debian":  "",

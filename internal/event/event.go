@@ -1,5 +1,6 @@
 // Package event holds the words every other package speaks: the raw Record an input read, the Event a parser found in
-// it, and the types, reasons and faults of a bounce. It imports the standard library only.
+// it, and the types, reasons and faults of a bounce. It imports the standard library and
+// internal/address only.
 package event
 
 import "time"

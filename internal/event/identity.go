@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bouncefeed/internal/address"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
@@ -57,16 +58,16 @@ func IsID(s string) bool {
 
 // Sent is the ledger's entry for e: a keyed 8-byte hash of Message-ID with recipient. secret is the installation's own.
 func Sent(secret []byte, messageID, recipient string) [8]byte {
-	k := key("sent", string(secret), foldAddress(recipient), messageID)
+	k := key("sent", string(secret), address.Key(recipient), messageID)
 	return [8]byte(k[:8])
 }
 
 func (e *Event) recipients() []string {
-	first := foldAddress(e.Recipient)
+	first := address.Key(e.Recipient)
 	if first == "" {
-		first = foldAddress(e.Claimed)
+		first = address.Key(e.Claimed)
 	}
-	if second := foldAddress(e.OriginalRecipient); second != "" && second != first {
+	if second := address.Key(e.OriginalRecipient); second != "" && second != first {
 		return []string{first, second}
 	}
 	return []string{first}
@@ -82,11 +83,6 @@ func key(parts ...string) Key {
 	}
 	sum := sha256.Sum256(b)
 	return Key(sum[:16])
-}
-
-// foldAddress makes the spellings of one address alike: receivers compare without regard to case.
-func foldAddress(a string) string {
-	return strings.ToLower(strings.TrimSuffix(strings.TrimSpace(a), "."))
 }
 
 // shortHost keeps the first label: syslog writes "mx1" where the Reporting-MTA says "mx1.example.org".

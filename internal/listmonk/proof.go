@@ -50,10 +50,11 @@ func (p *Proof) AddUnsubscribe(v string) {
 // AddVERP reads an address to which the report came: `b+SUBSCRIBER@`, `b+CAMPAIGN.SUBSCRIBER@`, or the classic
 // `b+jo=example.org@`. The latter names the recipient and proves nothing.
 func (p *Proof) AddVERP(addr string) {
-	local, _, found := strings.Cut(address.Peel(addr), "@")
-	if !found {
+	m, err := address.Parse(address.Peel(addr))
+	if err != nil {
 		return
 	}
+	local := m.Local
 	if first := FirstUUID(local); first != "" {
 		_, rest, _ := strings.Cut(strings.ToLower(local), first)
 		if second := FirstUUID(rest); second != "" {
@@ -65,7 +66,7 @@ func (p *Proof) AddVERP(addr string) {
 	}
 	if _, encoded, found := strings.Cut(local, "+"); found && p.Recipient == "" {
 		if eq := strings.LastIndexByte(encoded, '='); eq > 0 && address.PlausibleDomain(encoded[eq+1:]) {
-			p.Recipient = encoded[:eq] + "@" + encoded[eq+1:]
+			p.Recipient = address.Mailbox{Local: encoded[:eq], Domain: encoded[eq+1:]}.String()
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (m *message) arfEvents() []event.Event {
 	e.Type = event.Complaint
 	e.Diagnostic = fields.get("Feedback-Type")
 	e.QueueIDIssuer = mtaName(fields.get("Reporting-MTA"))
-	if sender := address.Clean(fields.get("Original-Mail-From")); address.Valid(sender) {
+	if sender := address.Of(fields.get("Original-Mail-From")); sender != "" {
 		e.Sender = sender
 		m = m.withSender(sender)
 		e.SubscriberUUID, e.CampaignUUID, e.Evidence = m.returned.proof.Subscriber, m.returned.proof.Campaign, m.returned.proof.Evidence
@@ -31,7 +31,7 @@ func (m *message) arfEvents() []event.Event {
 		e.Time = m.time(date)
 	}
 	var recipients []string
-	fields.each("Original-Rcpt-To", func(v string) { recipients = addAddress(recipients, address.DecodeXtext(address.Clean(v))) })
+	fields.each("Original-Rcpt-To", func(v string) { recipients = addAddress(recipients, address.Of(v)) })
 	if len(recipients) == 0 {
 		recipients = m.originalRecipients()
 	}

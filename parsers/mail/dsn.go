@@ -172,20 +172,13 @@ func mtaName(v string) string {
 // ("x-unix; |/usr/bin/vacation"), an X.400 name.
 func typedAddress(v string) string {
 	typ, rest := splitType(v)
-	if !strings.Contains(rest, "@") { // "=?…?=@example.org" is an address as it stands
-		rest = decodeWords(rest)
-	}
-	if before, _, commented := strings.Cut(rest, " ("); commented { // "jo@example.org (over quota)"
-		rest = before
-	}
-	addr := address.Clean(rest)
 	if typ == "utf-8" {
-		addr = address.DecodeUTF8(addr)
+		rest = address.DecodeUTF8(rest)
 	}
-	if addr = address.DecodeXtext(addr); !address.Valid(addr) {
-		return bareLocal(typ, addr)
+	if addr := address.Of(rest); addr != "" {
+		return addr
 	}
-	return addr
+	return bareLocal(typ, strings.Trim(rest, "<>"))
 }
 
 // bareLocal keeps a local user's name without a domain, as sendmail and MTAs inside a company write it.
@@ -246,8 +239,12 @@ func hasFailure(events []event.Event, recipient string) bool {
 
 func (m *message) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
 	e := m.event()
-	e.Recipient, e.OriginalRecipient = r.original, r.final
-	if !address.Valid(r.original) || address.Same(r.original, r.final) {
+	original := r.original
+	if decoded := address.DecodeXtext(original); !address.Same(original, r.final) && address.Valid(decoded) {
+		original = decoded // copied from ORCPT= as it stood (RFC 3461 §4.2)
+	}
+	e.Recipient, e.OriginalRecipient = original, r.final
+	if !address.Valid(original) || address.Same(original, r.final) {
 		e.Recipient, e.OriginalRecipient = r.final, ""
 	}
 	if !address.Valid(e.Recipient) {

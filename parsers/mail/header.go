@@ -129,7 +129,7 @@ func (h header) each(name string, f func(value string)) {
 // addresses lists the addresses in every field of that name.
 func (h header) addresses(name string) []string {
 	var all []string
-	h.each(name, func(v string) { all = append(all, address.InField(decodeWords(v))...) })
+	h.each(name, func(v string) { all = append(all, address.List(v)...) })
 	return all
 }
 

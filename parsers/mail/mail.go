@@ -149,7 +149,9 @@ func keepFirst(place **mimeEntity, e *mimeEntity) {
 // readParts finds the returned message, or its header, in the parts and in it whose message it was; own is the report's header.
 func (t *returnedMail) readParts(own header, enclosed []*mimeEntity, r *mimeReader) {
 	for _, name := range []string{"To", "Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Rcpt-To", "Return-Path"} {
-		own.each(name, func(v string) { t.proof.AddVERP(address.Clean(v)) })
+		for _, to := range own.addresses(name) {
+			t.proof.AddVERP(to)
+		}
 	}
 	for _, e := range enclosed {
 		raw := e.decoded(maxText)
@@ -250,7 +252,7 @@ func (m *message) event() event.Event {
 		MessageID:      m.originalID(),
 	}
 	e.QueueID, e.QueueIDIssuer = eximQueueID(m.returned.header)
-	if sender := address.Clean(m.returned.header.get("Return-Path")); address.Valid(sender) {
+	if sender := address.Of(m.returned.header.get("Return-Path")); sender != "" {
 		e.Sender = sender
 	} else if to := m.header.addresses("To"); len(to) > 0 {
 		e.Sender = address.Peel(to[0])

@@ -17,7 +17,7 @@ func (p *proof) addReturned(h header) {
 	p.Add(listmonk.FirstUUID(h.text("X-Listmonk-Subscriber")), campaign, listmonk.EvidenceUUID)
 	p.AddMessageID(listmonk.CleanMessageID(h.get("Message-ID")))
 	h.each("List-Unsubscribe", func(v string) { p.AddUnsubscribe(v) })
-	h.each("Return-Path", func(v string) { p.AddVERP(address.Clean(v)) })
+	h.each("Return-Path", func(v string) { p.AddVERP(address.Of(v)) })
 }
 
 // eximQueueID finds the id that Exim gave the returned message in the Received field it wrote itself, the topmost:

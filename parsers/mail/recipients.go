@@ -14,8 +14,8 @@ import (
 func (p *prose) failures() ([]string, *prose) {
 	var found []string
 	p.header.each("X-Failed-Recipients", func(v string) {
-		for _, a := range strings.Split(decodeWords(v), ",") {
-			found = addAddress(found, address.Clean(a))
+		for _, a := range address.List(v) {
+			found = addAddress(found, a)
 		}
 	})
 	if len(found) == 0 || !p.textNames(found) {

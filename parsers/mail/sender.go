@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"bouncefeed/internal/address"
 	"bouncefeed/internal/text"
 )
 
@@ -27,7 +26,7 @@ func readSender(h header) sender {
 	}
 	name := undecorated.Replace(text.Fold(from))
 	s := sender{daemon: phrases.from.daemon.in(name) || name == "<>", mailer: strings.Contains(name, "mailerdaemon")}
-	if addrs := address.InField(from); len(addrs) > 0 {
+	if addrs := h.addresses("From"); len(addrs) > 0 {
 		local, _, _ := strings.Cut(undecorated.Replace(text.Fold(addrs[0])), "@")
 		s.robot = beginsWith(local, phrases.from.robot)
 	}

@@ -38,11 +38,11 @@ func (d *eximDelivery) setRecipient(r *eximReading) error {
 		d.to, d.origTo, d.mailbox = r.top, nil, true
 	}
 	if d.mailbox {
-		if err := address.CheckRecipient(d.to); err != nil {
+		if err := checkAddress(d.to); err != nil {
 			return err
 		}
 	}
-	return address.CheckRecipient(d.origTo)
+	return checkAddress(d.origTo)
 }
 
 // An eximReading is one way to part a line into addresses and the rest.
@@ -122,7 +122,7 @@ func plainEximRecipient(b []byte) (r eximReading, ok bool) {
 
 // angleAddress reads "<address>"; nil: it is none.
 func angleAddress(b []byte) (addr, rest []byte) {
-	limit := min(len(b), address.MaxLogged+2)
+	limit := min(len(b), address.MaxLength+2)
 	at := 1
 	if limit > 1 && b[1] == '"' {
 		n := address.QuotedLength(b[1:limit])
@@ -197,7 +197,7 @@ func isUnquoted(mailbox, words []byte) bool {
 	if mailbox[0] != '"' {
 		return bytes.EqualFold(mailbox, words)
 	}
-	var room [address.MaxLogged]byte
+	var room [address.MaxLength]byte
 	b := room[:0]
 	local := address.QuotedLength(mailbox)
 	for i := 1; i < local-1; i++ {

@@ -86,7 +86,7 @@ func eximSender(b []byte) (sender, rest []byte, err error) {
 		end = len(b) - local
 	}
 	sender, rest = b[:local+end], b[local+end:]
-	return sender, rest, address.Check(sender)
+	return sender, rest, checkAddress(sender)
 }
 
 // An eximArrival is what the fields of a "<=" line tell.

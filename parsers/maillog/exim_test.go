@@ -75,7 +75,7 @@ func TestEximLongLines(t *testing.T) {
 		for _, marker := range []string{"** ", "== ", "=> ", "<= ", "** a@b", "** a@b R=r T=t: SMTP error from remote mail server after ", "listmonk id="} {
 			line := head + marker + strings.Repeat(unit, (16<<10)/len(unit))
 			for _, e := range tellLog(t, p, line).events {
-				if len(e.Diagnostic) > maxDiagnostic+8 || len(e.Recipient) > address.MaxLogged {
+				if len(e.Diagnostic) > maxDiagnostic+8 || len(e.Recipient) > address.MaxLength {
 					t.Errorf("%q: %d bytes of %q", unit, len(e.Diagnostic), e.Recipient)
 				}
 			}

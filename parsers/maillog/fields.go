@@ -59,7 +59,7 @@ func isBase62(c byte) bool { return text.IsDigit(c) || text.IsLetter(c) }
 func plainAddressLength(b []byte) int {
 	at := 0
 	if len(b) > 0 && b[0] == '"' {
-		at = address.QuotedLength(b[:min(len(b), address.MaxLogged)])
+		at = address.QuotedLength(b[:min(len(b), address.MaxLength)])
 	} else {
 		for at < len(b) && isAddressByte[b[at]] {
 			at++

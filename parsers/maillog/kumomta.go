@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/listmonk"
@@ -168,7 +167,7 @@ func (r *kumoRecord) tell(v listmonk.VERP, emit func(event.Event)) error {
 		recipients = []string{""}
 	}
 	for _, to := range recipients[:min(len(recipients), kumoMaxRecipients)] {
-		if e.Recipient = strings.Trim(to, "<>"); address.CheckRecipient([]byte(e.Recipient)) != nil {
+		if e.Recipient = strings.Trim(to, "<>"); checkAddress([]byte(e.Recipient)) != nil {
 			return event.Refuse(event.WhyMalformed, "a recipient that is no address")
 		}
 		emit(e)

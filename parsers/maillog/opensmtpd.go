@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"time"
 
-	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/text"
@@ -117,7 +116,7 @@ func (p *opensmtpd) readEnvelope(l *logLine, session, words []byte) error {
 	if !ok || !bytes.HasPrefix(rest, []byte(" from=<")) {
 		return nil
 	}
-	sender, _, err := address.InAngles(rest[len(" from="):])
+	sender, _, err := inAngles(rest[len(" from="):])
 	if err != nil {
 		sender = nil // nothing is reported of this message
 	}
@@ -202,8 +201,8 @@ func (d *opensmtpdDelivery) scanFields(b, between []byte) (err error) {
 			}
 			return nil
 		case "from", "to", "rcpt":
-			if value, b, err = address.InAngles(value); err == nil {
-				err = address.CheckRecipient(value)
+			if value, b, err = inAngles(value); err == nil {
+				err = checkAddress(value)
 			}
 			if err != nil {
 				return err

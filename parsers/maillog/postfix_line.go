@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"time"
 
-	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
@@ -39,11 +38,11 @@ func scanPostfixDelivery(words []byte) (postfixDelivery, error) {
 
 // scanRecipient reads "to=<…>, orig_to=<…>, " and gives what stands from relay= on.
 func (d *postfixDelivery) scanRecipient(words []byte) (rest []byte, err error) {
-	if d.to, rest, err = address.InAngles(words[len("to="):]); err != nil {
+	if d.to, rest, err = inAngles(words[len("to="):]); err != nil {
 		return nil, err
 	}
 	if bytes.HasPrefix(rest, []byte(", orig_to=<")) {
-		if d.origTo, rest, err = address.InAngles(rest[len(", orig_to="):]); err != nil {
+		if d.origTo, rest, err = inAngles(rest[len(", orig_to="):]); err != nil {
 			return nil, err
 		}
 	}

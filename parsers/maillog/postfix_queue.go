@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strings"
 
-	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/text"
@@ -50,7 +49,7 @@ func (p *postfix) readPickup(l *logLine, _ func(event.Event)) error {
 	if at < 0 {
 		return nil
 	}
-	sender, rest, err := address.InAngles(l.text[at+len(" from="):])
+	sender, rest, err := inAngles(l.text[at+len(" from="):])
 	if err != nil {
 		return err
 	}
@@ -127,7 +126,7 @@ func (p *postfix) readHeader(l *logLine, _ func(event.Event)) error {
 //	8F7BAA2E332: from=<bounce@example.org>, size=979, nrcpt=1 (queue active)
 //	8F7BAA2E332: from=<bounce@example.org>, status=expired, returned to sender
 func (p *postfix) readQueue(l *logLine, emit func(event.Event)) error {
-	sender, rest, err := address.InAngles(l.text[len("from="):])
+	sender, rest, err := inAngles(l.text[len("from="):])
 	m := p.find(l)
 	recipients, ok := 0, false
 	if err == nil {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/listmonk"
@@ -194,7 +193,7 @@ func (r *powermtaRecord) setRecipient(e *event.Event) error {
 		return event.Refuse(event.WhyMalformed, "a record without its recipient")
 	}
 	for _, a := range [2]string{e.Recipient, e.OriginalRecipient} {
-		if err := address.CheckRecipient([]byte(a)); err != nil {
+		if err := checkAddress([]byte(a)); err != nil {
 			return err
 		}
 	}

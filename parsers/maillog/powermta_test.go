@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers"
 	"bouncefeed/parsers/parsertest"
@@ -55,7 +54,7 @@ func checkRecords(_ testing.TB, kind string) parsertest.Check {
 		store := map[string][]byte{}
 		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			for _, e := range tellLog(t, p, string(line)).events {
-				if address.CheckRecipient([]byte(e.Recipient)) != nil || len(e.Diagnostic) > maxDiagnostic+8 {
+				if checkAddress([]byte(e.Recipient)) != nil || len(e.Diagnostic) > maxDiagnostic+8 {
 					t.Errorf("%+v", e)
 				}
 			}

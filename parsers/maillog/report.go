@@ -23,7 +23,8 @@ func (t *tracker) report(l *logLine, m *message, o *outcome, kind event.Type) ev
 	if strings.IndexByte(known, '@') >= 0 { // orig_to=<root> is no address
 		e.Recipient, e.OriginalRecipient = known, o.to
 	}
-	if strings.EqualFold(e.Recipient, e.OriginalRecipient) {
+	e.Recipient, e.OriginalRecipient = address.Logged(e.Recipient), address.Logged(e.OriginalRecipient)
+	if address.Same(e.Recipient, e.OriginalRecipient) {
 		e.OriginalRecipient = ""
 	}
 	e.QueueID, e.OtherQueueIDs = t.ids(m)

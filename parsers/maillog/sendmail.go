@@ -199,7 +199,7 @@ func sendmailAddresses(b []byte) (list [][]byte, rest []byte, err error) {
 		var a []byte
 		switch {
 		case bytes.HasPrefix(b, []byte("<")):
-			if a, b, err = address.InAngles(b); err != nil {
+			if a, b, err = inAngles(b); err != nil {
 				return nil, nil, err
 			}
 		case bytes.HasPrefix(b, []byte(`"|`)):
@@ -218,7 +218,7 @@ func sendmailAddresses(b []byte) (list [][]byte, rest []byte, err error) {
 				end = len(b) - local
 			}
 			a, b = b[:local+end], b[local+end:]
-			if err = address.Check(a); err != nil {
+			if err = checkAddress(a); err != nil {
 				return nil, nil, err
 			}
 		}

@@ -54,7 +54,7 @@ func TestSyslogLongLines(t *testing.T) {
 		for _, head := range heads {
 			for _, unit := range []string{"<", "<a@b>,", `"`, `"\`, ", ", "\x00", "\xff", `\320`, "=", "a=b, ", "a=b ", ": ", "["} {
 				for _, e := range tellLog(t, p, stamp+head+strings.Repeat(unit, (16<<10)/len(unit))).events {
-					if len(e.Diagnostic) > maxDiagnostic+8 || len(e.Recipient) > address.MaxLogged {
+					if len(e.Diagnostic) > maxDiagnostic+8 || len(e.Recipient) > address.MaxLength {
 						t.Errorf("%q: %d bytes of %q", unit, len(e.Diagnostic), e.Recipient)
 					}
 				}

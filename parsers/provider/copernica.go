@@ -104,7 +104,7 @@ func (p *copernica) Parse(rec event.Record, emit func(event.Event)) error {
 	if err != nil {
 		return err
 	}
-	hook := copernicaHook{mail: p.mail, read: rec.Time, id: v[1], recipient: address.Clean(v[4]), mime: v[5], form: f}
+	hook := copernicaHook{mail: p.mail, read: rec.Time, id: v[1], recipient: address.Of(v[4]), mime: v[5], form: f}
 	if at := cmp.Or(v[2], v[3]); at != "" {
 		hook.time = timeOf(at, rec.Time)
 	}

@@ -6,6 +6,7 @@ package provider
 import (
 	"cmp"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"bouncefeed/internal/address"
@@ -91,16 +92,15 @@ func (n *notice) complete(provider string, read time.Time) (event.Event, error) 
 	e, fields := n.Event, readCarried(n.carried)
 	e.MessageID = listmonk.CleanMessageID(cmp.Or(fields.get("Message-ID"), e.MessageID))
 	identify(&e, fields.get)
-	e.Recipient = address.Clean(e.Recipient)
+	named := strings.TrimSpace(e.Recipient) != ""
+	e.Recipient = address.Of(e.Recipient)
 	switch {
+	case named && e.Recipient == "":
+		return e, event.Refuse(event.WhyMalformed, "the recipient is no address")
 	case e.Recipient == "" && e.SubscriberUUID == "":
 		return e, event.Refuse(parsers.WhyNobody, "names no recipient")
-	case e.Recipient != "" && !address.Valid(e.Recipient):
-		return e, event.Refuse(event.WhyMalformed, "the recipient is no address")
 	}
-	if e.Sender = address.Clean(cmp.Or(e.Sender, fields.get("Return-Path"), fields.get("From"))); !address.Valid(e.Sender) {
-		e.Sender = ""
-	}
+	e.Sender = senderOf(cmp.Or(e.Sender, fields.get("Return-Path"), fields.get("From")))
 	if n.id != "" {
 		e.ProviderID = provider + ":" + text.Cut(n.id, parsers.MaxName)
 	}
@@ -113,6 +113,14 @@ func (n *notice) complete(provider string, read time.Time) (event.Event, error) 
 	}
 	parsers.Tidy(&e)
 	return e, nil
+}
+
+// senderOf is the envelope sender, or the author that stands for it: the first of a From field.
+func senderOf(field string) string {
+	if all := address.List(field); len(all) > 0 {
+		return all[0]
+	}
+	return ""
 }
 
 // readReply takes code and status out of a diagnostic, where the provider does not give them apart.

@@ -184,7 +184,7 @@ func (s *sesItem) notice(r *sesRecipient, at, id string, what meaning) notice {
 		n.kind = event.Delayed
 	}
 	if id != "" { // one id for all recipients
-		n.id = id + ":" + strings.ToLower(address.Clean(r.Address))
+		n.id = id + ":" + address.Key(address.Of(r.Address))
 	}
 	n.QueueID, n.QueueIDIssuer = s.Mail.MessageID, "amazonses"
 	return n
