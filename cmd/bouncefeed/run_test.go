@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -65,4 +66,54 @@ func TestRunWithAWrongConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, "", "run", "-c", cfg).expect(t, exitFailure, "", "open queue ")
+}
+
+// A mail server's pipe, the daemon and an output: what deliver hands in is told by tail and status, and arrives.
+func TestDeliverToTheDaemon(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cfg := write(t, "c.yaml", fmt.Sprintf(`
+inputs: {bounces: {type: pipe, trust: any}}
+outputs: {file: {type: file, path: %s/out.jsonl}}
+queue: {path: %s/queue.db}
+control: {socket: %s/control.sock}
+`, dir, dir, dir))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan result, 1)
+	go func() { ended <- commandIn(ctx, "", "run", "-c", cfg) }()
+	socket := filepath.Join(dir, "control.sock")
+	until(t, "the daemon answers", func() bool { return command(t, "", "status", "--socket", socket).code == 0 })
+	tailed := make(chan result, 1)
+	go func() { tailed <- commandIn(ctx, "", "tail", "--json", "--socket", socket) }()
+
+	for range 2 { // a mail server that was killed tries again
+		command(t, bounceMail, "deliver", "--socket", socket).expect(t, 0, "", "")
+	}
+	command(t, "no message at all", "deliver", "--input", "bounces", "--socket", socket).expect(t, 0, "", "")
+	command(t, bounceMail, "deliver", "--input", "other", "--socket", socket).expect(t, exitTemporary, "", `no input "other" with type: pipe`)
+	until(t, "it is delivered", func() bool {
+		return strings.Contains(command(t, "", "status", "--socket", socket).out, "sent 1, waiting 0")
+	})
+	command(t, "", "status", "--socket", socket).expect(t, 0, "  read 3 = queued 1 + held 0 + ignored 1 + refused 1\n", "")
+	out, err := os.ReadFile(filepath.Join(dir, "out.jsonl"))
+	if err != nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), `"recipient":"jo@example.org"`) {
+		t.Errorf("delivered: %s, %v", out, err)
+	}
+	stop()
+	if r := <-ended; r.code != 0 {
+		t.Errorf("%+v", r)
+	}
+	if r := <-tailed; r.code != 0 && r.code != exitFailure {
+		t.Errorf("tail: %+v", r)
+	}
+}
+
+// until polls for a state; the test fails if it does not come.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); <-time.After(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
 }
