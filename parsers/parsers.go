@@ -28,6 +28,9 @@ type Stateful interface {
 	Changes() map[string][]byte // since the last call; nil value = forget
 }
 
+// A Misser is a Stateful parser that is told where records are missing: before the next one.
+type Misser interface{ Missed() }
+
 // Verifier is a parser of webhook requests that carry a signature.
 type Verifier interface {
 	// Verify checks it over the raw bytes, before Parse. nil: the provider sent rec. event.ErrRefused: it did not, or

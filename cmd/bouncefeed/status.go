@@ -78,6 +78,9 @@ func printStatus(w io.Writer, st *agent.Status) error {
 		fmt.Fprintf(&b, "  read %d = queued %d + held %d + ignored %d + refused %d\n", in.Read, in.Queued, in.Held, total(in.Ignored), total(in.Refused))
 		printCounts(&b, "ignored", in.Ignored)
 		printCounts(&b, "refused", in.Refused)
+		for _, hint := range in.Hints {
+			fmt.Fprintf(&b, "  hint: %s\n", hint)
+		}
 	}
 	for _, out := range st.Outputs {
 		fmt.Fprintf(&b, "\noutput %s (%s): sent %d, waiting %d, not sent %d, dead %d\n", out.Name, out.Type, out.Sent, out.Pending, out.NotSent, out.Dead)

@@ -188,7 +188,8 @@ func TestBackfillMailIsOneEventWithTheLog(t *testing.T) {
 
 const (
 	someUUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
-	sentLog  = `2026-11-01T08:00:00+00:00 mx1 postfix/cleanup[1]: 4F1A01C2D0: message-id=<7@news.example>
+	sentLog  = `2026-11-01T08:00:00+00:00 mx1 postfix/smtpd[1]: 4F1A01C2D0: client=localhost[127.0.0.1]
+2026-11-01T08:00:00+00:00 mx1 postfix/cleanup[1]: 4F1A01C2D0: message-id=<7@news.example>
 2026-11-01T08:00:00+00:00 mx1 postfix/qmgr[1]: 4F1A01C2D0: from=<b@news.example>, size=1, nrcpt=1 (queue active)
 2026-11-01T08:00:01+00:00 mx1 postfix/smtp[1]: 4F1A01C2D0: to=<r7@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/1/0, dsn=2.0.0, status=sent (250 ok)
 `

@@ -52,6 +52,7 @@ func CheckOnline(ctx context.Context, cfg *config.Config, file, version string, 
 			look("input "+in.name, probe.Probe)
 		}
 	}
+	found = append(found, hintsOf(ctx, cfg)...)
 	look("queue", func(ctx context.Context) error { return probeQueue(ctx, cfg) })
 	for _, out := range p.outputs {
 		if probe, ok := out.built.Output.(outputs.Probe); ok {
@@ -59,6 +60,20 @@ func CheckOnline(ctx context.Context, cfg *config.Config, file, version string, 
 		}
 	}
 	return found, nil
+}
+
+// hintsOf asks the daemon, if it runs, what it has seen that its settings may lack.
+func hintsOf(ctx context.Context, cfg *config.Config) (found []Finding) {
+	st, err := Calls.Status.Ask(ctx, cfg.Control.Socket, control.None{}, nil)
+	if err != nil {
+		return nil // probeQueue says whether it should run
+	}
+	for _, in := range st.Inputs {
+		for _, hint := range in.Hints {
+			found = append(found, Finding{What: "input " + in.Name, OK: true, Detail: "hint: " + hint})
+		}
+	}
+	return found
 }
 
 // probeQueue says whether the daemon could keep its queue: it runs and does, or the place can be written.

@@ -63,7 +63,7 @@ func demoLog(now time.Time) []byte {
 	}
 	for _, m := range demoMails {
 		if !m.unopened {
-			line("smtpd", "%s: client=lists.example.com[192.0.2.80]", m.id)
+			line("smtpd", "%s: client=lists.example.com[10.0.0.80]", m.id)
 			line("cleanup", "%s: message-id=<%s@news.example.com>", m.id, strings.ToLower(m.id))
 		}
 		for i, attempt := range m.attempts {

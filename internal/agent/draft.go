@@ -33,6 +33,7 @@ type draft struct {
 	read     uint64        // outcomes of all records
 	other    uint64        // records without any
 	noted    map[event.Type]uint64
+	foreign  bool // a failure of a foreign message, of a sender that is wanted
 	record   finding
 }
 
@@ -135,9 +136,10 @@ func (d *draft) accept(e event.Event) {
 		d.ignore(ignoredSender)
 		return
 	}
-	if e.Type == event.Delivered || e.Type == "" {
+	if e.Sole {
 		d.enter(&e)
 	}
+	d.foreign = d.foreign || e.Type == event.Foreign
 	if e.Type != "" && !e.Type.Reported() {
 		d.countOnly(e.Type)
 		return

@@ -46,7 +46,7 @@ func TestFates(t *testing.T) {
 			recs = append(recs, event.Record{Time: time.Now(), Body: []byte(body)})
 		}
 		fates := make([]event.Fate, len(recs))
-		if _, err := s.parse(recs, fates); err != nil || !slices.Equal(fates, want) {
+		if _, err := s.parse(recs, fates, ""); err != nil || !slices.Equal(fates, want) {
 			t.Errorf("trust: %s: %v, want %v (%v)", trust, fates, want, err)
 		}
 	}

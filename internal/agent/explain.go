@@ -181,7 +181,7 @@ func readRequest(r io.Reader) (*event.Request, error) {
 
 // record takes the way of the daemon up to the queue, for one record.
 func (x *explainer) record(rec event.Record) error {
-	d, err := x.sink.parse([]event.Record{rec}, nil)
+	d, err := x.sink.parse([]event.Record{rec}, nil, "")
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ type parserSet struct {
 
 	main   parsers.Parser            // of the format; nil: not made yet
 	routed map[string]parsers.Parser // of the formats, by Record.Route
+	missed string                    // times that records were missing, as the main one knows
 }
 
 // of gives the parser of records with that route.
@@ -64,8 +65,31 @@ func (s *parserSet) ready() error {
 	return nil
 }
 
+// countMissed tells the format's parser where records are missing: missed has grown over what is stored.
+func (s *parserSet) countMissed(missed string, stored store, input string) error {
+	if missed == "" || missed == s.missed {
+		return nil
+	}
+	if err := s.ready(); err != nil {
+		return err
+	}
+	before := s.missed
+	if before == "" {
+		checkpoint, err := stored.Checkpoint(input)
+		if err != nil {
+			return err
+		}
+		before = checkpoint[gaps]
+	}
+	if p, ok := s.main.(parsers.Misser); ok && before != missed && missed != "0" {
+		p.Missed()
+	}
+	s.missed = missed
+	return nil
+}
+
 // forget drops the parser that remembers.
-func (s *parserSet) forget() { s.main = nil }
+func (s *parserSet) forget() { s.main, s.missed = nil, "" }
 
 // changes are what the parser remembers otherwise since the last call.
 func (s *parserSet) changes() map[string][]byte {

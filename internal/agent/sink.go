@@ -48,7 +48,8 @@ type sinkConfig struct {
 // sink turns the records of one input into stored events. It is the inputs.Sink of that input.
 type sink struct {
 	sinkConfig
-	turnedAway turnedAway
+	turnedAway  turnedAway
+	saidForeign bool // once
 
 	mu      sync.Mutex // held while parsing; commits of independent records run side by side
 	parsers parserSet
@@ -70,18 +71,28 @@ func (s *sink) Commit(ctx context.Context, recs []event.Record, checkpoint map[s
 }
 
 func (s *sink) commit(ctx context.Context, recs []event.Record, checkpoint map[string]string) error {
-	d, err := s.parse(recs, nil)
+	d, err := s.parse(recs, nil, checkpoint[gaps])
 	if err != nil {
 		return err
 	}
 	d.batch.Checkpoint = checkpoint
-	return s.put(ctx, &d.batch)
+	if err := s.put(ctx, &d.batch); err != nil {
+		return err
+	}
+	if d.foreign && len(s.senders) > 0 && !s.saidForeign && s.watcher != nil {
+		s.env.Log.Warn(foreignHint)
+		s.saidForeign = true
+	}
+	return nil
 }
+
+// gaps is the key of a checkpoint under which an input counts the times that records were missing.
+const gaps = "gaps"
 
 // CommitFates implements inputs.FateSink.
 func (s *sink) CommitFates(ctx context.Context, recs []event.Record, checkpoint func([]event.Fate) map[string]string) error {
 	fates := make([]event.Fate, len(recs))
-	d, err := s.parse(recs, fates)
+	d, err := s.parse(recs, fates, "")
 	if err != nil {
 		return err
 	}
@@ -122,10 +133,14 @@ func (s *sink) forget() {
 	s.parsers.forget()
 }
 
-// parse makes a batch of recs and tells what becomes of each in fates, which is as long or nil.
-func (s *sink) parse(recs []event.Record, fates []event.Fate) (*draft, error) {
+// parse makes a batch of recs and tells what becomes of each in fates, which is as long or nil. missed counts the times
+// that records were missing.
+func (s *sink) parse(recs []event.Record, fates []event.Fate, missed string) (*draft, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.parsers.countMissed(missed, s.store, s.name); err != nil {
+		return nil, err
+	}
 	d := newDraft(&s.sinkConfig)
 	emit := d.accept
 	for i := range recs {

@@ -31,7 +31,7 @@ func TestSinkOutlivesItsParser(t *testing.T) {
 	s := newSink(sinkConfig{name: "box", classifier: classify.Default(), now: time.Now, env: config.Env{Log: slog.New(slog.DiscardHandler)}})
 	s.parsers.main = mistaken{}
 	late := time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -8*3600))
-	d, err := s.parse([]event.Record{{Time: time.Now(), Body: []byte("fail")}, {Time: late}, {Time: time.Now()}}, nil)
+	d, err := s.parse([]event.Record{{Time: time.Now(), Body: []byte("fail")}, {Time: late}, {Time: time.Now()}}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func parseEvents(t *testing.T, c sinkConfig, events ...event.Event) *queue.Batch
 	for i := range recs {
 		recs[i] = event.Record{Time: time.Unix(1_800_000_000, 0), Body: []byte{byte(i)}}
 	}
-	d, err := s.parse(recs, nil)
+	d, err := s.parse(recs, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +79,8 @@ func TestOnlyTheSendersNamedAreReported(t *testing.T) {
 		{Recipient: "c@example.org", Sender: "office@example.com"},
 		{Recipient: "d@example.org"},
 		{Recipient: "e@example.org", Sender: "bounces@news.example.evil.example"},
-		{Recipient: "f@example.org", Sender: "office@example.com", MessageID: "m@x", Type: event.Delivered},
-		{Recipient: "g@example.org", Sender: "list@news.example", MessageID: "m@x", Type: event.Delivered},
+		{Recipient: "f@example.org", Sender: "office@example.com", MessageID: "m@x", Type: event.Delivered, Sole: true},
+		{Recipient: "g@example.org", Sender: "list@news.example", MessageID: "m@x", Type: event.Delivered, Sole: true},
 	}
 	b := parseEvents(t, sinkConfig{senders: []string{"*@news.example"}, ledger: ledger{key: []byte("key")}}, events...)
 	if len(b.Events) != 2 || b.Events[0].Recipient != "a@example.org" || b.Events[1].Recipient != "b@example.org" {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"bouncefeed/inputs"
+	"bouncefeed/internal/event"
 	"bouncefeed/internal/queue"
 )
 
@@ -34,6 +35,7 @@ type InputStatus struct {
 	Held    uint64            `json:"held"`
 	Ignored map[string]uint64 `json:"ignored"`
 	Refused map[string]uint64 `json:"refused"`
+	Hints   []string          `json:"hints,omitempty"` // what its settings may lack, and the remedy
 }
 
 // OutputStatus tells how one output fares.
@@ -104,8 +106,22 @@ func (in *plannedInput) status(counters queue.Counters) InputStatus {
 			st.Refused[c.Why] = n
 		}
 	}
+	st.Hints = in.hints(st.Ignored)
 	return st
 }
+
+// hints says what the counts of an input tell of its settings.
+func (in *plannedInput) hints(ignored map[string]uint64) (hints []string) {
+	if ignored[string(event.Foreign)] > 0 && len(in.built.Settings.Senders) > 0 {
+		hints = append(hints, foreignHint)
+	}
+	return hints
+}
+
+// foreignHint is said where mail of one of the `senders:` fails that no client of ours handed in. Where no senders are
+// named, other people's mail fails every day.
+const foreignHint = "mail of an envelope sender named in senders: failed and was not reported, because the client that handed it in is not ours: " +
+	"if it is the list manager, name its address in the parser's mynetworks:, or let it log in"
 
 func (out *runningOutput) status(stats queue.Stats) OutputStatus {
 	st := OutputStatus{

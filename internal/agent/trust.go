@@ -34,18 +34,20 @@ func (d *draft) prove(e *event.Event) bool {
 	return true
 }
 
-// enter notes in the ledger that our MTA took e's message for its addresses. Only what a log tells is entered: a mail or
+// enter notes in the ledger that our MTA took e's message for its recipient. Only what a log tells is entered: a mail or
 // a webhook would be a stranger's word.
 func (d *draft) enter(e *event.Event) {
 	if e.MessageID == "" || d.ledger.key == nil || d.formats != nil || parsers.IsMessage(d.format.Type) {
 		return
 	}
-	for _, address := range []string{e.Recipient, e.OriginalRecipient} {
-		if address != "" {
-			d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, e.MessageID, address))
-		}
+	d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, e.MessageID, e.Recipient))
+	if e.OriginalRecipient != "" {
+		d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, redirected(e.MessageID), e.OriginalRecipient))
 	}
 }
+
+// redirected is the id under which the ledger holds where an alias led to: a second address of the same recipient.
+func redirected(messageID string) string { return messageID + "\x00redirected" }
 
 // ledger is what is known of the messages that we sent; the zero value knows of none and takes no entries.
 type ledger struct {
@@ -58,6 +60,10 @@ func (l ledger) has(messageID, address string) bool {
 	if address == "" || messageID == "" || l.wasSent == nil {
 		return false
 	}
-	found, err := l.wasSent(event.Sent(l.key, messageID, address))
-	return found && err == nil // a queue that can't be read fails the Commit, too
+	for _, id := range [...]string{messageID, redirected(messageID)} {
+		if found, err := l.wasSent(event.Sent(l.key, id, address)); found && err == nil {
+			return true
+		}
+	}
+	return false // a queue that can't be read fails the Commit, too
 }

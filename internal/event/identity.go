@@ -56,10 +56,15 @@ func IsID(s string) bool {
 	return len(s) == 2*len(Key{}) && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// Sent is the ledger's entry for e: a keyed 8-byte hash of Message-ID with recipient. secret is the installation's own.
-func Sent(secret []byte, messageID, recipient string) [8]byte {
-	k := key("sent", string(secret), address.Key(recipient), messageID)
-	return [8]byte(k[:8])
+// SentID is how many bytes of a ledger's entry depend on the Message-ID alone.
+const SentID = 5
+
+// Sent is the ledger's entry for a message that went to one recipient: keyed hashes of the Message-ID, in SentID bytes,
+// and of both in the others, so that an id that several recipients were sent shows. secret is the installation's own.
+func Sent(secret []byte, messageID, recipient string) (entry [8]byte) {
+	id, both := key("sent-id", string(secret), messageID), key("sent", string(secret), address.Key(recipient), messageID)
+	copy(entry[copy(entry[:SentID], id[:]):], both[:])
+	return entry
 }
 
 func (e *Event) recipients() []string {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"bouncefeed/internal/event"
 )
 
 // The ledger is a bucket per day with two things in it. "tail" takes the hashes as they come: chunks of packed 8-byte
@@ -62,70 +64,76 @@ func (t *txn) appendLedger() error {
 	return tail.SetSequence(tail.Sequence() + uint64(len(t.sent)))
 }
 
-// WasSent says whether the ledger has h: did we send this message to this address within the retention?
-func (q *Queue) WasSent(h [8]byte) (found bool, err error) {
-	err = q.view(func(tx *bbolt.Tx) error {
+// WasSent says whether the ledger has h (event.Sent): did we send this message to this address within the retention, and
+// to no other? Whoever knows a Message-ID that several recipients were sent has seen the message of one of them, not of
+// which.
+func (q *Queue) WasSent(h [8]byte) (bool, error) {
+	s := sentSearch{entry: h}
+	err := q.view(func(tx *bbolt.Tx) error {
 		days := tx.Bucket(bucketLedger)
 		c := days.Cursor()
-		for k, _ := c.Last(); k != nil && !found; k, _ = c.Prev() {
-			found = inDay(days.Bucket(k), h)
+		for k, _ := c.Last(); k != nil && !s.others; k, _ = c.Prev() {
+			s.day(days.Bucket(k))
 		}
 		return nil
 	})
-	return found, err
+	return s.found && !s.others, err
 }
 
-func inDay(day *bbolt.Bucket, h [8]byte) bool {
+// sentSearch looks for an entry, and for others of the same Message-ID.
+type sentSearch struct {
+	entry         [8]byte
+	found, others bool
+}
+
+func (s *sentSearch) day(day *bbolt.Bucket) {
 	if tail := day.Bucket(bucketTail); tail != nil {
 		c := tail.Cursor()
 		for k, v := c.First(); k != nil; k, v = c.Next() {
-			if inChunk(v, h) {
-				return true
-			}
+			s.chunk(v)
 		}
 	}
 	if runs := day.Bucket(bucketRuns); runs != nil {
 		c := runs.Cursor()
 		for k, _ := c.First(); k != nil; k, _ = c.Next() {
-			if inRun(runs.Bucket(k), h) {
-				return true
-			}
+			s.run(runs.Bucket(k))
 		}
 	}
-	return false
 }
 
-func inChunk(chunk []byte, h [8]byte) bool {
-	want := binary.NativeEndian.Uint64(h[:])
+func (s *sentSearch) chunk(chunk []byte) {
+	want := binary.NativeEndian.Uint32(s.entry[:])
 	for ; len(chunk) >= 8; chunk = chunk[8:] {
-		if binary.NativeEndian.Uint64(chunk) == want {
-			return true
+		if binary.NativeEndian.Uint32(chunk) == want {
+			s.compare(chunk)
 		}
 	}
-	return false
 }
 
-func inRun(run *bbolt.Bucket, h [8]byte) bool {
+func (s *sentSearch) compare(entry []byte) {
+	if string(entry[:8]) == string(s.entry[:]) {
+		s.found = true
+	} else if string(entry[:event.SentID]) == string(s.entry[:event.SentID]) {
+		s.others = true
+	}
+}
+
+// run reads those blocks of a run that may hold entries of the same Message-ID.
+func (s *sentSearch) run(run *bbolt.Bucket) {
+	var first [8]byte
+	copy(first[:], s.entry[:event.SentID])
 	c := run.Cursor()
-	k, block := c.Seek(h[:])
-	switch {
-	case k == nil:
-		_, block = c.Last()
-	case !bytes.Equal(k, h[:]):
-		_, block = c.Prev()
+	k, block := c.Seek(first[:])
+	if k == nil {
+		k, block = c.Last()
+	} else if before, b := c.Prev(); before != nil {
+		k, block = before, b
+	} else {
+		k, block = c.First()
 	}
-	for low, high := 0, len(block)/8; low < high; {
-		mid := (low + high) / 2
-		switch bytes.Compare(block[8*mid:8*mid+8], h[:]) {
-		case 0:
-			return true
-		case -1:
-			low = mid + 1
-		default:
-			high = mid
-		}
+	for ; k != nil && bytes.Compare(k[:event.SentID], first[:event.SentID]) <= 0; k, block = c.Next() {
+		s.chunk(block)
 	}
-	return false
 }
 
 // unsorted gives the name of a day whose tail is to be sorted.

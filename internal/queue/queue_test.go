@@ -284,3 +284,40 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("left behind: %v", entries)
 	}
 }
+
+// An id that two recipients were sent proves nothing of either, whether they stand in a tail or in sorted runs.
+func TestLedgerSharedID(t *testing.T) {
+	q := openNew(t, Options{})
+	secret := q.Secret()
+	var sent [][8]byte
+	for n := range 3000 {
+		sent = append(sent, event.Sent(secret, fmt.Sprint("m", n), "a@example.org"))
+	}
+	if _, err := q.Commit(t.Context(), Batch{Input: "in", Sent: sent}); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(id, recipient string, want bool) {
+		t.Helper()
+		if got, err := q.WasSent(event.Sent(secret, id, recipient)); err != nil || got != want {
+			t.Errorf("%s to %s: %v, %v", id, recipient, got, err)
+		}
+	}
+	for range 2 {
+		ask("m7", "a@example.org", true)
+		ask("m7", "b@example.org", false)
+		ask("m2999", "A@example.org", true)
+		if err := q.update(func(tx *txn) error {
+			days := tx.Bucket(bucketLedger)
+			k, _ := days.Cursor().First()
+			return sortTail(days.Bucket(k))
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := q.Commit(t.Context(), Batch{Input: "in", Sent: [][8]byte{event.Sent(secret, "m7", "b@example.org"), sent[8]}}); err != nil {
+		t.Fatal(err)
+	}
+	ask("m7", "a@example.org", false)
+	ask("m7", "b@example.org", false)
+	ask("m8", "a@example.org", true)
+}

@@ -23,12 +23,13 @@ type record struct {
 	Hint          event.Reason `json:"_hint,omitempty"`
 	Claimed       string       `json:"_claimed,omitempty"`
 	Evidence      string       `json:"_evidence,omitempty"`
+	Sole          bool         `json:"_sole,omitempty"`
 	Since         time.Time    `json:"_since,omitzero"`
 	Why           string       `json:"_why,omitempty"` // why held; a dead letter's answer
 }
 
 func encodeRecord(e *event.Event, since time.Time, why string) ([]byte, error) {
-	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.Claimed, e.Evidence, since, why})
+	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.Claimed, e.Evidence, e.Sole, since, why})
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
@@ -43,7 +44,7 @@ func decodeRecord(key, stored []byte) (*record, error) {
 	}
 	e := &r.Event
 	e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID = r.QueueIDIssuer, r.OtherQueueIDs, r.ProviderID
-	e.NeverHard, e.Hint, e.Claimed, e.Evidence = r.NeverHard, r.Hint, r.Claimed, r.Evidence
+	e.NeverHard, e.Hint, e.Claimed, e.Evidence, e.Sole = r.NeverHard, r.Hint, r.Claimed, r.Evidence, r.Sole
 	return &r, nil
 }
 

@@ -37,7 +37,15 @@ func (t *tracker) inherit(copied, m *message) {
 		copied.sender = m.sender
 		copied.flags |= msgSender
 	}
-	copied.flags = copied.flags&^msgForeign | m.flags&msgForeign
+	switch whose := t.originOf(m); whose {
+	case ours:
+		t.memory.setOrigin(copied, msgBegun)
+	case foreign:
+		t.memory.setOrigin(copied, msgBegun|msgForeign)
+	default:
+		t.memory.setOrigin(copied, copied.flags&(msgBegun|msgForeign))
+	}
+	copied.flags |= m.flags & msgShared
 	if from.campaign != "" {
 		to.campaign = from.campaign
 	}

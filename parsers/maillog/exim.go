@@ -96,7 +96,7 @@ func (x *exim) readMessage(q *logLine, id, words []byte, emit func(event.Event))
 		}
 	case bytes.HasPrefix(words, []byte("cancelled by ")): // exim -Mg
 		if m := x.find(q); m != nil {
-			x.expire(q, m, emit)
+			return x.expire(q, m, emit)
 		}
 	case bytes.HasPrefix(words, []byte("listmonk id=")):
 		x.readLink(q, id, words[len("listmonk id="):])
@@ -118,9 +118,7 @@ func (x *exim) readArrival(q *logLine) error {
 	x.setSender(m, sender)
 	a := scanEximArrival(rest)
 	m.id = string(a.messageID[:min(len(a.messageID), maxMessageID)])
-	if a.ambiguous || a.client != nil && !a.authenticated && x.isForeign(a.client) {
-		m.flags |= msgForeign
-	}
+	x.opened(m, a.ambiguous || a.client != nil && !a.authenticated && x.isForeign(a.client))
 	x.memory.touch(m, q.seen)
 	return err
 }
@@ -187,16 +185,14 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 	if kind == event.Delayed {
 		m.pending = append(m.pending, o)
 	}
-	e := x.report(q, m, &o, kind)
-	if e.NeverHard = gaveUp; !d.mailbox {
-		e.OriginalRecipient = ""
+	o.noMailbox, o.returnPath = !d.mailbox, string(d.returnPath)
+	if kind == "" {
+		err = x.fail(q, m, &o, gaveUp, emit)
+	} else {
+		emit(x.report(q, m, &o, kind))
 	}
-	if kind != event.Delivered && !m.has(msgForeign) {
-		x.verp.CompleteFrom(&e, string(d.returnPath))
-	}
-	emit(e)
 	x.memory.touch(m, q.seen)
-	return nil
+	return err
 }
 
 // openedBefore says whether an unknown message may have been opened before the first line ever: its id tells

@@ -39,8 +39,8 @@ func TestEximBounds(t *testing.T) {
 		}
 	}
 	applyChanges(store, p.Changes())
-	if m := p.memory; m.size > m.limit+1000 || m.waiting > maxArriving+1 || len(p.joins.open) > eximMaxJoins {
-		t.Errorf("%d bytes, %d arriving messages, %d lines in parts", m.size, m.waiting, len(p.joins.open))
+	if m := p.memory; m.size > m.limit+1000 || m.arriving.waiting > maxArriving+1 || len(p.joins.open) > eximMaxJoins {
+		t.Errorf("%d bytes, %d arriving messages, %d lines in parts", m.size, m.arriving.waiting, len(p.joins.open))
 	}
 	if want := len(p.memory.messages) + len(p.joins.open) + 1; len(store) != want {
 		t.Errorf("%d values stored, expected %d", len(store), want)

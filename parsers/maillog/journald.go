@@ -317,6 +317,15 @@ func (j *journald) Load(state iter.Seq2[string, []byte]) error {
 	return nil
 }
 
+// Missed implements parsers.Misser.
+func (j *journald) Missed() {
+	for _, m := range j.mtas {
+		if p, ok := m.parser.(parsers.Misser); ok {
+			p.Missed()
+		}
+	}
+}
+
 func (j *journald) loadAccount(key string, uid []byte) {
 	format, machine := filepath.Split(key)
 	for _, m := range j.mtas {

@@ -33,13 +33,15 @@ const (
 	msgForwarded                 // a copy made by an alias or .forward
 	msgSeveral                   // has more than one recipient: what it says of a subscriber may be another's
 	msgAuthenticated = 1 << 15   // the client has logged in
+	msgBegun         = 1 << 16   // the line was seen that tells which client handed it in
+	msgShared        = 1 << 17   // a foreign message has the same Message-ID: whatever comes under it may be that one's
 )
 
 // A message is what the log told of one queue file.
 type message struct {
 	key      queueKey
 	instance uint32 // hash of the syslog_name; short queue ids of two instances may be alike
-	flags    uint16
+	flags    uint32
 	arrived  int64 // Unix microseconds, by the log's clock
 	active   int64 // when the queue manager last took it up; 0: not seen
 	seen     int64 // of the last line
@@ -56,14 +58,17 @@ type message struct {
 
 // details are what few messages have.
 type details struct {
-	origin               string   // the queue id under which the sender handed it in, if it was another
-	others               []string // further queue ids it had in between
-	passed               []string // queue ids under which it came back, already gone again
-	aliases              []string // pairs: recipient and the address that the sender knows
-	campaign, subscriber string   // from logged header fields
+	origin               string    // the queue id under which the sender handed it in, if it was another
+	others               []string  // further queue ids it had in between
+	passed               []string  // queue ids under which it came back, already gone again
+	aliases              []string  // pairs: recipient and the address that the sender knows
+	campaign, subscriber string    // from logged header fields
+	delivered            []string  // recipients, as the sender knows them, who have the message, where others' failures may be theirs
+	copies               []string  // queue ids of those that were made for them
+	failed               []outcome // failures that are not told yet: the recipient may have the message all the same
 }
 
-func (m *message) has(flag uint16) bool { return m.flags&flag != 0 }
+func (m *message) has(flag uint32) bool { return m.flags&flag != 0 }
 
 // details gives what few messages have, to be read.
 func (m *message) details() details {
@@ -85,17 +90,23 @@ const messageSize = 320 // bytes of a message in memory, without its strings
 
 func (m *message) measure() int {
 	n := messageSize + len(m.sender) + len(m.id)
-	for i := range m.pending {
-		o := &m.pending[i]
-		n += 96 + len(o.to) + len(o.origTo) + len(o.remote) + len(o.status) + len(o.diagnostic)
-	}
+	n += measureOutcomes(m.pending)
 	if d := m.more; d != nil {
 		n += 200
-		for _, list := range [][]string{d.others, d.passed, d.aliases} {
-			for _, s := range list {
+		for _, list := range d.lists() {
+			for _, s := range *list {
 				n += 16 + len(s)
 			}
 		}
+		n += measureOutcomes(d.failed)
+	}
+	return n
+}
+
+func measureOutcomes(list []outcome) (n int) {
+	for i := range list {
+		o := &list[i]
+		n += 128 + len(o.to) + len(o.origTo) + len(o.remote) + len(o.status) + len(o.diagnostic) + len(o.returnPath)
 	}
 	return n
 }
@@ -134,8 +145,9 @@ type memory struct {
 	messages map[queueKey]*message // the head of its siblings
 	firsts   map[string]*message   // by Message-ID
 	queued   messageList           // the queue manager has them
-	arriving messageList           // not yet; many of these are rejected and never heard of again
-	waiting  int                   // in arriving
+	arriving waitingRoom           // not yet; many of these are rejected and never heard of again
+	strange  waitingRoom           // the same of foreign clients, who can begin any number: they must not crowd out ours
+	flooded  int64                 // when strange was last too long, Unix microseconds; 0: never
 	size     int                   // of those queued
 	limit    int
 	maxAge   time.Duration
@@ -165,7 +177,39 @@ func (p *memory) list(m *message) *messageList {
 	if m.has(msgQueued) {
 		return &p.queued
 	}
+	return &p.room(m).messageList
+}
+
+// room is where m waits for the queue manager.
+func (p *memory) room(m *message) *waitingRoom {
+	if m.has(msgForeign) {
+		return &p.strange
+	}
 	return &p.arriving
+}
+
+// A waitingRoom is a list whose length counts.
+type waitingRoom struct {
+	messageList
+	waiting int
+}
+
+// setOrigin notes from whom m comes: of the flags msgBegun and msgForeign those that hold.
+func (p *memory) setOrigin(m *message, flags uint32) {
+	if m.has(msgQueued) || m.flags&msgForeign == flags&msgForeign {
+		m.flags = m.flags&^(msgBegun|msgForeign) | flags
+		return
+	}
+	from := p.room(m)
+	from.remove(m)
+	from.waiting--
+	m.flags = m.flags&^(msgBegun|msgForeign) | flags
+	to := p.room(m)
+	to.add(m)
+	to.waiting++
+	if before := m.prev; before != nil { // the order of the list that it is in now
+		m.seen = max(m.seen, before.seen)
+	}
 }
 
 // find gives the message of a queue id in an instance. A service may log under a syslog_name of its own
@@ -209,7 +253,7 @@ func (p *memory) insert(m *message) {
 	p.messages[m.key] = m
 	p.list(m).add(m)
 	if !m.has(msgQueued) {
-		p.waiting++
+		p.room(m).waiting++
 	}
 	if m.has(msgFirst) {
 		p.firsts[m.id] = m
@@ -244,8 +288,9 @@ func (p *memory) touch(m *message, now int64) {
 // setQueued moves m to those that the queue manager has.
 func (p *memory) setQueued(m *message) {
 	if !m.has(msgQueued) {
-		p.arriving.remove(m)
-		p.waiting--
+		from := p.room(m)
+		from.remove(m)
+		from.waiting--
 		m.flags |= msgQueued
 		p.queued.add(m)
 	}
@@ -300,7 +345,7 @@ func (p *memory) forget(m *message) {
 	}
 	p.list(m).remove(m)
 	if !m.has(msgQueued) {
-		p.waiting--
+		p.room(m).waiting--
 	}
 	p.size -= m.size
 	if m.has(msgStored) {
@@ -322,24 +367,27 @@ func (p *memory) setDone(m *message) {
 	p.size -= m.size
 	m.size = 0
 	m.flags &^= msgQueued
-	p.waiting++
-	p.arriving.add(m)
+	to := p.room(m)
+	to.waiting++
+	to.add(m)
 	p.touch(m, m.seen)
 }
 
 // retire keeps of a message that is gone only whose it was, in case it comes back under another queue id later.
 func (p *memory) retire(m *message) {
 	p.setDone(m)
-	m.flags &= msgStored | msgChanged | msgFirst | msgForeign
-	m.sender, m.pending, m.more = "", nil, nil
+	m.flags &= msgStored | msgChanged | msgFirst | msgForeign | msgBegun
+	m.pending, m.more = nil, nil
 	p.touch(m, m.seen)
 }
 
 // isDue says whether bound has something to do at a time.
 func (p *memory) isDue(now int64) bool {
-	return p.size > p.limit || p.waiting > maxArriving || p.queued.isOlder(now-p.maxAge.Microseconds()) ||
-		p.arriving.isOlder(now-arrivingMaxAge.Microseconds())
+	old := now - arrivingMaxAge.Microseconds()
+	return p.size > p.limit || p.arriving.isDue(old) || p.strange.isDue(old) || p.queued.isOlder(now-p.maxAge.Microseconds())
 }
+
+func (r *waitingRoom) isDue(old int64) bool { return r.waiting > maxArriving || r.isOlder(old) }
 
 func (l *messageList) isOlder(than int64) bool { return l.oldest != nil && l.oldest.seen < than }
 
@@ -349,8 +397,13 @@ func (p *memory) bound(now int64) {
 	for m := p.queued.oldest; m != nil && (m.seen < tooOld || p.size > p.limit && m != p.queued.newest); m = p.queued.oldest {
 		p.forget(m)
 	}
+	if p.strange.waiting > maxArriving {
+		p.flooded = now
+	}
 	tooOld = now - arrivingMaxAge.Microseconds()
-	for m := p.arriving.oldest; m != nil && (m.seen < tooOld || p.waiting > maxArriving); m = p.arriving.oldest {
-		p.forget(m)
+	for _, room := range []*waitingRoom{&p.arriving, &p.strange} {
+		for m := room.oldest; m != nil && (m.seen < tooOld || room.waiting > maxArriving); m = room.oldest {
+			p.forget(m)
+		}
 	}
 }

@@ -67,13 +67,13 @@ func (p *opensmtpd) readEvent(l *logLine, session, what, words []byte, emit func
 	switch string(what) + " " + string(word) {
 	case "smtp connected":
 		p.setKey(l, session, 0)
-		if addr, ok := bytes.CutPrefix(rest, []byte("address=")); ok && p.isForeignAddress(addr) {
-			m := p.memory.open(l)
-			m.flags |= msgForeign
+		if addr, ok := bytes.CutPrefix(rest, []byte("address=")); ok {
+			p.opened(p.memory.open(l), p.isForeignAddress(addr))
 		}
 	case "smtp authentication":
 		if bytes.HasSuffix(rest, []byte(" result=ok")) {
-			p.forgetSession(l, session)
+			p.setKey(l, session, 0)
+			p.opened(p.memory.open(l), false)
 		}
 	case "smtp disconnected":
 		p.forgetSession(l, session)
@@ -127,10 +127,12 @@ func (p *opensmtpd) readEnvelope(l *logLine, session, words []byte) error {
 		p.memory.setQueued(m)
 		p.setSender(m, sender)
 		if client != nil {
-			m.flags |= client.flags & msgForeign
+			p.memory.setOrigin(m, client.flags&(msgBegun|msgForeign))
 		}
 	}
-	m.left++
+	if m.left++; m.left > 1 {
+		m.flags |= msgSeveral
+	}
 	p.memory.touch(m, l.seen)
 	return err
 }
@@ -272,16 +274,16 @@ func (p *opensmtpd) readDelivery(l *logLine, d *opensmtpdDelivery, emit func(eve
 		p.memory.setQueued(m)
 		p.setSender(m, d.from)
 	}
-	p.tell(l, m, d, emit)
+	err := p.tell(l, m, d, emit)
 	p.memory.touch(m, l.seen)
 	if m.left <= 0 && len(m.pending) == 0 {
 		p.memory.setDone(m)
 	}
-	return nil
+	return err
 }
 
 // tell takes over what a delivery line says of the recipient, and emits its event.
-func (p *opensmtpd) tell(l *logLine, m *message, d *opensmtpdDelivery, emit func(event.Event)) {
+func (p *opensmtpd) tell(l *logLine, m *message, d *opensmtpdDelivery, emit func(event.Event)) error {
 	o := outcome{to: string(d.to), origTo: string(d.rcpt)}
 	old, known := m.take(d.to, d.rcpt, false)
 	kind, expired := event.Type(""), false
@@ -305,9 +307,11 @@ func (p *opensmtpd) tell(l *logLine, m *message, d *opensmtpdDelivery, emit func
 	} else {
 		m.left--
 	}
-	e := p.report(l, m, &o, kind)
-	e.NeverHard = expired
-	emit(e)
+	if kind == "" {
+		return p.fail(l, m, &o, expired, emit)
+	}
+	emit(p.report(l, m, &o, kind))
+	return nil
 }
 
 // opensmtpdHost is the name of "192.0.2.1 (mx.example.net)", else the address.

@@ -15,6 +15,10 @@ type outcome struct {
 	code       int
 	status     string
 	diagnostic string
+	noMailbox  bool   // to is a pipe or a file
+	neverHard  bool   // given up after deferrals
+	at         int64  // when, Unix microseconds
+	returnPath string // under which it was sent, where that is another than the sender's
 }
 
 const (

@@ -34,12 +34,11 @@ func (p *postfix) readDelivery(l *logLine, emit func(event.Event)) error {
 		p.memory.touch(m, l.seen)
 		return event.Refuse(event.WhyTwoReadings, "the address may end in two places")
 	}
-	p.tell(l, m, &d, status, emit)
-	return nil
+	return p.tell(l, m, &d, status, emit)
 }
 
 // tell takes over what a delivery line says of a recipient, and emits its event.
-func (p *postfix) tell(l *logLine, m *message, d *postfixDelivery, status string, emit func(event.Event)) {
+func (p *postfix) tell(l *logLine, m *message, d *postfixDelivery, status string, emit func(event.Event)) (err error) {
 	m.take(d.to, d.origTo, true)
 	switch status {
 	case "sent":
@@ -63,13 +62,12 @@ func (p *postfix) tell(l *logLine, m *message, d *postfixDelivery, status string
 	case "bounced", "expired", "force-expired":
 		if !m.isSilent() {
 			o := d.outcome()
-			e := p.report(l, m, &o, "")
-			e.NeverHard = status != "bounced"
-			emit(e)
+			err = p.fail(l, m, &o, status != "bounced", emit)
 		}
 		m.flags &^= msgActive
 	}
 	p.memory.touch(m, l.seen)
+	return err
 }
 
 // openedBefore says whether an unknown message may have been opened before the first line ever. Delays have

@@ -16,9 +16,7 @@ import (
 //	8F7BAA2E332: client=mail.example.org[192.0.2.7], sasl_method=PLAIN, sasl_username=listmonk
 func (p *postfix) readClient(l *logLine, _ func(event.Event)) error {
 	foreign := p.fromForeign(l, l.text[len("client="):])
-	if m := p.memory.open(l); foreign {
-		m.flags |= msgForeign
-	}
+	p.opened(p.memory.open(l), foreign)
 	return nil
 }
 
@@ -45,6 +43,7 @@ func (p *postfix) fromForeign(l *logLine, client []byte) bool {
 //	2E91EA2E447: uid=101 from=<bounce@example.org> orig_id=2031CA2E433
 func (p *postfix) readPickup(l *logLine, _ func(event.Event)) error {
 	m := p.memory.open(l)
+	p.opened(m, false)
 	at := bytes.Index(l.text, []byte(" from=<"))
 	if at < 0 {
 		return nil
@@ -133,7 +132,7 @@ func (p *postfix) readQueue(l *logLine, emit func(event.Event)) error {
 		switch string(rest) {
 		case ", status=expired, returned to sender", ", status=force-expired, returned to sender":
 			if m != nil {
-				p.expire(l, m, emit)
+				return p.expire(l, m, emit)
 			}
 			return nil
 		}
@@ -168,9 +167,7 @@ func (p *postfix) activate(l *logLine, m *message, sender []byte) {
 	}
 	m.flags |= msgActive
 	m.active = l.at
-	if first := p.memory.firsts[m.id]; first != nil && m.id != "" {
-		m.flags |= first.flags & msgForeign // the filter is of our networks, but not who wrote the message
-	}
+	p.shareID(m)
 	if original := p.original(m); original != nil && !original.has(msgReinjected) {
 		original.flags |= msgReinjected
 		p.memory.touch(original, original.seen)

@@ -24,27 +24,31 @@ func (t *tracker) report(l *logLine, m *message, o *outcome, kind event.Type) ev
 		e.Recipient, e.OriginalRecipient = known, o.to
 	}
 	e.Recipient, e.OriginalRecipient = address.Logged(e.Recipient), address.Logged(e.OriginalRecipient)
-	if address.Same(e.Recipient, e.OriginalRecipient) {
+	if o.noMailbox || address.Same(e.Recipient, e.OriginalRecipient) {
 		e.OriginalRecipient = ""
 	}
 	e.QueueID, e.OtherQueueIDs = t.ids(m)
-	if kind != event.Delivered && !m.has(msgForeign) {
-		t.identify(&e, m)
+	if !m.has(msgShared) && t.originOf(m) == ours {
+		e.Sole = !m.has(msgSeveral)
+		if kind != event.Delivered {
+			t.identify(&e, m)
+			t.verp.CompleteFrom(&e, o.returnPath)
+		}
 	}
 	return e
 }
 
 // expire reports every recipient that is still pending.
-func (t *tracker) expire(l *logLine, m *message, emit func(event.Event)) {
+func (t *tracker) expire(l *logLine, m *message, emit func(event.Event)) error {
+	var err error
 	if !m.isSilent() {
 		for i := range m.pending {
-			e := t.report(l, m, &m.pending[i], "")
-			e.NeverHard = !m.pending[i].isHard()
-			emit(e)
+			err = t.fail(l, m, &m.pending[i], !m.pending[i].isHard(), emit)
 		}
 	}
 	m.pending = nil
 	t.memory.touch(m, l.seen)
+	return err
 }
 
 // identify finds the subscriber and the campaign of m. Of several recipients one may be an archive's (always_bcc): what

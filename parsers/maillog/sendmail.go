@@ -50,7 +50,7 @@ func (p *sendmail) Parse(rec event.Record, emit func(event.Event)) error {
 		m := p.memory.open(l)
 		m.flags |= msgAuthenticated
 	default:
-		p.readNotice(l, emit)
+		return p.readNotice(l, emit)
 	}
 	return nil
 }
@@ -90,9 +90,10 @@ func (p *sendmail) readArrival(l *logLine) error {
 			}
 		}
 	}
-	if !m.has(msgAuthenticated) && p.isForeignRelay(rest) {
-		m.flags |= msgForeign
+	if m.left > 1 {
+		m.flags |= msgSeveral
 	}
+	p.opened(m, !m.has(msgAuthenticated) && p.isForeignRelay(rest))
 	p.memory.touch(m, l.seen)
 	return err
 }
@@ -116,19 +117,20 @@ func (p *sendmail) isForeignRelay(b []byte) bool {
 //	6AM76LxF002152: 6AM76LxF002154: DSN: User unknown
 //	6AM76SFJ002527: 6AM76d4S002559: DSN: Cannot send message for 5 days
 //	6AM76SFJ002527: 6AM76d4S002559: sender notify: Warning: could not send message for past 4 hours
-func (p *sendmail) readNotice(l *logLine, emit func(event.Event)) {
+func (p *sendmail) readNotice(l *logLine, emit func(event.Event)) (err error) {
 	n := sendmailIDLength(l.text)
 	if n == 0 {
-		return
+		return nil
 	}
 	_, words, _ := bytes.Cut(l.text[n+2:], []byte(": "))
 	if m := p.find(l); m != nil && isSendmailExpiry(words) {
-		p.expire(l, m, emit)
+		err = p.expire(l, m, emit)
 		p.memory.setDone(m)
 	}
 	p.setKey(l, l.text[:n], 0)
 	notice := p.memory.open(l)
 	p.setSender(notice, nil)
+	return err
 }
 
 // isSendmailExpiry knows the words with which Sendmail gives up on what was only deferred.
@@ -248,20 +250,23 @@ func (p *sendmail) readDelivery(l *logLine, emit func(event.Event)) error {
 		m.left = len(d.to)
 	}
 	kind := d.kind()
+	if len(d.to) > 1 {
+		m.flags |= msgSeveral
+	}
 	for _, to := range d.to {
-		p.tell(l, m, &d, to, kind, emit)
+		err = p.tell(l, m, &d, to, kind, emit)
 	}
 	p.memory.touch(m, l.seen)
 	if m.left <= 0 && len(m.pending) == 0 {
 		p.memory.setDone(m)
 	}
-	return nil
+	return err
 }
 
 // tell takes over what a delivery line says of one recipient, and emits its event.
-func (p *sendmail) tell(l *logLine, m *message, d *sendmailDelivery, to []byte, kind event.Type, emit func(event.Event)) {
+func (p *sendmail) tell(l *logLine, m *message, d *sendmailDelivery, to []byte, kind event.Type, emit func(event.Event)) error {
 	if m.isSilent() {
-		return
+		return nil
 	}
 	o := outcome{to: string(to), origTo: d.known(m.sender)}
 	if kind != event.Delivered {
@@ -276,12 +281,12 @@ func (p *sendmail) tell(l *logLine, m *message, d *sendmailDelivery, to []byte, 
 	} else {
 		m.left--
 	}
-	e := p.report(l, m, &o, kind)
-	if strings.HasPrefix(e.OriginalRecipient, `"|`) || strings.HasPrefix(e.OriginalRecipient, "/") {
-		e.OriginalRecipient = "" // a pipe or a file is no address
+	o.noMailbox = strings.HasPrefix(o.to, `"|`) || strings.HasPrefix(o.to, "/")
+	if kind == "" {
+		return p.fail(l, m, &o, isSendmailExpiry(d.stat), emit)
 	}
-	e.NeverHard = kind == "" && isSendmailExpiry(d.stat)
-	emit(e)
+	emit(p.report(l, m, &o, kind))
+	return nil
 }
 
 // kind is Delivered, Delayed or, for a failure, none. dsn= is Sendmail's own; before 8.9 there is only stat=.

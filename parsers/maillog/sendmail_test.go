@@ -79,8 +79,8 @@ func TestSendmailBounds(t *testing.T) {
 		}
 	}
 	applyChanges(store, p.Changes())
-	if m := p.memory; m.size > m.limit+1000 || m.waiting > maxArriving+1 || len(m.messages)+1 != len(store) {
-		t.Errorf("%d bytes, %d done, %d messages, %d stored", m.size, m.waiting, len(m.messages), len(store))
+	if m := p.memory; m.size > m.limit+1000 || m.arriving.waiting > maxArriving+1 || len(m.messages)+1 != len(store) {
+		t.Errorf("%d bytes, %d done, %d messages, %d stored", m.size, m.arriving.waiting, len(m.messages), len(store))
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 const (
 	firstLineKey = "first"
-	storeVersion = 1
+	storeVersion = 2
 )
 
 func (m *message) storedKey() string {
@@ -30,7 +30,7 @@ func (t *tracker) Changes() map[string][]byte {
 	mem := t.memory
 	changes := make(map[string][]byte, len(mem.changed)+len(mem.gone)+1)
 	if t.firstChanged {
-		changes[firstLineKey] = binary.AppendVarint(nil, t.first)
+		changes[firstLineKey] = binary.AppendVarint(binary.AppendVarint(nil, t.first), mem.flooded)
 		t.firstChanged = false
 	}
 	for _, key := range mem.gone {
@@ -60,7 +60,9 @@ func (t *tracker) Load(state iter.Seq2[string, []byte]) error {
 	var all []*message
 	for key, value := range state {
 		if key == firstLineKey {
-			t.first, _ = binary.Varint(value)
+			var n int
+			t.first, n = binary.Varint(value)
+			t.memory.flooded, _ = binary.Varint(value[max(n, 0):])
 			continue
 		}
 		m, err := decodeMessage(key, value)
@@ -91,17 +93,56 @@ func (m *message) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(len(m.pending)))
 	for i := range m.pending {
 		o := &m.pending[i]
-		b = appendStrings(b, o.to, o.origTo, o.remote, o.status, o.diagnostic)
-		b = binary.AppendUvarint(b, uint64(o.code))
+		b = o.encode(b)
 	}
 	if d := m.more; d != nil {
 		b = appendStrings(b, d.origin, d.campaign, d.subscriber)
-		for _, list := range [][]string{d.others, d.passed, d.aliases} {
-			b = binary.AppendUvarint(b, uint64(len(list)))
-			b = appendStrings(b, list...)
+		for _, list := range d.lists() {
+			b = binary.AppendUvarint(b, uint64(len(*list)))
+			b = appendStrings(b, *list...)
+		}
+		b = binary.AppendUvarint(b, uint64(len(d.failed)))
+		for i := range d.failed {
+			b = d.failed[i].encode(b)
 		}
 	}
 	return b
+}
+
+// lists are what d stores under no name of its own, in order; the last ones since version 2.
+func (d *details) lists() []*[]string {
+	return []*[]string{&d.others, &d.passed, &d.aliases, &d.delivered, &d.copies}
+}
+
+const (
+	listsBefore2    = 3
+	storedNoMailbox = 1
+	storedNeverHard = 2
+)
+
+func (o *outcome) encode(b []byte) []byte {
+	b = appendStrings(b, o.to, o.origTo, o.remote, o.status, o.diagnostic)
+	b = binary.AppendUvarint(b, uint64(o.code))
+	flags := uint64(0)
+	if o.noMailbox {
+		flags |= storedNoMailbox
+	}
+	if o.neverHard {
+		flags |= storedNeverHard
+	}
+	b = binary.AppendUvarint(b, flags)
+	b = binary.AppendVarint(b, o.at)
+	return appendStrings(b, o.returnPath)
+}
+
+func (r *stateReader) outcome(version byte) outcome {
+	o := outcome{to: r.string(), origTo: r.string(), remote: r.string(), status: r.string(), diagnostic: r.string()}
+	if o.code = int(r.uint()); version > 1 {
+		flags := r.uint()
+		o.noMailbox, o.neverHard = flags&storedNoMailbox != 0, flags&storedNeverHard != 0
+		o.at, o.returnPath = r.int(), r.string()
+	}
+	return o
 }
 
 func appendStrings(b []byte, list ...string) []byte {
@@ -121,23 +162,31 @@ func decodeMessage(key string, value []byte) (*message, error) {
 	m.instance = binary.BigEndian.Uint32([]byte(key[5:9]))
 	copy(m.key.id[:], key[9:])
 	r := stateReader{b: value}
-	if version := r.byte(); version != storeVersion {
+	version := r.byte()
+	if version < 1 || version > storeVersion {
 		return nil, fmt.Errorf("version %d, this program knows %d", version, storeVersion)
 	}
-	m.flags = uint16(r.uint()) | msgStored
+	if m.flags = uint32(r.uint()) | msgStored; version == 1 { // which did not note whether the beginning was seen
+		m.flags |= msgBegun
+	}
 	m.arrived, m.active, m.seen, m.left = r.int(), r.int(), r.int(), int(r.int())
 	m.sender, m.id = r.string(), r.string()
 	for n := r.count(); n > 0; n-- {
-		o := outcome{to: r.string(), origTo: r.string(), remote: r.string(), status: r.string(), diagnostic: r.string()}
-		o.code = int(r.uint())
-		m.pending = append(m.pending, o)
+		m.pending = append(m.pending, r.outcome(version))
 	}
 	if len(r.b) > 0 && !r.bad {
 		m.more = &details{origin: r.string(), campaign: r.string(), subscriber: r.string()}
-		for _, list := range []*[]string{&m.more.others, &m.more.passed, &m.more.aliases} {
+		lists := m.more.lists()
+		if version == 1 {
+			lists = lists[:listsBefore2]
+		}
+		for _, list := range lists {
 			for n := r.count(); n > 0; n-- {
 				*list = append(*list, r.string())
 			}
+		}
+		for n := r.countIf(version > 1); n > 0; n-- {
+			m.more.failed = append(m.more.failed, r.outcome(version))
 		}
 	}
 	if r.bad || len(r.b) > 0 {
@@ -184,6 +233,13 @@ func (r *stateReader) int() int64 {
 	}
 	r.b = r.b[n:]
 	return v
+}
+
+func (r *stateReader) countIf(stored bool) int {
+	if !stored {
+		return 0
+	}
+	return r.count()
 }
 
 // count is a number of things of at least one byte each.

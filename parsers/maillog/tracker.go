@@ -6,8 +6,6 @@
 package maillog
 
 import (
-	"net/netip"
-	"strings"
 	"time"
 
 	"bouncefeed/internal/config"
@@ -35,12 +33,12 @@ type tracker struct {
 // trackerConfig is the section of such a log.
 type trackerConfig struct {
 	VERP       string          `yaml:"verp"`       // shape of envelope senders that name the subscriber
-	MyNetworks config.Networks `yaml:"mynetworks"` // clients whose mail may name subscribers, besides those who log in
+	MyNetworks config.Networks `yaml:"mynetworks"` // clients whose mail is ours, besides those who log in
 	Memory     config.Size     `yaml:"memory"`     // for messages in flight
 	MaxAge     config.Duration `yaml:"max_age"`    // a message not heard of for so long is forgotten
 }
 
-// defaultTracker lets this host and those of private networks name subscribers.
+// defaultTracker takes for ours what this host and those of private networks hand in.
 var defaultTracker = trackerConfig{
 	VERP:       listmonk.DefaultVERP,
 	MyNetworks: config.PrivateNetworks(),
@@ -108,7 +106,9 @@ func (t *tracker) begin(l *logLine, read time.Time) bool {
 		t.first, t.firstChanged = l.at, true
 	}
 	if l.seen = min(l.at, latest(read)); t.memory.isDue(l.seen) {
+		flooded := t.memory.flooded
 		t.memory.bound(l.seen)
+		t.firstChanged = t.firstChanged || t.memory.flooded != flooded
 	}
 	return true
 }
@@ -172,32 +172,4 @@ func (t *tracker) setSender(m *message, sender []byte) {
 	}
 	m.sender = t.sender
 	m.flags |= msgSender
-}
-
-// isForeign says whether a client neither logged in nor is of our own networks:
-//
-//	localhost[127.0.0.1]   mail.example.org[192.0.2.7]:4711, sasl_method=PLAIN   [IPv6:2001:db8::7]
-func (t *tracker) isForeign(client []byte) bool {
-	if foreign, known := t.clients[string(client)]; known {
-		return foreign
-	}
-	if len(t.clients) >= maxClients {
-		clear(t.clients)
-	}
-	foreign := t.askForeign(string(client))
-	t.clients[string(client)] = foreign
-	return foreign
-}
-
-func (t *tracker) askForeign(client string) bool {
-	_, rest, _ := strings.Cut(client, "[")
-	address, rest, _ := strings.Cut(rest, "]")
-	if strings.HasPrefix(rest, ":") { // smtpd_client_port_logging
-		rest = strings.TrimLeft(rest, ":0123456789")
-	}
-	if strings.HasPrefix(rest, ", sasl_") {
-		return false
-	}
-	addr, err := netip.ParseAddr(strings.TrimPrefix(address, "IPv6:"))
-	return err != nil || !t.mynetworks.Contain(addr)
 }
