@@ -96,7 +96,7 @@ func TestCheckOnline(t *testing.T) {
 		}
 	}))
 	defer receiver.Close()
-	cfg, dir := site(t, receiver.URL)
+	cfg, _ := site(t, receiver.URL)
 	r := command(t, "", "check", "--online", "-c", cfg)
 	r.expect(t, 0, "ok     input postfix\n", "")
 	r.expect(t, 0, "ok     queue\n", "")
@@ -108,7 +108,7 @@ func TestCheckOnline(t *testing.T) {
 	}
 	address := gone.Addr().String()
 	gone.Close()
-	cfg, dir = site(t, "http://"+address)
+	cfg, dir := site(t, "http://"+address)
 	if err := os.Remove(filepath.Join(dir, "mail.log")); err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func withoutRoute(path string) string {
 	if !strings.HasPrefix(path, "@") {
 		return path
 	}
-	if i := strings.IndexByte(path, ':'); i >= 0 && strings.IndexAny(path[:i], `"<> `) < 0 {
+	if i := strings.IndexByte(path, ':'); i >= 0 && !strings.ContainsAny(path[:i], `"<> `) {
 		return path[i+1:]
 	}
 	return path
