@@ -29,9 +29,10 @@ help: ## this list
 test: deps prepare unit e2e ## all that CI checks: vet, staticcheck, unit tests with -race, fuzz seeds, import rules, end-to-end
 
 # What depends on what, and what has passed already, go's test cache knows: of a change, only the tests it reaches run.
-quick: ## in seconds: build, vet, and the unit tests that a change reaches, but for the long ones
+quick: ## in seconds: build, vet, staticcheck, and the unit tests that a change reaches, but for the long ones
 	go build ./...
 	go vet ./...
+	$(TOOL) staticcheck ./...
 	go test -short $(UNIT)
 
 deps: ## installs the servers that the end-to-end tests run
