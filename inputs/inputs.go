@@ -44,11 +44,18 @@ type RequestSink interface {
 	// CommitRequest is Commit for a request. Requests are independent, it may be called concurrently: the queue groups
 	// such commits into one transaction. answer is the body, in JSON, of the 200 for which the sender waits; "": any.
 	// If the parser of rec.Route does not take rec for the provider's, nothing is stored but a counter and the error is an
-	// event.RefusedError, with Why event.WhyContentType or a word for what is wrong with its signature.
+	// event.RefusedError, with Why event.WhyContentType or a word for what is wrong with its signature. A MalformedError
+	// says that rec is on disk, and what the sender has to learn of it.
 	CommitRequest(ctx context.Context, rec event.Record) (answer string, err error)
 	// CountRefused counts what an input turned away before it was a record: a request with a wrong password.
 	CountRefused(why string)
 }
+
+// A MalformedError says what is wrong with a request, in the words of its fields: to a sender who must not believe that
+// all of it arrived.
+type MalformedError struct{ Detail string }
+
+func (e *MalformedError) Error() string { return e.Detail }
 
 // Routed is an input whose records come by several routes, each with a parser of its own; Settings.Parser is empty.
 type Routed interface{ Routes() []Route }

@@ -51,6 +51,13 @@ type Handshaker interface {
 	Handshake(ctx context.Context, rec event.Record) (answer string, err error)
 }
 
+// Faultfinder is a parser of requests whose senders want to hear what is wrong with them: scripts, where a provider would
+// send the same again.
+type Faultfinder interface {
+	// Fault is what Parse would refuse, nil if nothing. Called from many goroutines at once, also during Parse.
+	Fault(rec event.Record) error
+}
+
 // Web is a parser of requests that knows in which Content-Type they come: media types without parameters.
 type Web interface{ ContentTypes() []string }
 

@@ -24,7 +24,7 @@ func site(t *testing.T, url string) (cfg, dir string) {
 	}
 	return write(t, "c.yaml", fmt.Sprintf(`inputs:
   postfix: {type: logfile, path: %s, parser: postfix, start: beginning}
-  hooks: {type: webhook, listen: "127.0.0.1:0", public_url: "https://mx1.example.org/bf", routes: [{parser: native, path: /in}]}
+  hooks: {type: webhook, listen: "127.0.0.1:0", public_url: "https://mx1.example.org/bf", routes: [{parser: native, path: /in, from: 192.0.2.1}]}
 outputs:
   hook: {type: webhook, url: "%s"}
 queue: {path: %s/queue.db}

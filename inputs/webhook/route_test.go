@@ -84,15 +84,38 @@ func TestWebhookBelievesOnlyItsProxies(t *testing.T) {
 		{"trusted_proxies: 127.0.0.1", "192.0.2.7", "192.0.2.7"},
 		{"trusted_proxies: 127.0.0.1", "198.51.100.1, 192.0.2.7", "192.0.2.7"},
 		{"trusted_proxies: [127.0.0.1, 10.0.0.0/8]", "192.0.2.7, 10.1.1.1", "192.0.2.7"},
-		{"trusted_proxies: 127.0.0.1", "who knows", "127.0.0.1"},
-		{"trusted_proxies: 127.0.0.1", "", "127.0.0.1"},
+		{"trusted_proxies: 127.0.0.1", "192.0.2.7, 127.0.0.1", "192.0.2.7"},
+		{"trusted_proxies: 127.0.0.1", "absent", "127.0.0.1"},
+		{"trusted_proxies: 127.0.0.1", "unknown", "invalid IP"},
+		{"trusted_proxies: 127.0.0.1", "", "invalid IP"},
+		{"trusted_proxies: 127.0.0.1", "192.0.2.7:4711", "invalid IP"},
+		{"trusted_proxies: 127.0.0.1", "127.0.0.1:80", "invalid IP"},
+		{"trusted_proxies: 127.0.0.1", "[::1]", "invalid IP"},
+		{"trusted_proxies: 127.0.0.1", "192.0.2.7%eth0", "invalid IP"},
+		{"trusted_proxies: [127.0.0.1, '::1']", "::1%lo", "invalid IP"},
+		{"trusted_proxies: 127.0.0.1", "192.0.2.7, unknown, 127.0.0.1", "invalid IP"},
 		{"trusted_proxies: 10.0.0.0/8", "192.0.2.7", "127.0.0.1"},
 	} {
 		sink := newJudge(nil)
 		url := startWebhook(t, "", c.proxies+"\nroutes: [{parser: native}]", sink)
-		post(t, "POST", url+"/webhooks/bounce", "{}", "X-Forwarded-For", c.forwarded)
+		header := []string{"X-Forwarded-For", c.forwarded}
+		if c.forwarded == "absent" {
+			header = nil
+		}
+		post(t, "POST", url+"/webhooks/bounce", "{}", header...)
 		if rec := <-sink.recs; rec.Request.Remote.String() != c.want {
 			t.Errorf("%s %q: %s", c.proxies, c.forwarded, rec.Request.Remote)
+		}
+	}
+}
+
+// Whoever the proxy can't name stands in no network, least of all in the proxy's own.
+func TestWebhookLetsNoUnnamedHopIn(t *testing.T) {
+	sink := newJudge(nil)
+	url := startWebhook(t, "", "trusted_proxies: 127.0.0.1\nroutes: [{parser: native, from: ['0.0.0.0/0', '::/0']}]", sink)
+	for forwarded, want := range map[string]int{"192.0.2.7": 200, "192.0.2.7:4711": 401, "unknown": 401, "127.0.0.1:1": 401, "": 401} {
+		if status, _, _ := post(t, "POST", url+"/webhooks/bounce", "{}", "X-Forwarded-For", forwarded); status != want {
+			t.Errorf("%q: %d, want %d", forwarded, status, want)
 		}
 	}
 }
@@ -132,6 +155,8 @@ func TestWebhookSaysWhatIsPublic(t *testing.T) {
 	for listen, want := range map[string]bool{
 		"127.0.0.1:1": false, "localhost:1": false, "'[::1]:1'": false, "unix:/x": false, ":1": true, "0.0.0.0:1": true,
 		"192.0.2.1:1": true, "mx1.example.org:1": true, "[unix:/x, ':1']": true,
+		"127.0.0.1:1\npublic_url: https://b.example.com": true, "127.0.0.1:1\ntrusted_proxies: unix": true,
+		"127.0.0.1:1\npublic_url: http://127.0.0.1:1": false,
 	} {
 		w, err := buildWebhook(t, "", "listen: "+listen+"\nroutes: [{parser: native}]")
 		if err != nil {

@@ -66,7 +66,8 @@ func (s *webhookServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, "no webhook has this path")
 		return
 	}
-	if r.Method != http.MethodPost {
+	handshake := r.Method == http.MethodOptions && r.Header.Get(requestOrigin) != ""
+	if r.Method != http.MethodPost && !handshake {
 		w.Header().Set("Allow", http.MethodPost)
 		answer(w, http.StatusMethodNotAllowed, "only POST")
 		return
@@ -88,6 +89,10 @@ func (s *webhookServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusUnauthorized, "wrong or missing login")
 		return
 	}
+	if handshake {
+		allowOrigin(w, r)
+		return
+	}
 	body, ok := s.read(w, r)
 	if !ok {
 		return
@@ -102,15 +107,30 @@ func (s *webhookServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.store(w, event.Record{Route: route.Path, Time: time.Now(), Request: requestOf(r, sender), Body: body})
 }
 
+// requestOrigin is the field of an OPTIONS request by which a sender of CloudEvents, as Azure Event Grid, asks first
+// whether they are wanted here (https://github.com/cloudevents/spec/blob/v1.0/http-webhook.md §4).
+const requestOrigin = "Webhook-Request-Origin"
+
+// allowOrigin says that they are, in any number.
+func allowOrigin(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Allow", http.MethodPost)
+	w.Header().Set("Webhook-Allowed-Origin", r.Header.Get(requestOrigin))
+	w.Header().Set("Webhook-Allowed-Rate", "*")
+	w.WriteHeader(http.StatusOK)
+}
+
 // store answers 200 once rec is on disk, and tells by the answer whether to send it again.
 func (s *webhookServer) store(w http.ResponseWriter, rec event.Record) {
 	ctx, cancel := context.WithTimeout(s.ctx, webhookStoreTime)
 	defer cancel()
 	reply, err := s.sink.CommitRequest(ctx, rec)
 	refused, isRefused := errors.AsType[*event.RefusedError](err)
+	wrong, isWrong := errors.AsType[*inputs.MalformedError](err)
 	switch {
 	case err == nil:
 		writeJSON(w, http.StatusOK, cmp.Or(reply, `{"data":true}`))
+	case isWrong:
+		answer(w, http.StatusBadRequest, wrong.Error())
 	case isRefused && refused.Why == event.WhyContentType:
 		answer(w, http.StatusUnsupportedMediaType, refused.Detail)
 	case isRefused:

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -144,18 +145,31 @@ func (c *webhookConfig) checkTLS(section config.Section) error {
 	return nil
 }
 
-// public says whether machines other than this one can reach a listener.
+// public says whether machines other than this one can send here: to a listener, or to a proxy before it.
 func (c *webhookConfig) public() bool {
+	if c.exposed() || len(c.TrustedProxies) > 0 {
+		return true
+	}
+	u, err := url.Parse(c.PublicURL)
+	return c.PublicURL != "" && (err != nil || !isLoopback(u.Hostname()))
+}
+
+// exposed says whether machines other than this one can reach a listener.
+func (c *webhookConfig) exposed() bool {
 	for _, addr := range c.Listen {
 		if strings.HasPrefix(addr, "unix:") {
 			continue
 		}
-		host, _, _ := net.SplitHostPort(addr)
-		if ip := net.ParseIP(host); !strings.EqualFold(host, "localhost") && (ip == nil || !ip.IsLoopback()) {
+		if host, _, _ := net.SplitHostPort(addr); !isLoopback(host) {
 			return true
 		}
 	}
 	return false
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 // proxy is a network of proxies, or "unix": whoever can reach our socket is one.
@@ -321,17 +335,22 @@ func (w *webhook) exempt(addr netip.Addr) bool {
 }
 
 // sender finds who sent a request: the peer, or what trusted proxies say of it in X-Forwarded-For, from the right as
-// far as each next is trusted, too.
+// far as each next is trusted, too. A hop that is no plain address ("192.0.2.1:4711", "unknown", "fe80::1%eth0") is a
+// stranger whose address is not known: the invalid one, which is in no network.
 func (w *webhook) sender(r *http.Request) netip.Addr {
 	peer := peerOf(r.RemoteAddr)
 	if !peer.IsValid() && !w.trustUnix || peer.IsValid() && !w.exempt(peer) {
 		return peer
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	fields := r.Header.Values("X-Forwarded-For")
+	if len(fields) == 0 {
+		return peer
+	}
+	hops := strings.Split(strings.Join(fields, ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
 		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break
+		if err != nil || addr.Zone() != "" {
+			return netip.Addr{}
 		}
 		if peer = addr.Unmap(); !w.exempt(peer) {
 			break

@@ -149,6 +149,7 @@ func TestWebhookAnswersByWhatBecameOfTheRequest(t *testing.T) {
 		{"stored", nil, 200, false},
 		{"wrong signature", event.Refuse("bad_signature", "another key"), 401, false},
 		{"wrong form", event.Refuse(event.WhyContentType, "a form"), 415, false},
+		{"wrong field", &inputs.MalformedError{Detail: "email is no address"}, 400, false},
 		{"disk full", errors.New("no space left"), 503, true},
 		{"no room in time", context.DeadlineExceeded, 503, true},
 	} {
@@ -165,6 +166,27 @@ func TestWebhookAnswersByWhatBecameOfTheRequest(t *testing.T) {
 				t.Errorf("%+v", rec)
 			}
 		})
+	}
+}
+
+// A sender of CloudEvents asks before it sends, with the login it will send with.
+func TestWebhookAllowsSendersOfCloudEvents(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, dir, "secret", "s3cret\n")
+	sink := newJudge(nil)
+	url := startWebhook(t, dir, `routes: [{parser: azure, path: /a, query: key, secret_file: "%DIR%/secret"}]`, sink)
+	status, header, body := post(t, "OPTIONS", url+"/a?key=s3cret", "", "WebHook-Request-Origin", "eventgrid.azure.net", "WebHook-Request-Rate", "120")
+	if status != 200 || header.Get("WebHook-Allowed-Origin") != "eventgrid.azure.net" || header.Get("WebHook-Allowed-Rate") != "*" || header.Get("Allow") != "POST" || body != "" {
+		t.Errorf("%d %v %q", status, header, body)
+	}
+	if status, header, _ := post(t, "OPTIONS", url+"/a?key=other", "", "WebHook-Request-Origin", "eventgrid.azure.net"); status != 401 || header.Get("WebHook-Allowed-Origin") != "" {
+		t.Errorf("%d %v", status, header)
+	}
+	if status, _, _ := post(t, "OPTIONS", url+"/a?key=s3cret", ""); status != 405 {
+		t.Error(status)
+	}
+	if len(sink.recs) > 0 {
+		t.Error("taken for a bounce")
 	}
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -35,7 +36,7 @@ func checkRequests(env config.Env, routes []inputs.Route) error {
 		case signed:
 			errs = append(errs, r.Parser.Errorf("", "lacks what its signatures are verified with: %s", verifier.KeyNeeded()))
 		case r.Public:
-			errs = append(errs, r.Parser.Errorf("", "anybody could post bounces here: give the route a password, a token or a secret, or let it listen on 127.0.0.1"))
+			errs = append(errs, r.Parser.Errorf("", "anybody could post bounces here: give the route a password, a token, a secret or from:, or let it listen on 127.0.0.1 without public_url and trusted_proxies"))
 		}
 	}
 	return config.Join("", errs...)
@@ -111,7 +112,25 @@ func (s *sink) CommitRequest(ctx context.Context, rec event.Record) (answer stri
 		}
 		return "", err
 	}
-	return answer, s.commit(ctx, []event.Record{rec}, nil)
+	if err = s.commit(ctx, []event.Record{rec}, nil); err == nil {
+		err = s.fault(rec)
+	}
+	return answer, err
+}
+
+// fault tells the sender of rec, if its parser has such, what was not taken.
+func (s *sink) fault(rec event.Record) error {
+	s.mu.Lock()
+	p, err := s.parsers.of(rec.Route)
+	s.mu.Unlock()
+	f, ok := p.(parsers.Faultfinder)
+	if err != nil || !ok {
+		return nil
+	}
+	if err = f.Fault(rec); err == nil {
+		return nil
+	}
+	return &inputs.MalformedError{Detail: err.Error()}
 }
 
 // admit asks the parser whether rec comes from whom it seems to, and for its answer. It holds no lock while the parser
@@ -135,14 +154,33 @@ func (s *sink) admit(ctx context.Context, rec event.Record) (answer string, err 
 
 // admit says whether a request is the provider's, as far as its parser can tell.
 func admit(ctx context.Context, p parsers.Parser, rec event.Record) error {
-	if w, ok := p.(parsers.Web); ok && !comesAs(rec.Request.Field("Content-Type"), w.ContentTypes()) {
-		return event.Refuse(event.WhyContentType, "a request of another Content-Type than %s", strings.Join(w.ContentTypes(), ", "))
+	if w, ok := p.(parsers.Web); ok {
+		if err := readable(rec, w.ContentTypes()); err != nil {
+			return err
+		}
 	}
 	if v, ok := p.(parsers.Verifier); ok && v.Keyed() {
 		return v.Verify(ctx, rec)
 	}
 	return nil
 }
+
+// readable refuses a request in a form that no parser reads, whatever it says: its sender sends all others like it.
+func readable(rec event.Record, types []string) error {
+	encoding := rec.Request.Field("Content-Encoding")
+	switch {
+	case !comesAs(rec.Request.Field("Content-Type"), types):
+		return event.Refuse(event.WhyContentType, "a request of another Content-Type than %s", strings.Join(types, ", "))
+	case encoding != "" && !strings.EqualFold(encoding, "identity"):
+		return event.Refuse(event.WhyContentType, "a body with a Content-Encoding: send it as it is")
+	case slices.ContainsFunc(byteOrderMarks, func(mark string) bool { return bytes.HasPrefix(rec.Body, []byte(mark)) }):
+		return event.Refuse(event.WhyContentType, "a body that begins with a byte order mark: send UTF-8 without")
+	}
+	return nil
+}
+
+// byteOrderMarks are those of UTF-8 and UTF-16.
+var byteOrderMarks = []string{"\xef\xbb\xbf", "\xfe\xff", "\xff\xfe"}
 
 // comesAs says whether a Content-Type is one of types. None at all leaves it to the parser to make sense of the body.
 func comesAs(contentType string, types []string) bool {

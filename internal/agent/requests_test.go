@@ -95,6 +95,13 @@ func (h *hooks) until(t testing.TB, what string, ok func() bool) {
 
 func (h *hooks) post(t testing.TB, path, body string, header ...string) int {
 	t.Helper()
+	status, _ := h.ask(t, path, body, header...)
+	return status
+}
+
+// ask posts, and gives what was answered.
+func (h *hooks) ask(t testing.TB, path, body string, header ...string) (status int, answer string) {
+	t.Helper()
 	req, err := http.NewRequest("POST", h.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -106,9 +113,12 @@ func (h *hooks) post(t testing.TB, path, body string, header ...string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	io.Copy(io.Discard, resp.Body)
-	resp.Body.Close()
-	return resp.StatusCode
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
 }
 
 func (h *hooks) counts(t testing.TB) map[string]uint64 {
@@ -142,9 +152,14 @@ func TestTheSameBouncePostedTwiceIsOne(t *testing.T) {
 
 func TestWhatCanNotBeUsedIsKeptAsideAndAnswered(t *testing.T) {
 	h := startHooks(t, "- parser: native")
-	for _, body := range []string{"{", `{"type":"hard"}`, `[` + seedPost + `,{"email":"x"},{"a":1,"a":2}]`} {
-		if status := h.post(t, "/webhooks/bounce", body, "Content-Type", "application/json"); status != 200 {
-			t.Errorf("%s: %d", body, status)
+	for _, c := range []struct{ body, says string }{
+		{"{", "not JSON"},
+		{`{"type":"hard"}`, "neither email nor subscriber_uuid"},
+		{`[` + seedPost + `,{"email":"x"},{"a":1,"a":2}]`, "2 were not taken, the others of the array were: type is none of hard, soft and complaint; a key stands twice"},
+	} {
+		status, said := h.ask(t, "/webhooks/bounce", c.body, "Content-Type", "application/json")
+		if status != 400 || !strings.HasPrefix(said, `{"message":"`+c.says) {
+			t.Errorf("%s: %d %s", c.body, status, said)
 		}
 	}
 	if c := h.counts(t); c["read"] != 5 || c["queued"] != 1 || c["refused/malformed"] != 2 || c["refused/no_recipient"] != 1 || c["refused/two_readings"] != 1 {
@@ -153,7 +168,17 @@ func TestWhatCanNotBeUsedIsKeptAsideAndAnswered(t *testing.T) {
 	if status := h.post(t, "/webhooks/bounce", "email=jo", "Content-Type", "application/x-www-form-urlencoded"); status != 415 {
 		t.Error(status)
 	}
-	h.until(t, "the 415 is counted", func() bool { return h.counts(t)["refused/content_type"] == 1 })
+	for _, body := range []string{"\xef\xbb\xbf" + seedPost, "\xff\xfe{\x00}\x00"} {
+		if status, said := h.ask(t, "/webhooks/bounce", body, "Content-Type", "application/json"); status != 415 || !strings.Contains(said, "byte order mark") {
+			t.Errorf("%q: %d %s", body, status, said)
+		}
+	}
+	for encoding, want := range map[string]int{"gzip": 415, "identity": 200} {
+		if status := h.post(t, "/webhooks/bounce", seedPost, "Content-Type", "application/json", "Content-Encoding", encoding); status != want {
+			t.Errorf("%s: %d, want %d", encoding, status, want)
+		}
+	}
+	h.until(t, "the 415s are counted", func() bool { return h.counts(t)["refused/content_type"] == 4 })
 }
 
 // The hop from one bouncefeed to another: the id stays, a forged one stays out, and all adds up.
@@ -234,6 +259,12 @@ func TestRoutesNobodyGuardsAreRefused(t *testing.T) {
 		"listen: '127.0.0.1:8025'\nroutes: [{parser: postfix}]":                                 "does not come by HTTP",
 		"listen: '127.0.0.1:8025'\nroutes: [{parser: nativ}]":                                   "native",
 		"listen: '127.0.0.1:8025'\nroutes: [{parser: native}]":                                  "",
+		"public_url: https://b.example.com\nroutes: [{parser: native}]":                         "anybody could post",
+		"trusted_proxies: 127.0.0.1\nroutes: [{parser: kumomta}]":                               "anybody could post",
+		"listen: unix:/x\ntrusted_proxies: unix\nroutes: [{parser: native}]":                    "anybody could post",
+		"public_url: http://localhost:8025\nroutes: [{parser: native}]":                         "",
+		"trusted_proxies: 127.0.0.1\nroutes: [{parser: native, from: 127.0.0.1}]":               "",
+		"public_url: https://b.example.com\nroutes: [{parser: native, token_file: /x}]":         "",
 		"listen: ':8025'\ninsecure_http: true\nroutes: [{parser: native, token_file: /x}]":      "",
 		"listen: ':8025'\nroutes: [{parser: {type: standard, secret_file: /x}}]":                "",
 		"listen: '127.0.0.1:8025'\nroutes: [{parser: sendgrid, username: a, password_file: b}]": "",

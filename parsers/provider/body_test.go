@@ -66,10 +66,31 @@ func TestNativeIdentity(t *testing.T) {
 		"another day, told when":      {post(`,"created_at":"2026-11-22T07:01:02Z"`), post(`,"created_at":"2026-11-22T07:01:02Z"`), nextDay, true},
 		"another time":                {post(`,"created_at":"2026-11-22T07:01:02Z"`), post(`,"created_at":"2026-11-22T07:01:03Z"`), later, false},
 		"another meta":                {post(`,"meta":"a"`), post(`,"meta":"b"`), later, false},
+		"another meta, same message":  {post(`,"meta":{"a":1,"message_id":"<1@news.example.com>"}`), post(`,"meta":"{\"message_id\":\"1@news.example.com\"}"`), nextDay, true},
+		"another queue id":            {post(`,"meta":{"queue_id":"4Xyz"}`), post(`,"meta":{"queue_id":"4Xyy"}`), later, false},
+		"another host's queue id":     {post(`,"meta":{"queue_id":"4Xyz","host":"mx1"}`), post(`,"meta":{"queue_id":"4Xyz"}`), later, false},
+		"two readings of meta":        {post(`,"meta":"{\"queue_id\":\"4Xyz\",\"Queue_ID\":\"5\"}"`), post(`,"meta":{"queue_id":"4Xyz"}`), later, false},
 		"another case of the address": {post(""), strings.Replace(post(""), "jo@", "Jo@", 1), later, true},
 	} {
 		if same := id(parsertest.Time, c.a) == id(c.at, c.b); same != c.same {
 			t.Errorf("%s: same is %v", what, same)
+		}
+	}
+}
+
+// A script that reads the mail server's log beside us tells of the same failure.
+func TestNativeKnowsTheLogsFailure(t *testing.T) {
+	t.Parallel()
+	logged := event.Event{Recipient: "jo@example.org", MessageID: "1@news.example.com", QueueID: "4XyzAb", QueueIDIssuer: "mx1"}
+	for _, meta := range []string{`{"message_id":"<1@news.example.com>"}`, `{"queue_id":"4XyzAb"}`, `{"queue_id":"4XyzAb","host":"mx1.example.com"}`} {
+		body := `{"email":"jo@example.org","type":"hard","meta":` + meta + `}`
+		err := native{host: "mx1"}.Parse(event.Record{Time: parsertest.Time, Body: []byte(body)}, func(e event.Event) {
+			if keys := logged.Keys(); !slices.ContainsFunc(e.Keys(), func(k event.Key) bool { return slices.Contains(keys, k) }) {
+				t.Errorf("%s: another bounce than the log's: %+v", meta, e)
+			}
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }

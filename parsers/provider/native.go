@@ -2,9 +2,11 @@ package provider
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -20,8 +22,8 @@ import (
 type nativeConfig struct{}
 
 func init() {
-	parsers.RegisterMessage("native", nativeConfig{}, func(config.Env, config.Section, *nativeConfig) (parsers.Parser, error) {
-		return native{}, nil
+	parsers.RegisterMessage("native", nativeConfig{}, func(env config.Env, _ config.Section, _ *nativeConfig) (parsers.Parser, error) {
+		return native{host: env.Host}, nil
 	})
 }
 
@@ -32,9 +34,15 @@ func init() {
 // The type is believed as given. meta, an object or one in a string, is read if it is what bouncefeed itself sends to
 // listmonk; otherwise it is kept as the event's diagnostic. Events in bouncefeed's own form are taken too.
 //
-// Nothing in such a post tells it from its repetition. Without created_at, two alike are one bounce if they name the
-// campaign, and otherwise if they came on the same day.
-type native struct{ item.JSON }
+// A message_id, or a queue_id with the host whose it is (this one by default), that stands in meta tells the bounce from
+// others, and as the one that a log or a report tells of. Nothing else in such a post tells it from its repetition:
+// without created_at, two alike are one bounce if they name the campaign, and otherwise if they came on the same day.
+//
+// listmonk answers 400 to what it does not take, and so does this.
+type native struct {
+	item.JSON
+	host string // this machine
+}
 
 // nativePost is either form.
 type nativePost struct {
@@ -43,21 +51,61 @@ type nativePost struct {
 	Source    string          `json:"source"`
 	CreatedAt string          `json:"created_at"`
 	Meta      json.RawMessage `json:"meta"`
+
+	host string
 }
 
 // Parse implements parsers.Parser.
-func (native) Parse(rec event.Record, emit func(event.Event)) error {
+func (n native) Parse(rec event.Record, emit func(event.Event)) error {
 	return item.Each(rec.Body, func(raw []byte) error {
-		var p nativePost
-		if err := item.Read(raw, &p); err != nil {
-			return err
-		}
-		e, err := p.event(rec.Time)
+		e, err := n.event(raw, rec.Time)
 		if err == nil {
 			emit(e)
 		}
 		return err
 	})
+}
+
+func (n native) event(raw []byte, now time.Time) (event.Event, error) {
+	p := nativePost{host: n.host}
+	if err := item.Read(raw, &p); err != nil {
+		return event.Event{}, err
+	}
+	return p.event(now)
+}
+
+// Fault implements parsers.Faultfinder.
+func (n native) Fault(rec event.Record) error {
+	err := item.Each(rec.Body, func(raw []byte) error {
+		_, err := n.event(raw, rec.Time)
+		return err
+	})
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		if err == nil {
+			return nil
+		}
+		return errors.New(detailOf(err))
+	}
+	var details []string
+	all := several.Unwrap()
+	for _, one := range all[:min(len(all), maxFaultsTold)] {
+		details = append(details, detailOf(one))
+	}
+	if bytes.HasPrefix(bytes.TrimLeft(rec.Body, " \t\r\n"), []byte("[")) {
+		return fmt.Errorf("%d were not taken, the others of the array were: %s", len(all), strings.Join(details, "; "))
+	}
+	return errors.New(details[0])
+}
+
+const maxFaultsTold = 10
+
+// detailOf is what a refusal says, the first of several.
+func detailOf(err error) string {
+	if refused, ok := errors.AsType[*event.RefusedError](err); ok {
+		return refused.Detail
+	}
+	return err.Error()
 }
 
 // event makes the event of a post that came at now.
@@ -95,6 +143,7 @@ func (p *nativePost) event(now time.Time) (event.Event, error) {
 	}
 	if len(p.Meta) > 0 && string(p.Meta) != "null" {
 		e.Diagnostic = string(p.meta())
+		p.identify(&e)
 	}
 	e.ProviderID = p.identity(e)
 	parsers.Tidy(&e)
@@ -114,10 +163,28 @@ func (p *nativePost) meta() []byte {
 	return compact.Bytes()
 }
 
+// identify fills in which message e is about, as far as meta says so.
+func (p *nativePost) identify(e *event.Event) {
+	var about struct {
+		MessageID item.Loose `json:"message_id"`
+		QueueID   item.Loose `json:"queue_id"`
+		Host      item.Loose `json:"host"`
+	}
+	meta := p.meta()
+	if item.Sound(meta) != nil || json.Unmarshal(meta, &about) != nil {
+		return
+	}
+	e.MessageID, e.QueueID = listmonk.CleanMessageID(string(about.MessageID)), string(about.QueueID)
+	if e.QueueID != "" {
+		e.QueueIDIssuer = cmp.Or(string(about.Host), p.host)
+	}
+}
+
 // ownMeta is what another bouncefeed's listmonk output says in meta.
 func (p *nativePost) ownMeta() (event.Event, bool) {
 	var e event.Event
-	err := json.Unmarshal(p.meta(), &e)
+	meta := p.meta()
+	err := cmp.Or(item.Sound(meta), json.Unmarshal(meta, &e))
 	return e, err == nil && event.IsID(e.ID)
 }
 
