@@ -101,7 +101,8 @@ func messageRecord(body []byte, truncated bool, came time.Time) event.Record {
 // maxHeader is how much of a message is looked at for fields of its header.
 const maxHeader = 64 << 10
 
-// headerOf is the header of a message with LF line ends, with the empty line behind it, if it is there.
+// headerOf is the header of a message with LF line ends, with the empty line behind it, if it is there. It is a cut, made for
+// every message that is listed; parsers/mail, which reads the fields, also knows where a header ends that lacks that line.
 func headerOf(message []byte) []byte {
 	message = message[:min(len(message), maxHeader)]
 	if bytes.HasPrefix(message, []byte("\n")) {

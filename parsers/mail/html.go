@@ -1,59 +1,86 @@
 package mail
 
 import (
-	"html"
 	"strings"
 
 	"bouncefeed/internal/text"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
 )
 
 // htmlText gives the words of an HTML page, one line for each block: enough to read a bounce that has no other text.
 func htmlText(page string) string {
-	var b strings.Builder
-	b.Grow(len(page) / 2)
-	shown := false        // inside of <pre>, where lines are as they stand
-	link, linked := "", 0 // the address that a link's text stands for, and where that text begins
-	for page != "" {
-		text, rest, found := strings.Cut(page, "<")
-		if shown {
-			b.WriteString(text)
-		} else {
-			writeCollapsed(&b, text)
+	var p pageText
+	p.Grow(len(page) / 2)
+	for z := html.NewTokenizer(strings.NewReader(page)); ; {
+		kind := z.Next()
+		if kind == html.ErrorToken {
+			return p.String()
 		}
-		if !found {
-			break
-		}
-		if strings.HasPrefix(rest, "!--") {
-			_, page, _ = strings.Cut(rest, "-->")
-			continue
-		}
-		if addr, after, ok := bareAngleAddress(rest); ok { // "<jo@example.org>" that nobody escaped
-			b.WriteString("<" + addr + ">")
-			page = after
-			continue
-		}
-		tag, after, _ := strings.Cut(rest, ">")
-		page = after
-		switch name := tagName(tag); name {
-		case "pre", "/pre":
-			shown = name == "pre"
-			b.WriteByte('\n')
-		case "a":
-			link, linked = mailtoAddress(tag), b.Len()
-		case "/a":
-			if link != "" && !strings.Contains(html.UnescapeString(b.String()[linked:]), link) {
-				b.WriteString(" <" + link + ">")
+		raw := string(z.Raw())
+		switch kind {
+		case html.TextToken:
+			p.words(string(z.Text()))
+		case html.StartTagToken, html.SelfClosingTagToken, html.EndTagToken:
+			if addr, ok := bareAddress(raw); ok { // that nobody escaped
+				p.words("<" + addr + ">")
+				continue
 			}
-			link = ""
-		case "script", "style", "head":
-			page = skipElement(page, name)
-		case "br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "table", "ul", "ol", "blockquote", "hr", "/p", "/div", "/tr", "/table", "/h1", "/h2", "/h3":
-			b.WriteByte('\n')
-		case "td", "th", "dt", "dd", "/td", "/th":
-			b.WriteByte(' ')
+			name, _ := z.TagName()
+			p.tag(atom.Lookup(name), kind == html.EndTagToken, raw)
 		}
 	}
-	return html.UnescapeString(b.String())
+}
+
+// pageText is what a page shows so far.
+type pageText struct {
+	strings.Builder
+	hidden atom.Atom // the element that shows no text, inside of it
+	shown  bool      // inside of <pre>, where lines are as they stand
+	link   string    // the address that a link's text stands for
+	linked int       // where that text begins
+}
+
+func (p *pageText) words(words string) {
+	switch {
+	case p.hidden != 0:
+	case p.shown:
+		p.WriteString(words)
+	default:
+		writeCollapsed(&p.Builder, words)
+	}
+}
+
+func (p *pageText) tag(name atom.Atom, end bool, raw string) {
+	if p.hidden != 0 && (!end || name != p.hidden) && name != atom.Body {
+		return
+	}
+	p.hidden = 0
+	switch name {
+	case atom.Script, atom.Style, atom.Head:
+		if !end {
+			p.hidden = name
+		}
+	case atom.Pre:
+		p.shown = !end
+		p.WriteByte('\n')
+	case atom.A:
+		if !end {
+			p.link, p.linked = mailtoAddress(raw), p.Len()
+		} else if p.link != "" && !strings.Contains(p.String()[p.linked:], p.link) {
+			p.WriteString(" <" + p.link + ">")
+			p.link = ""
+		}
+	case atom.Br, atom.Hr, atom.Li, atom.Ul, atom.Ol, atom.Blockquote, atom.H4:
+		if !end {
+			p.WriteByte('\n')
+		}
+	case atom.P, atom.Div, atom.Tr, atom.Table, atom.H1, atom.H2, atom.H3:
+		p.WriteByte('\n')
+	case atom.Td, atom.Th, atom.Dt, atom.Dd:
+		p.WriteByte(' ')
+	}
 }
 
 // writeCollapsed writes text with its white space collapsed, as a browser shows it.
@@ -86,33 +113,8 @@ func mailtoAddress(tag string) string {
 	return addr[:strings.IndexAny(addr+" ", "?\"'> \t\n")]
 }
 
-func tagName(tag string) string {
-	end := strings.IndexAny(tag, " \t\n")
-	if end < 0 {
-		end = len(tag)
-	}
-	return strings.ToLower(strings.TrimSuffix(tag[:min(end, 12)], "/"))
-}
-
-// skipElement passes over what is in an element that shows no text.
-func skipElement(page, name string) string {
-	for rest := page; ; {
-		_, after, found := strings.Cut(rest, "</")
-		if !found {
-			return ""
-		}
-		if len(after) >= len(name) && strings.EqualFold(after[:len(name)], name) {
-			_, after, _ = strings.Cut(after, ">")
-			return after
-		}
-		rest = after
-	}
-}
-
-func bareAngleAddress(s string) (addr, after string, ok bool) {
-	end := strings.IndexByte(s[:min(len(s), 320)], '>')
-	if end < 0 || strings.ContainsAny(s[:end], " \t\n\"=") || strings.Count(s[:end], "@") != 1 {
-		return "", "", false
-	}
-	return s[:end], s[end+1:], true
+// bareAddress knows "<jo@example.org>" among the tags.
+func bareAddress(tag string) (addr string, ok bool) {
+	addr = strings.TrimSuffix(strings.TrimPrefix(tag, "<"), ">")
+	return addr, len(addr) < 320 && !strings.ContainsAny(addr, " \t\n\"=") && strings.Count(addr, "@") == 1
 }
