@@ -53,9 +53,9 @@ func (m *message) complaints(e event.Event, recipients []string) []event.Event {
 	for _, r := range recipients {
 		one := e
 		one.Recipient = r
-		events = append(events, m.failure(one, len(recipients) == 1))
+		events = append(events, one)
 	}
-	return events
+	return m.prove(events)
 }
 
 // originalRecipients is to whom the returned message went: what a server noted in it, else its To.

@@ -9,52 +9,42 @@ import (
 	"bouncefeed/parsers"
 )
 
-// diagnosticFor finds in the text what was said of a recipient, and is never empty if there is a text.
-func (m *message) diagnosticFor(addr string) string {
-	if d := m.findDiagnostic(addr, ""); d != "" {
-		return d
-	}
-	return m.excerpt()
-}
-
-// excerpt is the text, with the subject before it if only that one tells of a failure.
-func (m *message) excerpt() string {
-	words := text.Cut(text.Collapse(m.body), 600)
-	if subject := m.header.text("Subject"); !saysFailure(words) && saysFailure(subject) {
-		return text.Cut(text.Collapse(subject+" "+words), 600)
-	}
-	return words
-}
-
-// findDiagnostic finds in the text what was said of a recipient: a reply in the lines that follow its address, else the reply
+// find finds in the text what was said of a recipient: a reply in the lines that follow its address, else the reply
 // that names it, else those lines, else any reply, else what follows "because" or "reason", else the lines after the
 // sentence that names it.
-func (m *message) findDiagnostic(addr, other string) string {
-	lines := strings.Split(m.body, "\n")
-	lines = lines[:min(len(lines), textLinesToRead)]
-	paragraph := paragraphOf(lines, addr)
+func (s saidOf) find() string {
+	lines := s.lines
+	paragraph := s.paragraphOf(s.addr)
 	if paragraph == "" {
-		paragraph = paragraphOf(lines, other)
+		paragraph = s.paragraphOf(s.other)
 	}
 	if code, _ := smtp.FindReply(paragraph); code != 0 {
 		return paragraph
 	}
-	reply, named := replyIn(lines, addr)
-	if promised := strings.HasSuffix(paragraph, ":"); named || reply != "" && (paragraph == "" || promised) {
+	reply, sure := s.reply()
+	if promised := strings.HasSuffix(paragraph, ":"); sure || reply != "" && (paragraph == "" || promised) {
 		return reply
 	}
 	if paragraph != "" {
 		return paragraph
 	}
-	at := lineOf(lines, addr)
-	if d := labelledReason(lines[at:]); d != "" {
+	at := lineOf(lines, s.addr)
+	if d := labelledReason(s.own(max(at, 0))); d != "" {
 		return d
 	}
-	if d := labelledReason(lines); d != "" || addr == "" || at == 0 {
+	if d := labelledReason(s.own(0)); d != "" || at < 0 {
 		return d
 	}
 	start, end := paragraphAt(lines, at)
-	said := append(lines[start:end:end], following(lines[end:], addr, 0)...)
+	var said []string
+	for i := start; i < end; i++ {
+		if s.may(i) {
+			said = append(said, lines[i])
+		}
+	}
+	if s.alone {
+		said = append(said, following(lines[end:], s.addr, 0)...)
+	}
 	if d := joinLines(said, parsers.MaxDiagnostic/2); saysFailure(d) {
 		return d
 	}
@@ -82,7 +72,7 @@ func paragraphAt(lines []string, at int) (start, end int) {
 	return start, end
 }
 
-// lineOf is the first line that names addr, or 0.
+// lineOf is the first line that names addr, -1 if none does.
 func lineOf(lines []string, addr string) int {
 	if addr != "" {
 		for i, line := range lines {
@@ -91,28 +81,29 @@ func lineOf(lines []string, addr string) int {
 			}
 		}
 	}
-	return 0
+	return -1
 }
 
 // paragraphOf is what stands behind addr at the beginning of a line, and the lines after it up to a blank one. Of several
 // such paragraphs the first with a reply counts: Exchange names a recipient once for users and once for administrators.
-func paragraphOf(lines []string, addr string) string {
+func (s saidOf) paragraphOf(addr string) string {
 	if addr == "" {
 		return ""
 	}
+	lines := s.lines
 	first, introduced := "", ""
 	for i, line := range lines {
-		for _, s := range address.Find(line) {
-			if !address.Same(s.Addr, addr) || !standsFirst(line[:s.Start]) {
+		for _, a := range address.Find(line) {
+			if !address.Same(a.Addr, addr) || !standsFirst(line[:a.Start]) {
 				continue
 			}
-			said := append([]string{strings.TrimLeft(withoutMailto(line[s.End:]), ":.>)\"' \t")}, following(lines[i+1:], addr, len(indentOf(line)))...)
+			said := append([]string{strings.TrimLeft(withoutMailto(line[a.End:]), ":.>)\"' \t")}, following(lines[i+1:s.endOfHis(i+1)], addr, len(indentOf(line)))...)
 			d := joinLines(said, parsers.MaxDiagnostic/2)
 			if code, _ := smtp.FindReply(d); code != 0 {
 				return d
 			}
 			if alone := isVague(said[0]) && (i+1 == len(lines) || strings.TrimSpace(lines[i+1]) == ""); alone && introduced == "" {
-				introduced = strings.TrimSpace(introduction(lines[:i]) + " " + d)
+				introduced = strings.TrimSpace(introduction(s.notOfOthers(i)) + " " + d)
 			} else if first == "" && !alone && !isVague(d) {
 				first = d
 			}
@@ -122,6 +113,25 @@ func paragraphOf(lines []string, addr string) string {
 		return introduced
 	}
 	return first
+}
+
+// endOfHis is the first line from there on that is not below the recipient's address.
+func (s saidOf) endOfHis(from int) int {
+	for from < len(s.lines) && (s.whose[from] == his || s.alone && s.whose[from] != others) {
+		from++
+	}
+	return from
+}
+
+// notOfOthers are the lines up to there that don't speak of somebody else.
+func (s saidOf) notOfOthers(end int) []string {
+	var lines []string
+	for i, line := range s.lines[:end] {
+		if s.whose[i] != others {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // introduction is the sentence before a list of addresses, of which the last line may be one: "The following addressees
@@ -186,17 +196,17 @@ func beginsWithOther(text, addr string) bool {
 	return len(spans) > 0 && standsFirst(text[:spans[0].Start]) && !address.Same(spans[0].Addr, addr)
 }
 
-// replyIn finds an SMTP reply with its continuation lines: the last one that names addr, else the last of all, which
-// in a transcript is the one that decided.
-func replyIn(lines []string, addr string) (reply string, named bool) {
-	best := -1
-	addr = strings.ToLower(addr)
+// reply finds an SMTP reply with its continuation lines: the last one that names the recipient, else the last of all that may
+// be his, which in a transcript is the one that decided. sure says that it can be no other's.
+func (s saidOf) reply() (reply string, sure bool) {
+	lines := s.lines
+	best, named := -1, false
 	for i, line := range lines {
 		if code, _ := smtp.FindReply(line); code == 0 {
 			continue
 		}
-		names := addr != "" && strings.Contains(strings.ToLower(line), addr)
-		if names || !named {
+		names := s.whose[i] != others && s.names(line)
+		if names || !named && s.may(i) {
 			best, named = i, names
 		}
 	}
@@ -217,7 +227,7 @@ func replyIn(lines []string, addr string) (reply string, named bool) {
 		}
 		said = append(said, text)
 	}
-	return joinLines(said, parsers.MaxDiagnostic/2), named
+	return joinLines(said, parsers.MaxDiagnostic/2), named || s.whose[best] == his
 }
 
 // isContinued says whether line is a reply's line with more to come: "550-5.1.1 The account…" (RFC 5321 §4.2.1).

@@ -1,13 +1,12 @@
 package mail
 
 import (
+	"slices"
 	"strings"
 
 	"bouncefeed/internal/address"
-	"bouncefeed/internal/event"
 	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/smtp"
-	"bouncefeed/internal/text"
 )
 
 // dsnReport is a delivery status notification (RFC 3464, and RFC 6533 for its internationalised form).
@@ -18,61 +17,122 @@ type dsnReport struct {
 	arrival      string // Arrival-Date
 	originalID   string // X-Original-Message-ID, Gmail's
 	recipients   []dsnRecipient
+	twice        string // the field that a group has twice, with different values
 }
 
 // dsnRecipient is one group of per-recipient fields (RFC 3464 §2.3).
 type dsnRecipient struct {
-	original, final string // addresses, cleaned
+	original, final string // addresses, cleaned; "" for what is none
 	action          string // lower case: failed, delayed, delivered, relayed, expanded
 	status          string
 	remoteMTA       string
 	diagnostic      string // without its type
 	diagnosticType  string // lower case: smtp, x-unix, x-postfix …
 	lastAttempt     string
+
+	given  [len(onceFields)]string // as they stand
+	joined bool                    // it begins where a blank line should part it from the group before
+	parted bool                    // a blank line stands inside it
+}
+
+// onceFields are what a group has once and who failed, or whether, depends on.
+var onceFields = [...]string{"original-recipient", "final-recipient", "action", "status", "diagnostic-code"}
+
+// isNamed says whether the group names a recipient, be that an address or not.
+func (r *dsnRecipient) isNamed() bool { return r.given[0] != "" || r.given[1] != "" }
+
+// isWhole says whether the group tells of whom it is and what became of him; else the report was cut off here, or is of a
+// program. An address that is none is still somebody's.
+func (r *dsnRecipient) isWhole() bool {
+	named := r.final != "" || r.original != "" || strings.Contains(r.given[0]+r.given[1], "@")
+	return named && (r.action != "" || r.status != "" || r.diagnostic != "")
+}
+
+// A dsnReader reads the fields of a delivery-status part, one group after the other.
+type dsnReader struct {
+	report      dsnReport
+	group       dsnRecipient
+	name, value string // the field that is being read
+	splits      func(before, after string) bool
 }
 
 // parseDSN reads the fields of a delivery-status part. Groups are divided by blank lines; where a generator forgot
-// them, by a field that comes again. A line that is no field goes on with the one before.
-func parseDSN(text string) dsnReport {
-	var d dsnReport
-	var r dsnRecipient
-	var name, value string
-	flush := func() {
-		complete := r.action != "" || r.status != "" || r.diagnostic != "" // else the report was cut off here
-		if (r.final != "" || r.original != "") && complete && len(d.recipients) < maxRecipients {
-			d.recipients = append(d.recipients, r)
-			r = dsnRecipient{}
-		}
-	}
-	take := func() {
-		if r.repeats(name) {
-			flush()
-		}
-		d.set(&r, name, strings.TrimSpace(value))
-		name, value = "", ""
-	}
-	for text != "" && len(d.recipients) < maxRecipients {
+// them, by a field that comes again behind a whole group. A line that is no field goes on with the one before; splits says
+// whether a word was broken between the two.
+func parseDSN(text string, splits func(before, after string) bool) dsnReport {
+	r := dsnReader{splits: splits}
+	for text != "" && len(r.report.recipients) < maxRecipients {
 		var line string
 		line, text, _ = strings.Cut(text, "\n")
-		if strings.TrimSpace(line) == "" {
-			take()
-			flush()
-			continue
-		}
-		if line[0] != ' ' && line[0] != '\t' {
-			if n, v, ok := dsnField(line); ok {
-				take()
-				name, value = n, v
-				continue
-			}
-		}
-		if name != "" && len(value) < maxValue {
-			value += " " + strings.TrimSpace(line)
+		r.read(line)
+	}
+	r.endField()
+	r.endGroup()
+	return r.report
+}
+
+func (r *dsnReader) read(line string) {
+	if strings.TrimSpace(line) == "" {
+		r.endField()
+		r.endGroup()
+		r.group.parted = r.group.isNamed()
+		return
+	}
+	if line[0] != ' ' && line[0] != '\t' {
+		if n, v, ok := dsnField(line); ok {
+			r.endField()
+			r.name, r.value = n, v
+			return
 		}
 	}
-	take()
-	flush()
-	return d
+	if more := strings.TrimSpace(line); r.name != "" && len(r.value) < maxValue {
+		if r.name != "diagnostic-code" || r.splits == nil || !r.splits(r.value, more) {
+			r.value += " "
+		}
+		r.value += more
+	}
+}
+
+// endField puts the field that was read in its place. One that the group has already begins another group behind a whole
+// one; else the group has two readings: what one reader takes from the first of them, another takes from the last.
+func (r *dsnReader) endField() {
+	name, value := r.name, strings.TrimSpace(r.value)
+	r.name, r.value = "", ""
+	at := slices.Index(onceFields[:], name)
+	if at < 0 || value == "" {
+		r.report.set(&r.group, name, value)
+		return
+	}
+	ofRecipient := at < 2
+	if ofRecipient && r.group.parted && r.group.isNamed() { // nothing was said of whom the lines above the blank one name
+		r.group = dsnRecipient{}
+	}
+	if before := r.group.given[at]; before != "" && !strings.EqualFold(before, value) {
+		switch {
+		case (ofRecipient || name == "action") && r.group.isWhole():
+			r.endGroup()
+			r.group.joined = true
+		case r.report.twice == "":
+			r.report.twice = name
+		}
+	}
+	r.group.given[at] = value
+	r.report.set(&r.group, name, value)
+}
+
+func (r *dsnReader) endGroup() {
+	switch {
+	case r.group.isWhole():
+		if len(r.report.recipients) < maxRecipients {
+			r.report.recipients = append(r.report.recipients, r.group)
+		}
+		r.group = dsnRecipient{}
+	case r.group.joined: // only a recipient came again
+		if r.report.twice == "" {
+			r.report.twice = "recipient"
+		}
+		r.group = dsnRecipient{}
+	}
 }
 
 // dsnField splits "Name: value". Replies contain colons too, so the name must look like a field's: "550-5.1.1 see
@@ -103,18 +163,6 @@ func dsnField(line string) (name, value string, ok bool) {
 // dsnFields are the fields that are read; most lines are one of them.
 var dsnFields = []string{"reporting-mta", "arrival-date", "original-recipient", "final-recipient", "action", "status", "remote-mta",
 	"diagnostic-code", "last-attempt-date", "x-postfix-queue-id", "x-postfix-sender", "x-original-message-id", "x-supplementary-info"}
-
-func (r *dsnRecipient) repeats(name string) bool {
-	switch name {
-	case "final-recipient":
-		return r.final != ""
-	case "original-recipient":
-		return r.original != ""
-	case "action":
-		return r.action != ""
-	}
-	return false
-}
 
 func (d *dsnReport) set(r *dsnRecipient, name, value string) {
 	switch name {
@@ -187,139 +235,4 @@ func bareLocal(typ, addr string) string {
 		return ""
 	}
 	return addr
-}
-
-// outcome gives the event type of a group: "" for a failure.
-func (r *dsnRecipient) outcome() event.Type {
-	switch {
-	case r.action == "delayed" || r.action == "delay" || r.action == "deferred":
-		return event.Delayed
-	case r.action == "delivered" || r.action == "relayed" || r.action == "expanded":
-		return event.Delivered
-	case r.action == "" && strings.HasPrefix(r.status, "2"):
-		return event.Delivered
-	case r.action == "" && strings.HasPrefix(r.status, "4"):
-		return event.Delayed
-	}
-	return ""
-}
-
-// dsnEvents gives one event for each group, nil if the report names no recipient.
-func (m *message) dsnEvents(d dsnReport) []event.Event {
-	failed := 0
-	for i := range d.recipients {
-		if d.recipients[i].outcome() == "" {
-			failed++
-		}
-	}
-	events := make([]event.Event, 0, len(d.recipients))
-	for i := range d.recipients {
-		r := &d.recipients[i]
-		e := m.dsnEvent(&d, r)
-		if e.Type = r.outcome(); e.Type == "" {
-			m.diagnose(&e, r, failed == 1)
-			if e = m.failure(e, failed == 1); hasFailure(events, e.Recipient) {
-				continue
-			}
-		}
-		events = append(events, unledgered(e))
-	}
-	return events
-}
-
-// hasFailure says whether a failure of recipient is among events: sendmail names it once for each alias it went through.
-func hasFailure(events []event.Event, recipient string) bool {
-	for i := range events {
-		if events[i].Type == "" && address.Same(events[i].Recipient, recipient) {
-			return true
-		}
-	}
-	return false
-}
-
-func (m *message) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
-	e := m.event()
-	original := r.original
-	if decoded := address.DecodeXtext(original); !address.Same(original, r.final) && address.Valid(decoded) {
-		original = decoded // copied from ORCPT= as it stood (RFC 3461 §4.2)
-	}
-	e.Recipient, e.OriginalRecipient = original, r.final
-	if !address.Valid(original) || address.Same(original, r.final) {
-		e.Recipient, e.OriginalRecipient = r.final, ""
-	}
-	if !address.Valid(e.Recipient) {
-		e.Recipient = m.inOriginalTo(e.Recipient)
-	}
-	e.Status, e.RemoteMTA = r.status, r.remoteMTA
-	if e.MessageID == "" {
-		e.MessageID = d.originalID
-	}
-	if e.QueueIDIssuer != "" && !strings.EqualFold(e.QueueIDIssuer, d.reportingMTA) {
-		e.QueueID = "" // given by another host than the one that reports
-	}
-	if d.reportingMTA != "" {
-		e.QueueIDIssuer = d.reportingMTA
-	}
-	if d.queueID != "" {
-		e.QueueID = d.queueID
-	}
-	if d.sender != "" {
-		e.Sender = d.sender
-	}
-	if r.lastAttempt != "" {
-		e.Time = m.time(r.lastAttempt)
-	} else if d.arrival != "" && !m.header.has("Date") {
-		e.Time = m.time(d.arrival)
-	}
-	return e
-}
-
-// inOriginalTo completes a local part without a domain to the address in the returned message's To that has it.
-func (m *message) inOriginalTo(local string) string {
-	for _, to := range m.returned.header.addresses("To") {
-		if len(to) > len(local) && to[len(local)] == '@' && text.HasPrefixFold(to, local) {
-			return to
-		}
-	}
-	return local
-}
-
-// diagnose fills in what the MTA answered. Where the report's own diagnostic says nothing, the text for humans does.
-func (m *message) diagnose(e *event.Event, r *dsnRecipient, single bool) {
-	e.Diagnostic = r.diagnostic
-	if isVague(r.diagnostic) || r.diagnosticType == "x-unix" {
-		if text := m.findDiagnostic(e.Recipient, r.final); text != "" {
-			e.Diagnostic = onlyReply(text)
-		} else if isVague(e.Diagnostic) && (e.Status == "" || strings.HasSuffix(e.Status, ".0.0")) {
-			e.Diagnostic = m.excerpt()
-		}
-	}
-	e.Code, _ = smtp.FindReply(e.Diagnostic)
-	// A refusal that soft_bounce=yes put off stays one.
-	e.NeverHard = strings.HasPrefix(e.Status, "4") && e.Code < 500 || saysExpired(e.Diagnostic)
-	if !e.NeverHard && (e.Status == "" || e.Status == "5.0.0") { // Exim's status is always 5.0.0
-		said := m.foldedText()
-		if !single {
-			said = m.findDiagnostic(e.Recipient, r.final)
-		}
-		e.NeverHard = saysExpired(said)
-	}
-}
-
-func saysExpired(diagnostic string) bool {
-	return phrases.failure.expired.in(text.Fold(diagnostic))
-}
-
-// isVague is true of "", "550", "5.0.0 failed" and of an address alone.
-func isVague(diagnostic string) bool {
-	for _, s := range address.Find(diagnostic) {
-		diagnostic = strings.Replace(diagnostic, s.Addr, "", 1)
-	}
-	letters := 0
-	for _, c := range diagnostic {
-		if c > '9' && c != ';' && c != '<' && c != '>' {
-			letters++
-		}
-	}
-	return letters < 8
 }

@@ -40,7 +40,11 @@ func (parser) Parse(rec event.Record, emit func(event.Event)) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range m.events() {
+	events, err := m.events()
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
 		parsers.Tidy(&e)
 		emit(e)
 	}
@@ -185,37 +189,39 @@ func (p *proof) searchDeeper(r *mimeReader, e *mimeEntity) {
 	}
 }
 
-// events is the verdict. The order matters: what a standard marks comes before what only words tell.
-func (m *message) events() []event.Event {
+// events is the verdict, an error for what has two readings. The order matters: what a standard marks comes before what only
+// words tell.
+func (m *message) events() ([]event.Event, error) {
 	switch {
 	case m.feedback != nil:
-		return m.arfEvents()
+		return m.arfEvents(), nil
 	case m.isOptOut():
-		return m.optOut()
+		return m.optOut(), nil
 	case m.disposition != nil:
-		return m.dispositionEvents()
+		return m.dispositionEvents(), nil
 	case m.isPostmasterCopy():
-		return m.only(event.Ordinary)
+		return m.only(event.Ordinary), nil
 	}
-	if m.status != nil && !m.isHuman() {
+	if m.status != nil && m.isReport() {
 		if m.isChallenge() {
-			return m.only(event.Challenge)
+			return m.only(event.Challenge), nil
 		}
-		if events := m.dsnEvents(parseDSN(toUTF8(m.status.decoded(maxText), m.status.params["charset"]))); len(events) > 0 {
-			return events
+		text := toUTF8(m.status.decoded(maxText), m.status.params["charset"])
+		if events, err := m.dsnEvents(parseDSN(text, m.splitsWord)); len(events) > 0 || err != nil {
+			return events, err
 		}
 	}
 	if events := m.snsEvents(); len(events) > 0 {
-		return events
+		return events, nil
 	}
 	p := newProse(m)
 	switch kind := p.kind(); kind {
 	case "":
 		return p.bounces()
 	case event.Complaint:
-		return m.complaint()
+		return m.complaint(), nil
 	default:
-		return m.only(kind)
+		return m.only(kind), nil
 	}
 }
 
@@ -275,38 +281,4 @@ func (m *message) time(date string) time.Time {
 		return m.read
 	}
 	return event.BelieveTime(t, m.read)
-}
-
-// failure completes the event of one failed recipient. single says that it is the only one.
-func (m *message) failure(e event.Event, single bool) event.Event {
-	if known := m.envelopeRecipient(); single && known != "" && !address.Same(e.Recipient, known) {
-		e.OriginalRecipient, e.Recipient = e.Recipient, known
-	}
-	if !single && !m.sentTo(e) { // the proof is somebody else's
-		e.SubscriberUUID, e.CampaignUUID, e.Evidence = "", "", ""
-	}
-	return e
-}
-
-// envelopeRecipient is to whom we sent the message, where that is known better than the report knows it: the one address
-// in To of a message that carries our subscriber's UUID, or what a classic VERP address says if To agrees.
-func (m *message) envelopeRecipient() string {
-	to := m.returned.header.addresses("To")
-	if len(to) != 1 || !address.Valid(to[0]) {
-		return ""
-	}
-	if m.returned.proof.Evidence == listmonk.EvidenceUUID || address.Same(to[0], m.returned.proof.Recipient) {
-		return to[0]
-	}
-	return ""
-}
-
-// sentTo says whether the returned message was addressed to e's recipient.
-func (m *message) sentTo(e event.Event) bool {
-	for _, to := range m.returned.header.addresses("To") {
-		if address.Same(to, e.Recipient) || e.OriginalRecipient != "" && address.Same(to, e.OriginalRecipient) {
-			return true
-		}
-	}
-	return false
 }

@@ -29,11 +29,11 @@ func (m *message) dispositionEvents() []event.Event {
 	if id := listmonk.CleanMessageID(fields.get("Original-Message-ID")); id != "" {
 		e.MessageID = id
 	}
-	e.Diagnostic = m.excerpt()
+	e.Diagnostic = m.said().of(true, recipient, "").excerpt()
 	if _, reason, found := strings.Cut(e.Diagnostic, "rejected:"); found {
 		e.Diagnostic = strings.TrimSpace(reason)
 	}
 	e.Code, _ = smtp.FindReply(e.Diagnostic)
 	e.Status = smtp.FindStatus(e.Diagnostic, "245")
-	return []event.Event{m.failure(e, true)}
+	return []event.Event{e}
 }

@@ -68,8 +68,9 @@ type phraseBook struct {
 	}
 	// What lines are for.
 	layout struct {
-		copyMark *phraseSet // a rule or a heading: the copy of the returned message follows
-		advice   *phraseSet // for the reader, no reason
+		copyMark    *phraseSet // a rule or a heading: the copy of the returned message follows
+		advice      *phraseSet // for the reader, no reason
+		boilerplate *phraseSet // of every report of a mail system, no reason
 	}
 }
 
@@ -108,6 +109,7 @@ func readPhrases() *phraseBook {
 	b.address.senderRejected = phraseSection("address.senderRejected")
 	b.layout.copyMark = phraseSection("layout.copyMark")
 	b.layout.advice = phraseSection("layout.advice")
+	b.layout.boilerplate = phraseSection("layout.boilerplate")
 	return &b
 }
 

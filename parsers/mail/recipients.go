@@ -11,13 +11,14 @@ import (
 // failures finds who failed: what the header says, else what the text says, else what the page says that stands beside
 // the text, else the first of the lesser sources. The last resort is a failure of nobody: a bounce to be counted. The
 // second result is p, or the reading of the page where that one was needed.
-func (p *prose) failures() ([]string, *prose) {
+func (p *prose) failures() ([]groupName, *prose) {
 	var found []string
 	p.header.each("X-Failed-Recipients", func(v string) {
 		for _, a := range address.List(v) {
 			found = addAddress(found, a)
 		}
 	})
+	found = slices.DeleteFunc(found, p.ownAddresses("").has)
 	if len(found) == 0 || !p.textNames(found) {
 		if named := p.textRecipients(); len(named) > 0 {
 			found = named
@@ -30,10 +31,32 @@ func (p *prose) failures() ([]string, *prose) {
 	for i := 0; len(found) == 0 && i < len(recipientSources); i++ {
 		found = recipientSources[i].find(p)
 	}
-	if len(found) == 0 {
-		found = []string{""}
+	return p.withOrigins(found), p
+}
+
+// withOrigins finds to whom we wrote for each of those who failed, and what else is known of the only one.
+func (p *prose) withOrigins(found []string) []groupName {
+	var names []groupName
+	for _, a := range found {
+		n := groupName{failed: a}
+		if from := p.origin(a); from != "" {
+			n = groupName{failed: from, other: a}
+		}
+		if !slices.ContainsFunc(names, func(known groupName) bool { return address.Same(known.failed, n.failed) }) {
+			names = append(names, n)
+		}
 	}
-	return found, p
+	if len(names) == 0 {
+		names = []groupName{{}}
+	}
+	if to := p.envelopeRecipient(); len(names) == 1 && names[0].other == "" && to != "" && !address.Same(to, names[0].failed) {
+		if names[0].failed == "" {
+			names[0].failed = to
+		} else {
+			names[0].other = to
+		}
+	}
+	return names
 }
 
 // recipientSources are asked in their order who failed where the text doesn't say it of an address. Each is the first to

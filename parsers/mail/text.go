@@ -219,39 +219,43 @@ func newProse(m *message) *prose {
 }
 
 // bounces reads a bounce that no standard describes.
-func (p *prose) bounces() []event.Event {
+func (p *prose) bounces() ([]event.Event, error) {
 	if strings.Contains(p.words, "final-recipient:") {
-		if events := p.dsnEvents(parseDSN(p.body)); len(events) > 0 {
-			return events
+		if events, err := p.dsnEvents(parseDSN(p.body, p.splitsWord)); len(events) > 0 || err != nil {
+			return events, err
 		}
 	}
 	failures, p := p.failures()
-	if p.returned.report != nil && (failures[0] == "" || p.body == "") {
-		if events := p.enclosedReport(); len(events) > 0 {
-			return events
+	if p.returned.report != nil && (failures[0].failed == "" || p.body == "") {
+		if events, err := p.enclosedReport(); len(events) > 0 || err != nil {
+			return events, err
 		}
 	}
+	said := p.said()
 	events := make([]event.Event, 0, len(failures))
 	for _, f := range failures {
 		e := p.event()
-		e.Recipient = f
-		e.Diagnostic = p.diagnosticFor(f)
-		e.NeverHard = saysExpired(e.Diagnostic) || len(failures) == 1 && saysExpired(p.words)
+		e.Recipient, e.OriginalRecipient = f.failed, f.other
+		of := said.of(len(failures) == 1, f.failed, f.other)
+		if e.Diagnostic = of.find(); e.Diagnostic == "" {
+			e.Diagnostic = of.excerpt()
+		}
+		e.NeverHard = saysExpired(e.Diagnostic) || of.alone && saysExpired(p.words)
 		e.RemoteMTA = remoteIn(e.Diagnostic)
 		e.Diagnostic = onlyReply(e.Diagnostic)
 		e.Code, _ = smtp.FindReply(e.Diagnostic)
 		e.Status = smtp.FindStatus(e.Diagnostic, "245")
-		events = append(events, p.failure(e, len(failures) == 1))
+		events = append(events, e)
 	}
-	return events
+	return p.prove(events), nil
 }
 
 // enclosedReport reads the report that a mail system wrapped in words of its own: what it returns is itself a report.
-func (m *message) enclosedReport() []event.Event {
+func (m *message) enclosedReport() ([]event.Event, error) {
 	r := mimeReader{left: maxParts}
 	inner := takeApart(r.open(m.returned.report, 1), &r, m.read)
 	if inner.status == nil {
-		return nil
+		return nil, nil
 	}
-	return inner.dsnEvents(parseDSN(inner.status.text()))
+	return inner.dsnEvents(parseDSN(inner.status.text(), inner.splitsWord))
 }

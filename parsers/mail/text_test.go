@@ -235,7 +235,7 @@ recipients. This is a permanent error. The following address(es) failed:
 Received: from x by corp.example
 From: bounces@news.example.com
 To: eva@mr.example
-`, "dan@mr.example", "mailbox is full"},
+`, "eva@mr.example", "mailbox is full"},
 	{"MDaemon", "MDaemon@md.example", "Permanent Delivery Failure", `
 --------------------------------------------------------------------------
 [SMTP] dan@md.example - no such user here

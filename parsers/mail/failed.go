@@ -1,0 +1,284 @@
+package mail
+
+import (
+	"slices"
+	"strings"
+
+	"bouncefeed/internal/address"
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/listmonk"
+	"bouncefeed/internal/smtp"
+	"bouncefeed/internal/text"
+)
+
+// outcome gives the event type of a group: "" for a failure. A success that is called a failure is none, nor is what an
+// address check says ("deliverable", "undeliverable"): no message failed.
+func (r *dsnRecipient) outcome() event.Type {
+	succeeded := strings.HasPrefix(r.status, "2")
+	switch r.action {
+	case "delayed", "delay", "deferred":
+		return event.Delayed
+	case "delivered", "relayed", "expanded":
+		return event.Delivered
+	case "": // left out
+		if strings.HasPrefix(r.status, "4") {
+			return event.Delayed
+		}
+	case "failed", "fail", "failure", "expired": // SendGrid's
+	default:
+		if !succeeded {
+			return event.Ordinary
+		}
+	}
+	if succeeded {
+		return event.Delivered
+	}
+	return ""
+}
+
+// isReport says whether a delivery-status part is this message's own report: a multipart/report has it, or a mail system
+// sent it. Anybody can attach such a part to a letter.
+func (m *message) isReport() bool {
+	return m.typ == "multipart/report" && !m.isHuman() || m.from.daemon || m.from.null
+}
+
+// dsnEvents gives one event for each group, nil if the report names no recipient. A group with two readings is refused
+// with its report.
+func (m *message) dsnEvents(d dsnReport) ([]event.Event, error) {
+	if d.twice != "" {
+		return nil, event.Refuse(event.WhyTwoReadings, "a group of a delivery status with two of %s", d.twice)
+	}
+	failed := 0
+	for i := range d.recipients {
+		if d.recipients[i].outcome() == "" {
+			failed++
+		}
+	}
+	said, own := m.said(), m.ownAddresses(d.sender)
+	events := make([]event.Event, 0, len(d.recipients))
+	for i := range d.recipients {
+		r := &d.recipients[i]
+		e := m.dsnEvent(&d, r)
+		name := m.nameOf(r, len(d.recipients) == 1, own)
+		e.Recipient, e.OriginalRecipient = name.failed, name.other
+		if e.Type = r.outcome(); e.Type == "" {
+			if name.own && failed > 1 || hasFailure(events, e.Recipient) {
+				continue
+			}
+			m.diagnose(&e, r, said, failed == 1)
+		}
+		events = append(events, unledgered(e))
+	}
+	return m.prove(events), nil
+}
+
+// hasFailure says whether a failure of recipient is among events: sendmail names it once for each alias it went through.
+func hasFailure(events []event.Event, recipient string) bool {
+	return slices.ContainsFunc(events, func(e event.Event) bool { return e.Type == "" && address.Same(e.Recipient, recipient) })
+}
+
+func (m *message) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
+	e := m.event()
+	e.Status, e.RemoteMTA = r.status, r.remoteMTA
+	if e.MessageID == "" {
+		e.MessageID = d.originalID
+	}
+	if e.QueueIDIssuer != "" && !strings.EqualFold(e.QueueIDIssuer, d.reportingMTA) {
+		e.QueueID = "" // given by another host than the one that reports
+	}
+	if d.reportingMTA != "" {
+		e.QueueIDIssuer = d.reportingMTA
+	}
+	if d.queueID != "" {
+		e.QueueID = d.queueID
+	}
+	if d.sender != "" {
+		e.Sender = d.sender
+	}
+	if r.lastAttempt != "" {
+		e.Time = m.time(r.lastAttempt)
+	} else if d.arrival != "" && !m.header.has("Date") {
+		e.Time = m.time(d.arrival)
+	}
+	return e
+}
+
+// groupName is whom a group is about.
+type groupName struct {
+	failed string // to whom we wrote, as far as the report tells
+	other  string // what became of that address, or what else may be it
+	own    bool   // the group names one of our own addresses, which is no recipient
+}
+
+// nameOf finds whom a group is about: its Original-Recipient, else what the text says that the Final-Recipient was
+// generated from, else that one. The returned message's To completes a local part without a domain, and stands in where
+// the only group names nobody.
+func (m *message) nameOf(r *dsnRecipient, only bool, own *ownAddresses) groupName {
+	var n groupName
+	original := r.original
+	if address.Same(original, r.final) {
+		original = ""
+	} else if decoded := address.DecodeXtext(original); address.Valid(decoded) {
+		original = decoded // copied from ORCPT= as it stood (RFC 3461 §4.2)
+	}
+	for _, a := range [...]string{original, m.origin(r.final), r.final} {
+		switch {
+		case a == "" || address.Same(a, n.failed):
+		case own.has(a):
+			n.own = true
+		case n.failed == "", !address.Valid(n.failed) && address.Valid(a): // a local part is better than nothing
+			n.failed = a
+		case address.Valid(a):
+			n.other = a
+		}
+	}
+	switch {
+	case n.failed == "" && !n.own:
+		n.failed = m.shownInText(r)
+	case n.failed != "" && !address.Valid(n.failed):
+		n.failed = m.inOriginalTo(n.failed)
+	}
+	switch {
+	case !only:
+	case n.failed == "" && n.own:
+		if to := m.onlyReturnedTo(); !own.has(to) {
+			n.failed = to
+		}
+	case n.other == "" && address.Valid(n.failed):
+		if to := m.envelopeRecipient(); to != "" && !address.Same(to, n.failed) {
+			n.other = to
+		}
+	}
+	return n
+}
+
+// shownInText is the address in a Final-Recipient that has one bracket too many, if the text shows it between two.
+func (m *message) shownInText(r *dsnRecipient) string {
+	_, value := splitType(r.given[1])
+	if a := strings.Trim(value, "<>"); address.Valid(a) && strings.Contains(m.body, "<"+a+">") {
+		return a
+	}
+	return ""
+}
+
+// inOriginalTo completes a local part without a domain to the address in the returned message's To that has it, if there is
+// one such address.
+func (m *message) inOriginalTo(local string) string {
+	found := local
+	for _, to := range m.returned.header.addresses("To") {
+		if len(to) <= len(local) || to[len(local)] != '@' || !text.HasPrefixFold(to, local) {
+			continue
+		}
+		if found != local && !address.Same(found, to) {
+			return local
+		}
+		found = to
+	}
+	return found
+}
+
+// diagnose fills in what the MTA answered. Where the report's own diagnostic says nothing, the text for humans does.
+func (m *message) diagnose(e *event.Event, r *dsnRecipient, all *said, alone bool) {
+	e.Diagnostic = r.diagnostic
+	if isVague(r.diagnostic) || r.diagnosticType == "x-unix" {
+		said := all.of(alone, e.Recipient, r.final)
+		if found := said.find(); found != "" {
+			e.Diagnostic = onlyReply(found)
+		} else if isVague(e.Diagnostic) && (e.Status == "" || strings.HasSuffix(e.Status, ".0.0")) {
+			e.Diagnostic = said.excerpt()
+		}
+	}
+	e.Code, _ = smtp.FindReply(e.Diagnostic)
+	// A refusal that soft_bounce=yes put off stays one.
+	e.NeverHard = strings.HasPrefix(e.Status, "4") && e.Code < 500 || saysExpired(e.Diagnostic)
+	if !e.NeverHard && (e.Status == "" || e.Status == "5.0.0") { // Exim's status is always 5.0.0
+		words := m.foldedText()
+		if !alone {
+			words = all.of(false, e.Recipient, r.final).find()
+		}
+		e.NeverHard = saysExpired(words)
+	}
+}
+
+func saysExpired(diagnostic string) bool {
+	return phrases.failure.expired.in(text.Fold(diagnostic))
+}
+
+// isVague is true of "", "550", "5.0.0 failed" and of an address alone.
+func isVague(diagnostic string) bool {
+	for _, s := range address.Find(diagnostic) {
+		diagnostic = strings.Replace(diagnostic, s.Addr, "", 1)
+	}
+	letters := 0
+	for i := range len(diagnostic) { // in bytes: two ideographs are a word
+		if c := diagnostic[i]; c > '9' && c != ';' && c != '<' && c != '>' {
+			letters++
+		}
+	}
+	return letters < 8
+}
+
+// prove leaves the proof of a subscriber with one of the failures: a message has one subscriber, and whose UUID it has can
+// speak for himself only. That is who is in the returned message's To, else the first: what an alias was turned into, which
+// is hard only if all of it failed alike.
+func (m *message) prove(events []event.Event) []event.Event {
+	if m.returned.proof.Subscriber == "" {
+		return events
+	}
+	first, mine, failures := -1, -1, 0
+	for i := range events {
+		if e := &events[i]; e.Type == "" || e.Type == event.Complaint {
+			if failures++; first < 0 {
+				first = i
+			}
+			if mine < 0 && m.sentTo(e) {
+				mine = i
+			}
+		}
+	}
+	if failures < 2 {
+		return events
+	}
+	keeper := mine
+	if mine < 0 {
+		keeper = first
+	}
+	for i := range events {
+		e := &events[i]
+		if i == keeper || e.Type != "" && e.Type != event.Complaint {
+			continue
+		}
+		e.SubscriberUUID, e.CampaignUUID, e.Evidence = "", "", ""
+		if mine < 0 && (e.Status == "" || e.Status != events[keeper].Status || e.NeverHard) {
+			events[keeper].NeverHard = true
+		}
+	}
+	return events
+}
+
+// envelopeRecipient is to whom we sent the message, where that is known besides what the report says: the one address in To
+// of a message that carries our subscriber's UUID, or what a classic VERP address says if To agrees. It never overrules a
+// report, but it may be what the agent knows to have been sent.
+func (m *message) envelopeRecipient() string {
+	to := m.onlyReturnedTo()
+	if to != "" && (m.returned.proof.Evidence == listmonk.EvidenceUUID || address.Same(to, m.returned.proof.Recipient)) {
+		return to
+	}
+	return ""
+}
+
+// onlyReturnedTo is the one address in the returned message's To, "" if there are others.
+func (m *message) onlyReturnedTo() string {
+	to := m.returned.header.addresses("To")
+	if len(to) != 1 || !address.Valid(to[0]) {
+		return ""
+	}
+	return to[0]
+}
+
+// sentTo says whether the returned message was addressed to e's recipient.
+func (m *message) sentTo(e *event.Event) bool {
+	return slices.ContainsFunc(m.returned.header.addresses("To"), func(to string) bool {
+		return address.Same(to, e.Recipient) || e.OriginalRecipient != "" && address.Same(to, e.OriginalRecipient)
+	})
+}
