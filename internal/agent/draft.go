@@ -188,7 +188,9 @@ func (d *draft) complete(e *event.Event) {
 
 // judge fills in e's verdict from its code, status, text and remote host.
 func judge(c *classify.Classifier, e *event.Event) {
-	v := c.Classify(classify.Reply{Code: e.Code, Status: e.Status, Text: e.Diagnostic, Remote: e.RemoteMTA, NeverHard: e.NeverHard, Hint: e.Hint})
+	v := c.Classify(classify.Reply{
+		Code: e.Code, Status: e.Status, Text: e.Diagnostic, Remote: e.RemoteMTA, NeverHard: e.NeverHard, Hint: e.Hint, OwnWords: e.OwnWords,
+	})
 	e.Type, e.Reason, e.Fault, e.Rule = v.Type, v.Reason, v.Fault, v.Rule
 }
 

@@ -18,6 +18,7 @@ type Reply struct {
 	Remote    string       // host name of the server that spoke, may be "" (then found in Text if it stands there)
 	NeverHard bool         // whatever the reason, the type is soft: given up after deferrals, or blocked in the source's own words
 	Hint      event.Reason // a provider's own category; used only when nothing else matched
+	OwnWords  bool         // no server's reply: Code, Status and Text are the source's own, which only a user's rules look at
 }
 
 // Verdict is what a Reply means. Rule names the rule that decided: a user's or a built-in one, RuleHint or RuleNone.
@@ -37,6 +38,7 @@ const (
 // A Classifier holds compiled rules. It is safe for concurrent use.
 type Classifier struct {
 	rules   []rule // the user's first
+	users   int    // how many of them are the user's
 	phrases *text.Index
 	rulesOf []int     // the rule of each phrase
 	scratch sync.Pool // *scratch
@@ -67,7 +69,7 @@ func New(user []Rule) (*Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Classifier{rules: append(own, known...)}
+	c := &Classifier{rules: append(own, known...), users: len(own)}
 	var phrases []text.Phrase
 	for i, r := range c.rules {
 		for _, p := range r.phrases {
@@ -91,20 +93,24 @@ func (c *Classifier) Classify(r Reply) Verdict {
 		s.hit(c.rulesOf[phrase])
 		return true
 	})
-	v, fixed := c.decide(s, r.Hint)
-	if !fixed && v.Type == event.Hard && (r.NeverHard || s.temporary() || c.saysExpired(s)) {
+	rules := c.rules
+	if r.OwnWords {
+		rules = rules[:c.users]
+	}
+	v, fixed := decide(rules, s, r.Hint)
+	if !fixed && v.Type == event.Hard && (r.NeverHard || !r.OwnWords && (s.temporary() || c.saysExpired(s))) {
 		v.Type = event.Soft
 	}
 	return v
 }
 
-// decide finds the first rule that holds and gives a reason. A user's rule without a reason leaves it to the rules
+// decide finds the first of rules that holds and gives a reason. A user's rule without a reason leaves it to the rules
 // behind it and only fixes the type.
-func (c *Classifier) decide(s *scratch, hint event.Reason) (v Verdict, fixed bool) {
+func decide(rules []rule, s *scratch, hint event.Reason) (v Verdict, fixed bool) {
 	v = Verdict{Reason: event.Undetermined, Rule: RuleNone}
 	var typeRule *rule
-	for i := range c.rules {
-		r := &c.rules[i]
+	for i := range rules {
+		r := &rules[i]
 		if !r.holds(i, s) {
 			continue
 		}

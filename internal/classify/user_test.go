@@ -163,3 +163,27 @@ func TestEveryMistakeOfEveryRule(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
 	}
 }
+
+// What a provider says of its lists or our account is no reply: its category decides, unless an admin's rule knows better.
+func TestOwnWords(t *testing.T) {
+	c, err := New([]Rule{{Name: "stuck", Text: []string{"stuck in review"}, Reason: "rate_limited"}, {Name: "kind", Text: []string{"be kind"}, Type: "soft"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		reply Reply
+		want  Verdict
+	}{
+		{Reply{Text: "hard bounces harm your reputation as a sender", Hint: event.UserUnknown}, Verdict{event.UserUnknown, event.Hard, event.FaultRecipient, RuleHint}},
+		{Reply{Text: "retry timeout exceeded", Code: 450, Status: "4.7.1", Hint: event.UserUnknown}, Verdict{event.UserUnknown, event.Hard, event.FaultRecipient, RuleHint}},
+		{Reply{Text: "550 5.1.1 user unknown"}, Verdict{event.Undetermined, event.Soft, event.FaultUnknown, RuleNone}},
+		{Reply{Text: "on the suppression list for your account", Hint: event.RecipientFiltered, NeverHard: true}, Verdict{event.RecipientFiltered, event.Soft, event.FaultRecipient, RuleHint}},
+		{Reply{Text: "stuck in review", Hint: event.UserUnknown}, Verdict{event.RateLimited, event.Soft, event.FaultTransient, "stuck"}},
+		{Reply{Text: "be kind", Hint: event.UserUnknown}, Verdict{event.UserUnknown, event.Soft, event.FaultRecipient, "kind"}},
+	} {
+		test.reply.OwnWords = true
+		if got := c.Classify(test.reply); got != test.want {
+			t.Errorf("%+v\n got %+v\nwant %+v", test.reply, got, test.want)
+		}
+	}
+}

@@ -66,6 +66,9 @@ type Event struct {
 	NeverHard bool `json:"-"`
 	// Hint is what a provider's own category suggests; used when code, status and text tell nothing.
 	Hint Reason `json:"-"`
+	// OwnWords: Code, Status and Diagnostic are a provider's own, about its lists or our account. They are shown, and an
+	// admin's rules may match them, but they are no server's reply: the built-in rules judge Hint alone.
+	OwnWords bool `json:"-"`
 	// Claimed is the address that an unproven report names, where only the subscriber is proven: identity alone uses it.
 	Claimed string `json:"-"`
 	// Sole: a log saw this message come in from a client of ours, for this recipient alone. Only such are entered in the ledger.

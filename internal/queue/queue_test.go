@@ -45,7 +45,7 @@ func bounce(n int) event.Event {
 		Code: 550, Status: "5.1.1", Rule: "enhanced-status/5.1.1",
 		Diagnostic:    fmt.Sprintf("550 5.1.1 <person%d@example.org>: Recipient address rejected: user unknown", n),
 		QueueIDIssuer: "mx1", OtherQueueIDs: []string{fmt.Sprintf("4Y%dyz", n)}, ProviderID: fmt.Sprintf("prov:%d", n),
-		NeverHard: true, Hint: event.Spam, Evidence: "uuid",
+		NeverHard: true, Hint: event.Spam, OwnWords: true, Evidence: "uuid",
 	}
 	e.ID = e.MakeID()
 	return e

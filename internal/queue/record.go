@@ -21,6 +21,7 @@ type record struct {
 	ProviderID    string       `json:"_provider_id,omitempty"`
 	NeverHard     bool         `json:"_expired,omitempty"`
 	Hint          event.Reason `json:"_hint,omitempty"`
+	OwnWords      bool         `json:"_own_words,omitempty"`
 	Claimed       string       `json:"_claimed,omitempty"`
 	Evidence      string       `json:"_evidence,omitempty"`
 	Sole          bool         `json:"_sole,omitempty"`
@@ -29,7 +30,7 @@ type record struct {
 }
 
 func encodeRecord(e *event.Event, since time.Time, why string) ([]byte, error) {
-	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.Claimed, e.Evidence, e.Sole, since, why})
+	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Sole, since, why})
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
@@ -44,7 +45,7 @@ func decodeRecord(key, stored []byte) (*record, error) {
 	}
 	e := &r.Event
 	e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID = r.QueueIDIssuer, r.OtherQueueIDs, r.ProviderID
-	e.NeverHard, e.Hint, e.Claimed, e.Evidence, e.Sole = r.NeverHard, r.Hint, r.Claimed, r.Evidence, r.Sole
+	e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Sole = r.NeverHard, r.Hint, r.OwnWords, r.Claimed, r.Evidence, r.Sole
 	return &r, nil
 }
 

@@ -26,6 +26,7 @@ type goldenEvent struct {
 	ProviderID    string       `json:"provider_id,omitempty"`
 	Expired       bool         `json:"expired,omitempty"`
 	Hint          event.Reason `json:"hint,omitempty"`
+	OwnWords      bool         `json:"own_words,omitempty"`
 	Evidence      string       `json:"evidence,omitempty"`
 }
 
@@ -91,7 +92,7 @@ func readGolden(t *testing.T, kind string, data []byte) goldenResult {
 		events, refused := Read(t, p, event.Record{Time: Time, Body: body})
 		for _, e := range events {
 			result.Events = append(result.Events, goldenEvent{
-				line, e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.Evidence,
+				line, e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.OwnWords, e.Evidence,
 			})
 		}
 		if len(refused) > 0 { // of a request with several, the first

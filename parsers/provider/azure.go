@@ -53,24 +53,31 @@ type azureItem struct {
 var azureStatuses = meanings{
 	"bounced":      {hint: event.UserUnknown},
 	"failed":       {},
-	"suppressed":   {hint: event.RecipientFiltered, soft: true},
-	"filteredspam": {hint: event.Spam, soft: true},
-	"quarantined":  {hint: event.Spam, soft: true},
+	"suppressed":   suppressed,
+	"filteredspam": {hint: event.Spam, soft: true, own: true},
+	"quarantined":  {hint: event.Spam, soft: true, own: true},
 	"delivered":    {kind: event.Delivered},
 	"expanded":     {kind: event.Delivered},
 }
+
+// azureFailures are what Azure says of our resource, not of the recipient.
+var azureFailures = sayings{{"quota", nothing}, {"resource", nothing}, {"subscription", nothing}}
 
 func (a *azureItem) notices(emit func(notice) error) error {
 	if cmp.Or(a.Type, a.CloudType) != "Microsoft.Communication.EmailDeliveryReportReceived" {
 		return nil
 	}
 	d := &a.Data
+	m := azureStatuses[strings.ToLower(d.Status)]
+	if said, own := azureFailures.find(d.Details.Message); own && m == (meaning{}) && !holdsReply(d.Details.Message) {
+		m = said
+	}
 	return emit(notice{
 		Event: event.Event{
 			Recipient: d.Recipient, Sender: d.Sender, MessageID: cmp.Or(d.InternetID, d.MessageID),
 			RemoteMTA: d.Details.Host, Diagnostic: d.Details.Message,
 		},
-		meaning: azureStatuses[strings.ToLower(d.Status)], id: a.ID, at: d.AttemptedAt,
+		meaning: m, id: a.ID, at: d.AttemptedAt,
 	})
 }
 

@@ -29,15 +29,30 @@ type brevo struct {
 var brevoEvents = meanings{
 	"hard_bounce":   {hint: event.UserUnknown},
 	"soft_bounce":   {},
-	"error":         {},
-	"invalid_email": {hint: event.BadAddress},
-	"invalid":       {hint: event.BadAddress},
-	"blocked":       {hint: event.RecipientFiltered, soft: true},
+	"error":         nothing, // of Brevo's or our account's; a server's reply may be in it
+	"invalid_email": {hint: event.BadAddress, own: true},
+	"invalid":       {hint: event.BadAddress, own: true},
+	"blocked":       suppressed,
 	"spam":          {kind: event.Complaint},
 	"complaint":     {kind: event.Complaint},
 	"deferred":      {kind: event.Delayed},
 	"delivered":     {kind: event.Delivered},
 }
+
+// brevoReasons are what Brevo itself says where no server replied.
+var brevoReasons = sayings{
+	{"mx of domain", noMX}, // "undefined Unable to find MX of domain example.invalid"
+	{"no mx", noMX},
+	{"mx record", noMX},
+	{"blacklist", suppressed}, // "blocked : due to blacklist user"
+	{"unsubscribed", suppressed},
+	{"your account", nothing},
+	{"sending limit", nothing},
+	{"credit", nothing},
+}
+
+// noMX: that a provider's resolver found none may pass.
+var noMX = meaning{hint: event.DomainUnknown, soft: true, own: true}
 
 func (b *brevo) notices(emit func(notice) error) error {
 	m, known := brevoEvents[b.Event]
@@ -48,8 +63,13 @@ func (b *brevo) notices(emit func(notice) error) error {
 		Event:   event.Event{Recipient: b.Email, Sender: b.Sender, MessageID: b.MessageID, Diagnostic: b.Reason},
 		meaning: m, at: cmp.Or(b.At, b.Sent), carried: []json.RawMessage{b.Custom},
 	}
-	if b.Event == "blocked" { // Brevo's own words, "due to blacklist user", and no server's
-		n.Diagnostic = ""
+	said, own := brevoReasons.find(b.Reason)
+	switch reply := holdsReply(b.Reason); {
+	case m.own:
+	case own && !reply:
+		n.meaning = said
+	case b.Event == "error" && reply:
+		n.meaning = meaning{}
 	}
 	return emit(n)
 }

@@ -41,7 +41,7 @@ var lettermintEvents = meanings{
 	"message.hard_bounced":   {hint: event.UserUnknown},
 	"message.soft_bounced":   {},
 	"message.failed":         {},
-	"message.suppressed":     {hint: event.RecipientFiltered, soft: true},
+	"message.suppressed":     suppressed,
 	"message.spam_complaint": {kind: event.Complaint},
 	"message.delivered":      {kind: event.Delivered},
 }

@@ -57,9 +57,9 @@ type mailgunToken struct {
 // What the reason of a permanent failure means. Mailgun itself doesn't try an address on its suppression lists.
 var mailgunReasons = meanings{
 	"bounce":               {hint: event.UserUnknown},
-	"suppress-bounce":      {hint: event.UserUnknown},
-	"suppress-complaint":   {hint: event.RecipientFiltered, soft: true},
-	"suppress-unsubscribe": {hint: event.RecipientFiltered, soft: true},
+	"suppress-bounce":      suppressed,
+	"suppress-complaint":   suppressed,
+	"suppress-unsubscribe": suppressed,
 	"espblock":             {hint: event.Blocklisted, soft: true},
 	"greylisted":           {hint: event.Greylisted, soft: true},
 	"old":                  {hint: event.Expired, soft: true},
@@ -78,7 +78,14 @@ func (m *mailgun) notices(emit func(notice) error) error {
 	}
 	switch d.Event {
 	case "failed":
-		if n.meaning = mailgunReasons[d.Reason]; d.Severity == "temporary" {
+		n.meaning = mailgunReasons[d.Reason]
+		switch code := string(d.Status.Code); {
+		case code == "605" || code == "606" || code == "607": // "Not delivering to previously bounced address"
+			n.meaning = suppressed
+		case len(code) == 3 && code[0] == '6': // Mailgun's own, as 602 "Too old"
+			n.OwnWords = true
+		}
+		if d.Severity == "temporary" {
 			n.kind = event.Delayed
 		}
 	case "complained":

@@ -36,20 +36,20 @@ var mailjetErrors = meanings{
 	"invalid domain":             {hint: event.DomainUnknown},
 	"no mail host":               {hint: event.DomainUnknown},
 	"relay/access denied":        {hint: event.RelayDenied},
-	"greylisted":                 {hint: event.Greylisted},
+	"greylisted":                 {kind: event.Delayed}, // "delivery will be re-attempted"
 	"typofix":                    {hint: event.BadAddress, soft: true},
-	"blacklisted":                {hint: event.Blocklisted, soft: true},
-	"spam reporter":              {hint: event.RecipientFiltered, soft: true},
-	"preblocked":                 {hint: event.RecipientFiltered, soft: true},
-	"duplicate in campaign":      {kind: event.Ordinary},
+	"blacklisted":                suppressed, // on the account's exclusion list
+	"spam reporter":              suppressed,
+	"preblocked":                 suppressed,
+	"duplicate in campaign":      nothing,
 	"sender blocked":             {hint: event.Blocklisted, soft: true},
 	"content blocked":            {hint: event.Content, soft: true},
 	"policy issue":               {hint: event.Policy, soft: true},
 	"system issue":               {hint: event.RemoteSystem},
 	"protocol issue":             {hint: event.Protocol},
 	"connection issue":           {hint: event.Network},
-	"bad or empty template":      {kind: event.Ordinary},
-	"error in template language": {kind: event.Ordinary},
+	"bad or empty template":      nothing,
+	"error in template language": nothing,
 }
 
 func (m *mailjet) notices(emit func(notice) error) error {
@@ -61,7 +61,7 @@ func (m *mailjet) notices(emit func(notice) error) error {
 	case "bounce", "blocked":
 		known := false
 		if n.meaning, known = mailjetErrors[strings.ToLower(m.Error)]; !known {
-			n.Diagnostic = cmp.Or(m.Comment, m.Error)
+			n.Diagnostic, n.OwnWords = cmp.Or(m.Comment, m.Error), m.Comment == ""
 			if m.Hard == "true" {
 				n.hint = event.UserUnknown
 			}

@@ -59,6 +59,7 @@ type postal struct {
 }
 
 type postalMessage struct {
+	Direction string `json:"direction"` // incoming: somebody's mail to a route of ours
 	MessageID string `json:"message_id"`
 	To        string `json:"to"`
 	From      string `json:"from"`
@@ -71,6 +72,14 @@ var postalEvents = meanings{
 	"MessageSent":           {kind: event.Delivered},
 }
 
+// postalDetails are what Postal itself says of a failure; a server's reply is the output.
+var postalDetails = sayings{
+	{"number of delivery attempts", meaning{hint: event.Expired, soft: true}}, // "… The destination address has been added to the suppression list"
+	{"suppression list", suppressed},
+	{"no smtp servers", meaning{hint: event.Network, soft: true}},
+	{"spam", meaning{hint: event.Spam, soft: true}},
+}
+
 func (p *postal) notices(emit func(notice) error) error {
 	m, known := postalEvents[p.Event]
 	if !known { // MessageHeld, MessageLoaded, MessageLinkClicked, DomainDNSError
@@ -80,13 +89,16 @@ func (p *postal) notices(emit func(notice) error) error {
 	if p.Event == "MessageBounced" {
 		about = p.Payload.Original
 	}
-	if m.kind == "" && strings.Contains(p.Payload.Details, "number of delivery attempts") {
-		m = meaning{hint: event.Expired, soft: true}
+	if said, own := postalDetails.find(p.Payload.Details); own && m.kind == "" && (p.Payload.Output == "" || said.hint == event.Expired) {
+		m = said
+	}
+	if about.Direction == "incoming" {
+		m = nothing
 	}
 	return emit(notice{
 		Event: event.Event{
-			Recipient: about.To, Sender: about.From, MessageID: about.MessageID,
-			RemoteMTA: sendingTo(p.Payload.Details), Diagnostic: cmp.Or(p.Payload.Output, p.Payload.Details),
+			Recipient: about.To, Sender: about.From, MessageID: about.MessageID, RemoteMTA: sendingTo(p.Payload.Details),
+			Diagnostic: cmp.Or(p.Payload.Output, p.Payload.Details), OwnWords: p.Payload.Output == "" && !holdsReply(p.Payload.Details),
 		},
 		meaning: m, id: p.UUID, at: cmp.Or(p.Payload.At, p.At),
 	})

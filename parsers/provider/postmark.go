@@ -20,7 +20,9 @@ type postmark struct {
 	RecordType, Type, MessageID, From string
 	ID                                item.Loose
 	Email, Recipient                  string
-	BouncedAt, DeliveredAt            item.Loose
+	BouncedAt, DeliveredAt, ChangedAt item.Loose
+	SuppressSending                   bool
+	SuppressionReason                 string
 	Details                           string
 	Metadata                          json.RawMessage
 }
@@ -45,9 +47,21 @@ var postmarkTypes = meanings{
 	"openrelaytest":           {kind: event.Ordinary},
 	"manuallydeactivated":     {kind: event.Ordinary},
 	"unconfirmed":             {kind: event.Ordinary},
-	"smtpapierror":            {kind: event.Ordinary},
+	"smtpapierror":            {kind: event.Ordinary}, // unless it is about an inactive recipient
 	"inbounderror":            {kind: event.Ordinary},
 	"templaterenderingfailed": {kind: event.Ordinary},
+}
+
+// What a SuppressionReason means; a ManualSuppression is an unsubscription, or the admin's.
+var postmarkSuppressions = meanings{
+	"HardBounce":    {hint: event.UserUnknown},
+	"SpamComplaint": {kind: event.Complaint},
+}
+
+// postmarkDetails are what Postmark itself says of a message that it did not take.
+var postmarkDetails = sayings{
+	{"inactive", suppressed}, // "You tried to send to recipient(s) that have been marked as inactive."
+	{"suppress", suppressed},
 }
 
 func (p *postmark) notices(emit func(notice) error) error {
@@ -56,16 +70,24 @@ func (p *postmark) notices(emit func(notice) error) error {
 			Recipient: cmp.Or(p.Email, p.Recipient), Sender: p.From, MessageID: p.MessageID,
 			Diagnostic: p.Details, // Description explains the Type in general: "mailbox full, account disabled, …"
 		},
-		id: string(p.ID), at: cmp.Or(p.BouncedAt, p.DeliveredAt), carried: []json.RawMessage{p.Metadata},
+		id: string(p.ID), at: cmp.Or(p.BouncedAt, p.DeliveredAt, p.ChangedAt), carried: []json.RawMessage{p.Metadata},
 	}
 	switch p.RecordType {
 	case "Bounce":
 		n.meaning = postmarkTypes[strings.ToLower(p.Type)]
+		if said, own := postmarkDetails.find(p.Details); own && n.kind == event.Ordinary {
+			n.meaning = said
+		}
 	case "SpamComplaint":
 		n.kind = event.Complaint
+	case "SubscriptionChange": // tells again what a Bounce or SpamComplaint told, or tells it alone if only this hook is on
+		var known bool
+		if n.meaning, known = postmarkSuppressions[p.SuppressionReason]; !known || !p.SuppressSending {
+			return nil
+		}
 	case "Delivery":
 		n.kind = event.Delivered
-	default: // Open, Click, SubscriptionChange
+	default: // Open, Click
 		return nil
 	}
 	return emit(n)

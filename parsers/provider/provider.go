@@ -50,8 +50,8 @@ func registerSigned[I any](kind string, newSignature func(config.Secret) parsers
 	})
 }
 
-// A notice is what an item says. Text, code and status are the classifier's to judge; the provider's own category counts
-// where they say nothing.
+// A notice is what an item says. Diagnostic, Code and Status are a server's reply, the classifier's to judge, unless OwnWords
+// or the meaning says that they are the provider's own; the provider's category counts where they say nothing.
 type notice struct {
 	event.Event
 	meaning
@@ -65,10 +65,40 @@ type meaning struct {
 	kind event.Type   // of what is no failure
 	hint event.Reason // of a failure
 	soft bool         // whatever else is said: "blocked" and "spam" are never the recipient's fault
+	own  bool         // no server was asked: all that is said beside it is the provider's own words
 }
 
 // meanings are a provider's categories.
 type meanings map[string]meaning
+
+// suppressed is what every provider's suppression list means: mail to this address bounced, was complained of or
+// unsubscribed from before, and so nobody was asked now. Why is not said, and it is not the sender's fault.
+var suppressed = meaning{hint: event.RecipientFiltered, soft: true, own: true}
+
+// nothing is what tells nothing of the recipient: our account, its quota, a message that could not be made.
+var nothing = meaning{kind: event.Ordinary}
+
+// sayings are what a provider says in words of its own, in lower case, where it has no category; the first that fits counts.
+type sayings []struct {
+	words string
+	meaning
+}
+
+func (s sayings) find(text string) (m meaning, found bool) {
+	text = strings.ToLower(text)
+	for _, one := range s {
+		if strings.Contains(text, one.words) {
+			return one.meaning, true
+		}
+	}
+	return meaning{}, false
+}
+
+// holdsReply says whether text has a server's reply in it, or an enhanced status code, beside words of whomever.
+func holdsReply(text string) bool {
+	code, _ := smtp.FindReply(text)
+	return code != 0 || smtp.FindStatus(text, "45") != ""
+}
 
 // Parse implements parsers.Parser.
 func (p *provider[I]) Parse(rec event.Record, emit func(event.Event)) error {
@@ -106,7 +136,7 @@ func (n *notice) complete(provider string, read time.Time) (event.Event, error) 
 	}
 	e.Time = timeOf(string(n.at), read)
 	if e.Type = n.kind; e.Type == "" {
-		e.Hint, e.NeverHard = n.hint, n.soft
+		e.Hint, e.NeverHard, e.OwnWords = n.hint, n.soft, e.OwnWords || n.own
 		readReply(&e)
 	} else {
 		e.Code, e.Status = 0, ""

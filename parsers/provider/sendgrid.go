@@ -109,15 +109,13 @@ func (s *sendgridItem) notices(emit func(notice) error) error {
 	switch s.Event {
 	case "bounce":
 		n.meaning = sendgridClasses[strings.ToLower(s.Classification)]
+		if said, own := sendgridBounces.find(s.Reason); own {
+			n.meaning = said
+		}
 		n.soft = n.soft || strings.EqualFold(s.Type, "blocked") // SendGrid itself goes on writing to this address
 	case "dropped":
-		reason := strings.ToLower(s.Reason)
-		for _, d := range sendgridDrops {
-			if strings.Contains(reason, d.words) {
-				n.meaning = d.meaning
-				break
-			}
-		}
+		n.meaning, _ = sendgridDrops.find(s.Reason)
+		n.OwnWords = true
 	case "spamreport":
 		n.kind = event.Complaint
 	case "deferred":
@@ -125,9 +123,6 @@ func (s *sendgridItem) notices(emit func(notice) error) error {
 	case "delivered":
 		n.kind, n.Diagnostic = event.Delivered, s.Response
 	default:
-		return nil
-	}
-	if n.kind == event.Ordinary {
 		return nil
 	}
 	return emit(n)
@@ -145,15 +140,20 @@ var sendgridClasses = meanings{
 	"frequency/volume":             {hint: event.RateLimited, soft: true},
 }
 
+// sendgridBounces are the reasons of bounces in which no server answered.
+var sendgridBounces = sayings{
+	{"unable to get mx info", meaning{hint: event.Network, soft: true, own: true}}, // "… failed to get IPs from PTR record: lookup <nil>"
+	{"error dialing remote address", meaning{hint: event.Network, soft: true, own: true}},
+	{"unable to parse server reason", meaning{own: true, soft: true}},
+}
+
 // sendgridDrops are the reasons why SendGrid did not even try: mostly what it learned of the address before.
-var sendgridDrops = []struct {
-	words string
-	meaning
-}{
-	{"unsubscribe", meaning{kind: event.Ordinary}},
-	{"spam report", meaning{kind: event.Complaint}},
-	{"bounced address", meaning{hint: event.UserUnknown}},
-	{"invalid smtpapi", meaning{hint: event.Protocol, soft: true}},
+var sendgridDrops = sayings{
+	{"unsubscribe", suppressed},
+	{"spam report", suppressed},
+	{"bounced address", suppressed},
+	{"quota", nothing},
+	{"smtpapi", nothing},
 	{"invalid", meaning{hint: event.BadAddress}},
 	{"spam content", meaning{hint: event.Spam, soft: true}},
 }

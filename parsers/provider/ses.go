@@ -10,6 +10,7 @@ import (
 	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/smtp"
 	"bouncefeed/parsers"
 	"bouncefeed/parsers/item"
 )
@@ -116,6 +117,7 @@ type sesItem struct {
 	Complaint struct {
 		Recipients []sesRecipient `json:"complainedRecipients"`
 		Type       string         `json:"complaintFeedbackType"`
+		SubType    string         `json:"complaintSubType"`
 		At         string         `json:"timestamp"`
 		ID         string         `json:"feedbackId"`
 	} `json:"complaint"`
@@ -142,7 +144,10 @@ func (s *sesItem) notices(emit func(notice) error) error {
 		return s.eachRecipient(s.Bounce.Recipients, s.Bounce.At, s.Bounce.ID, sesBounce(s.Bounce.Type, s.Bounce.SubType), emit)
 	case "Complaint":
 		what := meaning{kind: event.Complaint}
-		if s.Complaint.Type == "not-spam" {
+		switch {
+		case s.Complaint.SubType == "OnAccountSuppressionList": // of an earlier message: this one was not sent
+			what = suppressed
+		case s.Complaint.Type == "not-spam":
 			what.kind = event.NotSpamReport
 		}
 		return s.eachRecipient(s.Complaint.Recipients, s.Complaint.At, s.Complaint.ID, what, emit)
@@ -174,7 +179,11 @@ func (s *sesItem) eachRecipient(recipients []sesRecipient, at, id string, what m
 
 func (s *sesItem) notice(r *sesRecipient, at, id string, what meaning) notice {
 	n := notice{meaning: what, at: item.Loose(at), carried: []json.RawMessage{s.Mail.Headers, s.Mail.Tags}}
-	n.Recipient, n.Status, n.Diagnostic = r.Address, r.Status, trimDiagnosticType(r.Diagnostic)
+	n.Recipient, n.Status = r.Address, r.Status
+	n.Diagnostic, n.OwnWords = sesReply(r.Diagnostic)
+	if n.OwnWords && n.kind == "" && strings.HasPrefix(strings.ToLower(n.Diagnostic), "amazon ses ") { // it did not try
+		n.meaning = suppressed
+	}
 	n.Sender, n.RemoteMTA = s.Mail.Source, s.Bounce.RemoteMTA
 	n.MessageID = cmp.Or(s.Mail.CommonHeaders.MessageID, s.Mail.MessageID)
 	if len(s.Mail.Destination) > 1 { // whose UUID the header tells is not known
@@ -190,22 +199,30 @@ func (s *sesItem) notice(r *sesRecipient, at, id string, what meaning) notice {
 	return n
 }
 
-// trimDiagnosticType takes off "smtp; " (RFC 3464 §2.3.6).
-func trimDiagnosticType(s string) string {
-	if typ, text, found := strings.Cut(s, ";"); found && strings.EqualFold(strings.TrimSpace(typ), "smtp") {
-		return strings.TrimSpace(text)
+// sesReply takes "smtp; " (RFC 3464 §2.3.6) off a diagnosticCode and says whether what is left is SES's own words, no server's:
+//
+//	smtp; 550 5.1.1 user unknown
+//	Amazon SES did not send the message to this address because it is on the suppression list for your account.
+func sesReply(diagnostic string) (words string, own bool) {
+	words = strings.TrimSpace(diagnostic)
+	typ, text, typed := strings.Cut(words, ";")
+	if typed = typed && strings.EqualFold(strings.TrimSpace(typ), "smtp"); typed {
+		words = strings.TrimSpace(text)
 	}
-	return s
+	if strings.Contains(strings.ToLower(words), "amazon ses ") {
+		return words, true
+	}
+	return words, words != "" && !typed && smtp.Code(words) == 0
 }
 
 // sesBounce is what a bounceType and bounceSubType suggest.
 // https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html#bounce-types
 func sesBounce(typ, subType string) meaning {
 	switch typ + "/" + subType {
-	case "Permanent/General", "Permanent/NoEmail", "Permanent/Suppressed", "Permanent/OnAccountSuppressionList":
+	case "Permanent/General", "Permanent/NoEmail":
 		return meaning{hint: event.UserUnknown}
-	case "Permanent/UnsubscribedRecipient":
-		return meaning{hint: event.RecipientFiltered, soft: true}
+	case "Permanent/Suppressed", "Permanent/OnAccountSuppressionList", "Permanent/UnsubscribedRecipient":
+		return suppressed
 	case "Transient/MailboxFull":
 		return meaning{hint: event.MailboxFull}
 	case "Transient/MessageTooLarge":

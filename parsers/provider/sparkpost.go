@@ -43,8 +43,8 @@ var sparkPostClasses = meanings{
 	"22":  {hint: event.MailboxFull},
 	"23":  {hint: event.MessageTooBig},
 	"24":  {hint: event.Expired},
-	"25":  {hint: event.Policy, soft: true},
-	"26":  {hint: event.RecipientFiltered, soft: true},
+	"25":  suppressed, // "admin failure"
+	"26":  suppressed,
 	"30":  {hint: event.UserUnknown},
 	"50":  {hint: event.Blocklisted, soft: true},
 	"51":  {hint: event.Spam, soft: true},
@@ -70,8 +70,10 @@ func (s *sparkPost) notices(emit func(notice) error) error {
 	switch v.Type {
 	case "bounce", "out_of_band":
 		n.meaning = sparkPostClasses[string(v.Class)]
-	case "policy_rejection": // SparkPost itself refused it
-		n.meaning = meaning{hint: event.Policy, soft: true}
+	case "policy_rejection": // SparkPost itself refused it, in words and with a code of its own
+		if n.meaning, n.OwnWords = sparkPostClasses[string(v.Class)], true; n.meaning == (meaning{}) {
+			n.meaning = meaning{hint: event.Policy, soft: true}
+		}
 	case "spam_complaint":
 		n.kind = event.Complaint
 	case "delay":
