@@ -123,12 +123,10 @@ func (s *sentSearch) run(run *bbolt.Bucket) {
 	var first [8]byte
 	copy(first[:], s.entry[:event.SentID])
 	c := run.Cursor()
-	k, block := c.Seek(first[:])
-	if k == nil {
+	var k, block []byte
+	if next, _ := c.Seek(first[:]); next == nil {
 		k, block = c.Last()
-	} else if before, b := c.Prev(); before != nil {
-		k, block = before, b
-	} else {
+	} else if k, block = c.Prev(); k == nil {
 		k, block = c.First()
 	}
 	for ; k != nil && bytes.Compare(k[:event.SentID], first[:event.SentID]) <= 0; k, block = c.Next() {
