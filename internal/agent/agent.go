@@ -35,6 +35,8 @@ type Agent struct {
 	inputs  []runningInput
 	outputs []runningOutput
 	tail    tail
+
+	logHosts *logHosts
 }
 
 // plan is the configuration as modules: built without any I/O, so that check can do it too.
@@ -184,6 +186,12 @@ func openQueue(cfg *config.Config, log *slog.Logger) (*queue.Queue, error) {
 
 // assemble makes a sink for every input and a delivery for every output.
 func (a *Agent) assemble() {
+	a.logHosts = newLogHosts()
+	for _, in := range a.plan.inputs {
+		if readsLog(in.built.Settings.Parser.Type) {
+			a.logHosts.add(a.config.Host)
+		}
+	}
 	for _, in := range a.plan.inputs {
 		a.inputs = append(a.inputs, runningInput{in, a.newSink(in)})
 	}
@@ -201,7 +209,7 @@ func (a *Agent) newSink(in plannedInput) *sink {
 		senders: in.built.Settings.Senders, trust: in.built.Settings.Trust, ledger: ledger{a.queue.Secret(), a.queue.WasSent},
 		classifier: a.plan.classifier, now: time.Now, store: a.queue,
 		memory:  func(p parsers.Stateful) error { return p.Load(a.queue.State(in.name)) },
-		watcher: &inputWatcher{in, &a.tail},
+		watcher: &inputWatcher{in, &a.tail}, logHosts: a.logHosts,
 	})
 }
 
@@ -233,6 +241,7 @@ func (a *Agent) work(ctx context.Context, listener net.Listener, ready func()) e
 	}
 	start("control", func(ctx context.Context) error { return control.Serve(ctx, listener, a.answers()) })
 	start("maintenance", a.maintain)
+	start("reports that wait", a.releaseWaiting)
 	for _, out := range a.outputs {
 		start("output "+out.name, out.delivery.run)
 	}

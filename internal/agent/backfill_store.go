@@ -115,7 +115,7 @@ func (d *dryStore) Commit(_ context.Context, b queue.Batch) (queue.Result, error
 	r := queue.Result{Repeat: make([]bool, len(b.Events))}
 	for i := range b.Events {
 		keys := b.Events[i].Keys()
-		for _, k := range keys {
+		for _, k := range append(keys, b.Events[i].Claims()...) {
 			r.Repeat[i] = r.Repeat[i] || d.seen[k]
 		}
 		for _, k := range keys {

@@ -9,6 +9,7 @@ import (
 	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/queue"
 	"bouncefeed/internal/text"
+	"bouncefeed/parsers"
 )
 
 // Why something read is not reported, beside the parsers' refusals and the event types that are only counted.
@@ -33,7 +34,8 @@ type draft struct {
 	read     uint64        // outcomes of all records
 	other    uint64        // records without any
 	noted    map[event.Type]uint64
-	foreign  bool // a failure of a foreign message, of a sender that is wanted
+	logHost  string // whose log the events are from, where they are
+	foreign  bool   // a failure of a foreign message, of a sender that is wanted
 	record   finding
 }
 
@@ -131,6 +133,7 @@ func (d *draft) countOnly(t event.Type) {
 
 // accept completes what a parser emitted and decides where it goes.
 func (d *draft) accept(e event.Event) {
+	d.logHost = e.QueueIDIssuer
 	if !d.wanted(e.Sender) {
 		d.record.unreported++
 		d.ignore(ignoredSender)
@@ -141,6 +144,9 @@ func (d *draft) accept(e event.Event) {
 	}
 	d.foreign = d.foreign || e.Type == event.Foreign
 	if e.Type != "" && !e.Type.Reported() {
+		if e.Type == event.CopyFailed {
+			d.batch.Copies = append(d.batch.Copies, e)
+		}
 		d.countOnly(e.Type)
 		return
 	}
@@ -161,7 +167,14 @@ func (d *draft) accept(e event.Event) {
 		d.batch.Held = append(d.batch.Held, queue.Held{Event: e, Why: whyUnproven})
 		return
 	}
+	if d.trust != trustProof && d.formats == nil && parsers.IsMessage(d.format.Type) {
+		e.Proof = event.ProofTrusted
+	}
 	d.complete(&e)
+	if d.waits(&e) {
+		d.batch.Held = append(d.batch.Held, queue.Held{Event: e, Why: whyWaits, Until: d.now().Add(logWait)})
+		return
+	}
 	d.batch.Events = append(d.batch.Events, e)
 }
 

@@ -43,6 +43,7 @@ type sinkConfig struct {
 	store      store
 	memory     func(parsers.Stateful) error // restores a parser's stored memory; nil: it starts empty
 	watcher    watcher                      // nil: nobody watches
+	logHosts   *logHosts                    // nil: no report waits for a log
 }
 
 // sink turns the records of one input into stored events. It is the inputs.Sink of that input.
@@ -156,6 +157,9 @@ func (s *sink) parse(recs []event.Record, fates []event.Fate, missed string) (*d
 		}
 	}
 	d.finish()
+	if readsLog(s.format.Type) {
+		s.logHosts.add(d.logHost)
+	}
 	d.batch.State = s.parsers.changes()
 	return d, nil
 }

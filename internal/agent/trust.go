@@ -18,18 +18,16 @@ const whyUnproven = "no proof: no subscriber UUID of ours in the returned messag
 func (d *draft) prove(e *event.Event) bool {
 	switch {
 	case d.ledger.has(e.MessageID, e.Recipient):
-		if !d.ledger.has(e.MessageID, e.OriginalRecipient) {
+		if e.Proof = event.ProofRecipient; !d.ledger.has(e.MessageID, e.OriginalRecipient) {
 			e.OriginalRecipient = ""
 		}
 	case d.ledger.has(e.MessageID, e.OriginalRecipient):
-		e.Recipient, e.OriginalRecipient = e.OriginalRecipient, ""
+		e.Proof, e.Recipient, e.OriginalRecipient = event.ProofRecipient, e.OriginalRecipient, ""
 	case e.SubscriberUUID != "" && e.Evidence != "":
-		e.Claimed, e.Recipient, e.OriginalRecipient = e.Recipient, "", ""
+		e.Proof, e.Claimed, e.Recipient, e.OriginalRecipient = event.ProofSubscriber, e.Recipient, "", ""
 	default:
+		e.Proof = event.ProofNone
 		return false
-	}
-	if e.MessageID != "" { // identity enough; a made-up queue id must not pass for somebody else's
-		e.QueueID, e.OtherQueueIDs = "", nil
 	}
 	return true
 }

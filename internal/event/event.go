@@ -22,6 +22,7 @@ const (
 	AuthFailureReport Type = "auth_failure_report" // RFC 6591
 	NotSpamReport     Type = "not_spam_report"     // RFC 5965 not-spam
 	Ordinary          Type = "ordinary"            // any other mail
+	CopyFailed        Type = "copy_failed"         // of a recipient who has the message: a copy's failure, or one of several targets'
 	Foreign           Type = "foreign"             // a failure of a message that a client handed in which is not ours
 )
 
@@ -71,6 +72,8 @@ type Event struct {
 	OwnWords bool `json:"-"`
 	// Claimed is the address that an unproven report names, where only the subscriber is proven: identity alone uses it.
 	Claimed string `json:"-"`
+	// Proof says what of all this is proven; the agent sets it.
+	Proof Proof `json:"-"`
 	// Sole: a log saw this message come in from a client of ours, for this recipient alone. Only such are entered in the ledger.
 	Sole bool `json:"-"`
 	// Evidence names what in the source itself proves that the message was ours ("uuid", "verp"); see trust: proof.

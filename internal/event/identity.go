@@ -11,12 +11,88 @@ import (
 // Key is a hash under which the same failure might be told again.
 type Key [16]byte
 
+// Proof says which of an event's facts are proven. What a report says besides is anybody's word.
+type Proof uint8
+
+// The kinds of proof, the strongest first.
+const (
+	ProofSource     Proof = iota // the source is believed in everything
+	ProofRecipient               // a report: we sent that message to that recipient
+	ProofSubscriber              // a report: its author has seen a message to that subscriber
+	ProofNone                    // a report that is held
+	ProofTrusted                 // a report that is believed in everything
+)
+
 // Keys are e's identity keys, strongest first: recipient with the original Message-ID, recipient with MTA host and
-// queue id, the provider's own event id. An event is a repeat if one of its keys was seen before. Where an alias made
-// two addresses, both count: a DSN may name the one and the log the other.
+// queue id, the provider's own event id, subscriber with the Message-ID. An event is a repeat if one of its keys was seen
+// before. Where an alias made two addresses, both count: a DSN may name the one and the log the other.
+//
+// Only what is proven makes a key, so that nobody can have another's bounce taken for a repeat. See Claims.
 func (e *Event) Keys() []Key {
 	var keys []Key
+	switch e.Proof {
+	case ProofSource, ProofTrusted:
+		keys = e.told(e.recipients())
+		keys = e.addSubscriber(keys)
+		if len(keys) == 0 {
+			keys = append(keys, key("t", strings.Join(e.recipients(), "\x00"), e.Time.UTC().Format(time.RFC3339), e.Diagnostic))
+		}
+	case ProofRecipient:
+		for _, r := range e.recipients() {
+			keys = append(keys, key("m", r, e.MessageID))
+		}
+		keys = e.addSubscriber(keys)
+	case ProofSubscriber:
+		if keys = e.addSubscriber(keys); len(keys) == 0 {
+			keys = append(keys, key("s", e.SubscriberUUID, "", e.CampaignUUID, e.Time.UTC().Format(time.RFC3339)))
+		}
+	}
+	return e.ofType(keys)
+}
+
+// Claims are further keys by which a report knows an event that is there already. They may be made up, and stand for
+// nothing: what is told later is no repeat for their sake.
+func (e *Event) Claims() []Key {
+	switch e.Proof {
+	case ProofSource:
+		return nil
+	case ProofTrusted:
+		return e.CopyKeys()
+	}
 	recipients := e.recipients()
+	keys := e.addSubscriber(e.told(recipients))
+	if len(keys) == 0 {
+		keys = append(keys, key("t", strings.Join(recipients, "\x00"), e.Time.UTC().Format(time.RFC3339), e.Diagnostic))
+	}
+	return append(e.ofType(keys), e.CopyKeys()...)
+}
+
+// CopyKeys are those of a failure that was only a copy's, or one of several targets': with the host whose log showed that
+// the recipient has the message. Reports of that host are judged by them.
+func (e *Event) CopyKeys() []Key {
+	host := shortHost(e.QueueIDIssuer)
+	if host == "" {
+		return nil
+	}
+	var keys []Key
+	for _, r := range e.recipients() {
+		if e.MessageID != "" {
+			keys = append(keys, key("copy", r, host, e.MessageID))
+		}
+		for _, id := range append([]string{e.QueueID}, e.OtherQueueIDs...) {
+			if id != "" {
+				keys = append(keys, key("copy-q", r, host, id))
+			}
+		}
+	}
+	if e.SubscriberUUID != "" && e.MessageID != "" {
+		keys = append(keys, key("copy-s", e.SubscriberUUID, host, e.MessageID))
+	}
+	return keys
+}
+
+// told makes the keys of what a source tells of a failure.
+func (e *Event) told(recipients []string) (keys []Key) {
 	if e.MessageID != "" {
 		for _, r := range recipients {
 			keys = append(keys, key("m", r, e.MessageID))
@@ -33,10 +109,20 @@ func (e *Event) Keys() []Key {
 	if e.ProviderID != "" {
 		keys = append(keys, key("p", e.ProviderID))
 	}
-	if len(keys) == 0 {
-		keys = append(keys, key("t", strings.Join(recipients, "\x00"), e.Time.UTC().Format(time.RFC3339), e.Diagnostic))
+	return keys
+}
+
+// addSubscriber adds the key of one message to one subscriber: it fails once, however many recipients a report names.
+func (e *Event) addSubscriber(keys []Key) []Key {
+	if e.SubscriberUUID == "" || e.MessageID == "" {
+		return keys
 	}
-	if e.Type == Complaint { // a complaint about a message is another event than its bounce
+	return append(keys, key("s", e.SubscriberUUID, e.MessageID))
+}
+
+// ofType keeps complaints apart: one about a message is another event than its bounce.
+func (e *Event) ofType(keys []Key) []Key {
+	if e.Type == Complaint {
 		for i := range keys {
 			keys[i] = key("complaint", string(keys[i][:]))
 		}
@@ -47,7 +133,7 @@ func (e *Event) Keys() []Key {
 // MakeID is the event's public id: its strongest key, so that the same bounce read twice, or after a reinstall, has
 // the same id.
 func (e *Event) MakeID() string {
-	keys := e.Keys()
+	keys := append(e.Keys(), e.Claims()...)
 	return hex.EncodeToString(keys[0][:])
 }
 
@@ -72,6 +158,9 @@ func (e *Event) recipients() []string {
 	if first == "" {
 		first = address.Key(e.Claimed)
 	}
+	if first == "" {
+		first = e.SubscriberUUID
+	}
 	if second := address.Key(e.OriginalRecipient); second != "" && second != first {
 		return []string{first, second}
 	}
@@ -94,4 +183,17 @@ func key(parts ...string) Key {
 func shortHost(h string) string {
 	h, _, _ = strings.Cut(strings.ToLower(h), ".")
 	return h
+}
+
+// Complete takes over from a report of the same failure who the subscriber is, if that is certain, and says whether
+// there was anything to take. Certain is that the report's author knows a message that went to e's recipient alone.
+func (e *Event) Complete(report *Event) bool {
+	if !e.Sole || e.SubscriberUUID != "" || report.SubscriberUUID == "" || report.Evidence == "" || e.MessageID == "" || report.MessageID != e.MessageID {
+		return false
+	}
+	e.SubscriberUUID, e.Evidence = report.SubscriberUUID, report.Evidence
+	if e.CampaignUUID == "" {
+		e.CampaignUUID = report.CampaignUUID
+	}
+	return true
 }

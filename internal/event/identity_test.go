@@ -7,22 +7,19 @@ import (
 )
 
 func overlap(a, b Event) bool {
-	for _, k := range a.Keys() {
-		if slices.Contains(b.Keys(), k) {
-			return true
-		}
-	}
-	return false
+	known := append(b.Keys(), b.Claims()...)
+	return slices.ContainsFunc(a.Keys(), func(k Key) bool { return slices.Contains(known, k) })
 }
 
 func TestTheSameFailureSharesAKey(t *testing.T) {
 	log := Event{Recipient: "Jo@Alias.example", OriginalRecipient: "jo@example.org", MessageID: "m@x", QueueID: "4F1A", QueueIDIssuer: "mx1"}
 	for name, e := range map[string]Event{
-		"the report names the final recipient": {Recipient: "jo@example.org", MessageID: "m@x"},
-		"the report names the alias":           {Recipient: "jo@alias.example", MessageID: "m@x"},
-		"the report lacks the Message-ID":      {Recipient: "jo@example.org", QueueID: "4F1A", QueueIDIssuer: "MX1.example.com"},
-		"only the subscriber is proven":        {Claimed: "jo@example.org", MessageID: "m@x"},
-		"a filter's second queue id":           {Recipient: "jo@example.org", QueueID: "4F1B", OtherQueueIDs: []string{"4F1A"}, QueueIDIssuer: "mx1"},
+		"the report names the final recipient":             {Recipient: "jo@example.org", MessageID: "m@x"},
+		"the report names the alias":                       {Recipient: "jo@alias.example", MessageID: "m@x"},
+		"the report lacks the Message-ID":                  {Recipient: "jo@example.org", QueueID: "4F1A", QueueIDIssuer: "MX1.example.com"},
+		"only the subscriber is proven":                    {Claimed: "jo@example.org", MessageID: "m@x", Proof: ProofSubscriber, SubscriberUUID: "u"},
+		"a report by the same host without the Message-ID": {Claimed: "jo@example.org", QueueID: "4F1A", QueueIDIssuer: "mx1", Proof: ProofSubscriber, SubscriberUUID: "u"},
+		"a filter's second queue id":                       {Recipient: "jo@example.org", QueueID: "4F1B", OtherQueueIDs: []string{"4F1A"}, QueueIDIssuer: "mx1"},
 	} {
 		if !overlap(log, e) {
 			t.Errorf("%s: no key in common", name)
@@ -63,5 +60,26 @@ func TestOnlyTheRecipientsFaultIsHard(t *testing.T) {
 		if !ok || typ != Hard && typ != Soft || typ == Hard && fault != FaultRecipient {
 			t.Errorf("%s: %s, %s", r, typ, fault)
 		}
+	}
+}
+
+// What a report claims makes no key: it can't stand in the way of another's bounce.
+func TestClaimsMakeNoKeys(t *testing.T) {
+	log := Event{Recipient: "jo@example.org", MessageID: "m@x", QueueID: "4F1A", QueueIDIssuer: "mx1", SubscriberUUID: "jos"}
+	for name, e := range map[string]Event{
+		"another subscriber": {Claimed: "jo@example.org", MessageID: "m@x", QueueID: "4F1A", QueueIDIssuer: "mx1", SubscriberUUID: "jims", Proof: ProofSubscriber},
+		"another recipient":  {Recipient: "jim@example.org", MessageID: "n@x", QueueID: "4F1A", QueueIDIssuer: "mx1", Proof: ProofRecipient},
+		"no proof":           {Recipient: "jo@example.org", MessageID: "m@x", QueueID: "4F1A", QueueIDIssuer: "mx1", Proof: ProofNone},
+	} {
+		if overlap(e, log) {
+			t.Errorf("%s: a key in common", name)
+		}
+		if e.MakeID() == log.MakeID() && e.Proof != ProofNone {
+			t.Errorf("%s: the same id", name)
+		}
+	}
+	one, other := Event{Claimed: "a@x", MessageID: "m@x", SubscriberUUID: "u", Proof: ProofSubscriber}, Event{Claimed: "b@x", MessageID: "m@x", SubscriberUUID: "u", Proof: ProofSubscriber}
+	if !overlap(one, other) {
+		t.Error("one message to one subscriber is two events")
 	}
 }

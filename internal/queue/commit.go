@@ -21,6 +21,7 @@ type Batch struct {
 	Input      string
 	Events     []event.Event     // ID set by the caller; identity is Event.Keys
 	Held       []Held            // not sent until released; found as repeats like any other
+	Copies     []event.Event     // failures of recipients who have the message: reports of them are no bounces (Event.CopyKeys)
 	Refused    []Refused         // kept aside
 	State      map[string][]byte // the parser's changes; nil value = forget
 	Checkpoint map[string]string // nil: leave as is
@@ -32,6 +33,7 @@ type Batch struct {
 type Held struct {
 	Event event.Event
 	Why   string
+	Until time.Time // it waits for a log to tell the same, so long at least (see ReleaseWaiting); zero: for somebody's decision
 }
 
 // Refused is a record that was not believed.
@@ -76,32 +78,41 @@ type prepared struct {
 }
 
 type item struct {
+	event  *event.Event
 	keys   []event.Key
-	record []byte // encoded
+	claims []event.Key
+	until  time.Time // of a held event that waits
+	record []byte    // encoded
+}
+
+func newItem(e *event.Event, record []byte) item {
+	return item{event: e, keys: e.Keys(), claims: e.Claims(), record: record}
 }
 
 func prepare(b *Batch, now time.Time) (*prepared, error) {
 	p := &prepared{Batch: b, size: 8*len(b.Sent) + 64*len(b.State), repeat: make([]bool, len(b.Events))}
-	add := func(to *[]item, e event.Event, since time.Time, why string) error {
+	add := func(to *[]item, e event.Event, since, until time.Time, why string) error {
 		if e.Input == "" {
 			e.Input = b.Input
 		}
-		record, err := encodeRecord(&e, since, why)
+		record, err := encodeWaiting(&e, since, until, why)
 		if err != nil {
 			return err
 		}
-		keys := e.Keys()
-		*to = append(*to, item{keys, record})
-		p.size += len(record) + 52*len(keys)
+		one := newItem(&e, record)
+		one.until = until
+		*to = append(*to, one)
+		p.size += len(record) + 52*(len(one.keys)+len(one.claims))
 		return nil
 	}
 	for i := range b.Events {
-		if err := add(&p.events, b.Events[i], time.Time{}, ""); err != nil {
+		if err := add(&p.events, b.Events[i], time.Time{}, time.Time{}, ""); err != nil {
 			return nil, err
 		}
 	}
 	for i := range b.Held {
-		if err := add(&p.held, b.Held[i].Event, now, b.Held[i].Why); err != nil {
+		h := &b.Held[i]
+		if err := add(&p.held, h.Event, now, h.Until, h.Why); err != nil {
 			return nil, err
 		}
 	}
@@ -116,15 +127,20 @@ func prepare(b *Batch, now time.Time) (*prepared, error) {
 
 // apply may run more than once: a transaction that another caller's part spoils is done again without it.
 func (p *prepared) apply(t *txn) error {
-	for i, e := range p.events {
-		seen, err := t.queueNew(p.Input, e)
+	for i := range p.Copies {
+		if err := t.settleCopy(&p.Copies[i]); err != nil {
+			return err
+		}
+	}
+	for i := range p.events {
+		seen, err := t.queueNew(p.Input, &p.events[i])
 		if err != nil {
 			return err
 		}
 		p.repeat[i] = seen
 	}
-	for _, h := range p.held {
-		if err := t.holdNew(p.Input, h); err != nil {
+	for i := range p.held {
+		if err := t.holdNew(p.Input, &p.held[i]); err != nil {
 			return err
 		}
 	}
@@ -160,7 +176,13 @@ type txn struct {
 func (t *txn) count(c Counter, n uint64) { t.counts[c] += n }
 
 // countRepeat counts an event of input that was told before.
-func (t *txn) countRepeat(input string) { t.count(Counter{InputSide, input, IgnoredAs(WhyRepeat)}, 1) }
+func (t *txn) countRepeat(input string, of uint64) {
+	why := WhyRepeat
+	if of == settledReference {
+		why = string(event.CopyFailed)
+	}
+	t.count(Counter{InputSide, input, IgnoredAs(why)}, 1)
+}
 
 // store queues an encoded record for every output.
 func (t *txn) store(record []byte) (seq uint64, err error) {
@@ -173,16 +195,17 @@ func (t *txn) store(record []byte) (seq uint64, err error) {
 	return seq, putSealed(events, number(seq), record)
 }
 
-func (t *txn) queueNew(input string, e item) (repeat bool, err error) {
-	seen, held, err := t.seen(e.keys)
-	if seen || err != nil {
-		t.countRepeat(input)
+func (t *txn) queueNew(input string, e *item) (repeat bool, err error) {
+	of, held, _, err := t.seen(e)
+	if of != 0 || err != nil {
+		t.countRepeat(input, of)
 		return true, err
 	}
-	if err := t.supersede(held); err != nil {
+	record, err := t.supersede(held, e)
+	if err != nil {
 		return false, err
 	}
-	seq, err := t.store(e.record)
+	seq, err := t.store(record)
 	if err != nil {
 		return false, err
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -26,10 +27,23 @@ const (
 
 func heldBucket(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket(bucketHeld) }
 
-func (t *txn) holdNew(input string, e item) error {
-	if seen, held, err := t.seen(e.keys); seen || held != nil || err != nil {
-		t.countRepeat(input)
+func (t *txn) holdNew(input string, e *item) error {
+	of, same, claimed, err := t.seen(e)
+	waits := !e.until.IsZero()
+	isWaiting := func(ref uint64) bool { return ref&waitingReference == waitingReference }
+	switch {
+	case err != nil:
 		return err
+	case of != 0, waits && slices.ContainsFunc(same, isWaiting), !waits && len(same)+len(claimed) > 0:
+		t.countRepeat(input, of)
+		return nil
+	}
+	mark := uint64(heldReference)
+	if waits { // by its keys it knows what lacked its proof; its claims are not believed so far
+		mark = waitingReference
+		if _, err := t.supersede(same, nil); err != nil {
+			return err
+		}
 	}
 	held := t.Bucket(bucketHeld)
 	seq, err := held.NextSequence()
@@ -41,23 +55,112 @@ func (t *txn) holdNew(input string, e item) error {
 		return err
 	}
 	if seq > maxHeld {
-		if err := t.unhold([]uint64{seq - maxHeld}, CountPushedOut); err != nil {
+		if err := t.pushOut(seq - maxHeld); err != nil {
 			return err
 		}
 	}
-	return t.refer(e.keys, heldReference|seq)
+	if err := t.refer(e.keys, mark|seq); err != nil {
+		return err
+	}
+	return t.refer(e.claims, mark|seq)
 }
 
-// supersede forgets held events whose proof has come: the event itself is queued instead.
-func (t *txn) supersede(seqs []uint64) error { return t.unhold(seqs, CountSuperseded) }
+// supersede forgets held events whose proof has come: the event itself is queued instead. It gives the record to store of
+// by, nil if there is none, with what those that waited know besides.
+func (t *txn) supersede(refs []uint64, by *item) (encoded []byte, err error) {
+	seqs := make([]uint64, len(refs))
+	for i, ref := range refs {
+		seqs[i] = ref &^ referenceMarks
+	}
+	if by != nil {
+		encoded = by.record
+	}
+	_, err = takePart(t, t.Bucket(bucketHeld), seqs, func(t *txn, _ uint64, r *record) (err error) {
+		t.count(inputCounter(r.Input, CountSuperseded), 1)
+		if by != nil && !r.Until.IsZero() && by.event.Complete(&r.Event) {
+			encoded, err = encodeRecord(by.event, time.Time{}, "")
+		}
+		return err
+	})
+	return encoded, err
+}
 
-// unhold removes held events, as far as they still are, and counts them under word.
-func (t *txn) unhold(seqs []uint64, word Word) error {
-	_, err := takePart(t, t.Bucket(bucketHeld), seqs, func(t *txn, _ uint64, r *record) error {
-		t.count(inputCounter(r.Input, word), 1)
+// settleCopy notes that a failure is nobody's: what waits for the log's word of it is forgotten, and what comes is a
+// repeat.
+func (t *txn) settleCopy(e *event.Event) error {
+	copied := item{event: e, keys: e.CopyKeys()}
+	of, held, _, err := t.seen(&copied)
+	if err != nil || of != 0 {
+		return err
+	}
+	if _, err := t.supersede(held, nil); err != nil {
+		return err
+	}
+	return t.refer(copied.keys, settledReference)
+}
+
+// pushOut removes the oldest held event for want of room. One that waits has waited long enough.
+func (t *txn) pushOut(seq uint64) error {
+	_, err := takePart(t, t.Bucket(bucketHeld), []uint64{seq}, func(t *txn, _ uint64, r *record) error {
+		if !r.Until.IsZero() {
+			return t.release(r)
+		}
+		t.count(inputCounter(r.Input, CountPushedOut), 1)
 		return nil
 	})
 	return err
+}
+
+// release queues what was held, unless it was told otherwise meanwhile.
+func (t *txn) release(r *record) error {
+	b, err := encodeRecord(&r.Event, time.Time{}, "")
+	if err != nil {
+		return err
+	}
+	e := newItem(&r.Event, b)
+	of, _, _, err := t.seen(&e)
+	if err != nil {
+		return err
+	}
+	if of != 0 {
+		t.count(inputCounter(r.Input, CountSuperseded), 1)
+		return nil
+	}
+	t.count(inputCounter(r.Input, CountReleased), 1)
+	seq, err := t.store(b)
+	if err != nil {
+		return err
+	}
+	return t.refer(e.keys, seq)
+}
+
+// ReleaseWaiting queues the held events that have waited until now, unless keep gives a reason to hold them on. It tells
+// how many go on waiting.
+func (q *Queue) ReleaseWaiting(now time.Time, keep func(*event.Event) (why string)) (waiting int, err error) {
+	var due []uint64
+	if err := q.records(heldBucket, func(seq uint64, r *record) {
+		switch {
+		case r.Until.IsZero():
+		case r.Until.After(now):
+			waiting++
+		default:
+			due = append(due, seq)
+		}
+	}); err != nil || due == nil {
+		return waiting, err
+	}
+	_, err = q.take(heldBucket, due, func(t *txn, seq uint64, r *record) error {
+		why := keep(&r.Event)
+		if why == "" {
+			return t.release(r)
+		}
+		b, err := encodeRecord(&r.Event, r.Since, why)
+		if err != nil {
+			return err
+		}
+		return putSealed(t.Bucket(bucketHeld), number(seq), b)
+	})
+	return waiting, err
 }
 
 // Held lists what is held, oldest first.
@@ -72,16 +175,8 @@ func (q *Queue) Held() ([]HeldEvent, error) {
 // ReleaseHeld queues held events for every output. nil seqs: all of them. It tells how many.
 func (q *Queue) ReleaseHeld(seqs []uint64) (int, error) {
 	return q.take(heldBucket, seqs, func(t *txn, _ uint64, r *record) error {
-		b, err := encodeRecord(&r.Event, time.Time{}, "")
-		if err != nil {
-			return err
-		}
-		t.count(inputCounter(r.Input, CountReleased), 1)
-		seq, err := t.store(b)
-		if err != nil {
-			return err
-		}
-		return t.refer(r.Keys(), seq)
+		r.Event.Proof = event.ProofSource // whoever released it has looked at it
+		return t.release(r)
 	})
 }
 

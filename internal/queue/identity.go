@@ -14,12 +14,19 @@ import (
 // of them, forgetting is deleting the oldest, and no key needs a date of its own. A key that is seen again moves to
 // the newest, so that what is told again and again stays known.
 //
-// A key's value refers to what it stands for: the seq of an event or, with the high bit, of a held event. Repair uses
-// it: keys of an event that is lost must go, or it would be taken for a repeat when its source tells it again.
+// A key's value refers to what it stands for: the seq of an event or, with the high bit, of a held event; with the next
+// one too it waits and is proven. settledReference is a failure's that is nobody's. Repair uses it: keys of an event that
+// is lost must go, or it would be taken for a repeat when its source tells it again.
 // Behind the reference stands its seal, 4 bytes CRC-32C over key and reference. What format 1 stored has none and is
 // taken as it is until it expires. The seal comes last, so that a value cut to that length is still the right one.
 
-const heldReference = 1 << 63
+const (
+	heldReference    = 1 << 63
+	waitingReference = heldReference | 1<<62
+	settledReference = 1 << 61
+
+	referenceMarks = waitingReference | settledReference
+)
 
 // generation is the buckets of a parent named by the time they were begun at; the newest takes what is stored now.
 type generation struct {
@@ -66,25 +73,33 @@ func (t *txn) openIndex() (err error) {
 	return err
 }
 
-// seen says whether one of keys is an event's, and if so makes all of them known. Keys of held events do not count: what
-// lacks proof must not stand in the way of what has it. held gives the held events that keys are of.
-func (t *txn) seen(keys []event.Key) (seen bool, held []uint64, err error) {
+// seen gives what an event is a repeat of, 0: nothing, and if it is one makes all of its keys known. Keys of held events
+// do not count: what lacks proof must not stand in the way of what has it. held gives the references to held events that
+// its keys are of, claimed those that only its claims are of.
+func (t *txn) seen(e *item) (ref uint64, held, claimed []uint64, err error) {
 	if err := t.openIndex(); err != nil {
-		return false, nil, err
+		return 0, nil, nil, err
 	}
-	for i := range keys {
-		ref, err := t.reference(keys[i][:])
-		switch {
-		case err != nil:
-			return false, nil, err
-		case ref == 0:
-		case ref&heldReference != 0:
-			held = append(held, ref&^heldReference)
-		default:
-			return true, nil, t.remember(keys, ref)
+	for _, part := range []struct {
+		keys []event.Key
+		to   *[]uint64
+	}{{e.keys, &held}, {e.claims, &claimed}} {
+		for i := range part.keys {
+			ref, err := t.reference(part.keys[i][:])
+			switch {
+			case err != nil:
+				return 0, nil, nil, err
+			case ref == 0:
+			case ref&heldReference != 0:
+				*part.to = append(*part.to, ref)
+			case ref == settledReference:
+				return ref, nil, nil, nil
+			default:
+				return ref, nil, nil, t.remember(e.keys, ref)
+			}
 		}
 	}
-	return false, held, nil
+	return 0, held, claimed, nil
 }
 
 // reference gives what key stands for; 0: nothing known.

@@ -77,7 +77,7 @@ func TestUnsealedIdentityKeysStayKnown(t *testing.T) {
 	if n := repeats(t, q, 1000, 1010); n != 0 {
 		t.Errorf("%d of 10 new events are known", n)
 	}
-	if r := commit(t, q, Batch{Held: []Held{{bounce(305), "again"}}, Events: bounces(300, 301)}); r.Repeat[0] {
+	if r := commit(t, q, Batch{Held: []Held{{Event: bounce(305), Why: "again"}}, Events: bounces(300, 301)}); r.Repeat[0] {
 		t.Error("a held event was taken for one that was queued")
 	}
 	q.Close()
@@ -156,12 +156,13 @@ func TestDamagedReferenceIsNotGuessed(t *testing.T) {
 	}
 }
 
-// A report that names no recipient of its own is known by the address it claims, after a repair too.
-func TestClaimedAddressOutlivesRepair(t *testing.T) {
+// A report that names no recipient of its own is known by its subscriber, after a repair too, and the address that it
+// claims stands in nobody's way.
+func TestProvenSubscriberOutlivesRepair(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")
 	filled(t, path)
 	claimed := event.Event{ID: "1", Time: time.Unix(1_800_000_000, 0), Type: event.Hard, SubscriberUUID: "7a8b9c0d-1e2f-4a3b-9c4d-5e6f7a8b9c0d",
-		Claimed: "jo@example.org", MessageID: "claimed@news.example"}
+		Claimed: "jo@example.org", MessageID: "claimed@news.example", Proof: event.ProofSubscriber}
 	q := openAt(t, path, Options{Outputs: []string{"out"}})
 	commit(t, q, Batch{Events: []event.Event{claimed}})
 	q.Close()
@@ -177,8 +178,8 @@ func TestClaimedAddressOutlivesRepair(t *testing.T) {
 		t.Fatal("the damage was not found")
 	}
 	log := event.Event{Time: claimed.Time, Type: event.Hard, Recipient: claimed.Claimed, MessageID: claimed.MessageID}
-	if r := commit(t, q, Batch{Events: []event.Event{log}}); !r.Repeat[0] {
-		t.Error("told by the log, the same failure is news")
+	if r := commit(t, q, Batch{Events: []event.Event{claimed, log}}); !r.Repeat[0] || r.Repeat[1] {
+		t.Errorf("the same report, what the log tells of the address claimed: repeats %v", r.Repeat)
 	}
 }
 

@@ -63,8 +63,11 @@ func (s *salvage) forgetLost(t *txn) error {
 		passed = 0
 	}
 	lost := func(ref uint64) bool {
-		if ref&heldReference != 0 {
-			return s.damaged["held"]+s.damaged[""] > 0 && held.Get(number(ref&^heldReference)) == nil
+		switch {
+		case ref&heldReference != 0:
+			return s.damaged["held"]+s.damaged[""] > 0 && held.Get(number(ref&^referenceMarks)) == nil
+		case ref == settledReference:
+			return false
 		}
 		return s.damaged["events"]+s.damaged[""] > 0 && ref > passed && events.Get(number(ref)) == nil
 	}
@@ -104,7 +107,14 @@ func (t *txn) rememberKept() error {
 			if err != nil {
 				return err
 			}
-			return t.remember(r.Keys(), b.mark|numbered(k))
+			mark, keys := b.mark, r.Keys()
+			if mark != 0 {
+				keys = append(keys, r.Claims()...)
+			}
+			if !r.Until.IsZero() {
+				mark = waitingReference
+			}
+			return t.remember(keys, mark|numbered(k))
 		}); err != nil {
 			return err
 		}

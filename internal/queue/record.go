@@ -25,12 +25,18 @@ type record struct {
 	Claimed       string       `json:"_claimed,omitempty"`
 	Evidence      string       `json:"_evidence,omitempty"`
 	Sole          bool         `json:"_sole,omitempty"`
+	Proof         event.Proof  `json:"_proof,omitempty"`
+	Until         time.Time    `json:"_until,omitzero"` // of a held event that waits: till then
 	Since         time.Time    `json:"_since,omitzero"`
 	Why           string       `json:"_why,omitempty"` // why held; a dead letter's answer
 }
 
 func encodeRecord(e *event.Event, since time.Time, why string) ([]byte, error) {
-	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Sole, since, why})
+	return encodeWaiting(e, since, time.Time{}, why)
+}
+
+func encodeWaiting(e *event.Event, since, until time.Time, why string) ([]byte, error) {
+	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Sole, e.Proof, until, since, why})
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
@@ -45,7 +51,7 @@ func decodeRecord(key, stored []byte) (*record, error) {
 	}
 	e := &r.Event
 	e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID = r.QueueIDIssuer, r.OtherQueueIDs, r.ProviderID
-	e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Sole = r.NeverHard, r.Hint, r.OwnWords, r.Claimed, r.Evidence, r.Sole
+	e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Sole, e.Proof = r.NeverHard, r.Hint, r.OwnWords, r.Claimed, r.Evidence, r.Sole, r.Proof
 	return &r, nil
 }
 

@@ -22,6 +22,8 @@ func fill(t *testing.T, v reflect.Value) {
 			switch f.Kind() {
 			case reflect.String:
 				f.SetString(v.Type().Field(i).Name)
+			case reflect.Uint8:
+				f.SetUint(uint64(event.ProofTrusted))
 			case reflect.Int:
 				f.SetInt(550)
 			case reflect.Bool:

@@ -28,7 +28,7 @@ func filled(t testing.TB, path string) (secret []byte) {
 	settleAll(t, q, "out", Dead)
 	var held []Held
 	for _, e := range bounces(300, 310) {
-		held = append(held, Held{e, "breaker"})
+		held = append(held, Held{Event: e, Why: "breaker"})
 	}
 	var sent [][8]byte
 	for n := range 3000 {
@@ -151,7 +151,7 @@ func checkNothingLost(t *testing.T, q *Queue) {
 	if c["start"] == "beginning" {
 		commit(t, q, Batch{Events: bounces(0, 300)})
 		for _, e := range bounces(300, 310) {
-			commit(t, q, Batch{Held: []Held{{e, "breaker"}}})
+			commit(t, q, Batch{Held: []Held{{Event: e, Why: "breaker"}}})
 		}
 	} else if c["offset"] == "1" {
 		return // the newest meta page is gone: nobody can tell that from a crash before its transaction was written

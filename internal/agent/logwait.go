@@ -1,0 +1,122 @@
+package agent
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bouncefeed/inputs"
+	"bouncefeed/internal/event"
+	"bouncefeed/parsers"
+)
+
+// A mail server's log and its report tell of the same failure, and the log knows more: who the recipient was, and whether
+// he has the message all the same. So a report of a host whose log is read here is held until the log has spoken.
+
+const (
+	logWait     = 2500 * time.Millisecond
+	logPatience = 10 * time.Minute // with a log input that is behind
+	whyWaits    = "waits a moment: the log of the reporting host, which is read here, may know more"
+	whyNotInLog = "the log of the reporting host, which is read here, does not tell of this failure"
+)
+
+// logHosts are the mail servers whose logs are read here, by the first label of their names. nil: none is waited for.
+type logHosts struct {
+	mu      sync.Mutex
+	hosts   map[string]bool
+	waiting atomic.Bool // something may wait in the queue
+}
+
+func newLogHosts() *logHosts {
+	l := &logHosts{hosts: map[string]bool{}}
+	l.waiting.Store(true) // since before the last stop
+	return l
+}
+
+// firstLabel is how syslog names a host; a report has its whole name.
+func firstLabel(host string) string {
+	host, _, _ = strings.Cut(strings.ToLower(host), ".")
+	return host
+}
+
+const maxLogHosts = 10_000
+
+func (l *logHosts) add(host string) {
+	if l == nil || host == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.hosts) < maxLogHosts {
+		l.hosts[firstLabel(host)] = true
+	}
+}
+
+func (l *logHosts) has(host string) bool {
+	if l == nil || host == "" {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hosts[firstLabel(host)]
+}
+
+// readsLog says whether a format is a mail server's log.
+func readsLog(format string) bool { return format != "" && !parsers.IsMessage(format) }
+
+// waits says whether e is a report that its host's log should precede.
+func (d *draft) waits(e *event.Event) bool {
+	if e.Proof == event.ProofSource || e.Type == event.Complaint || !d.logHosts.has(e.QueueIDIssuer) {
+		return false
+	}
+	d.logHosts.waiting.Store(true)
+	return true
+}
+
+// releaseWaiting queues the reports that have waited long enough.
+func (a *Agent) releaseWaiting(ctx context.Context) error {
+	var state condition
+	for wait(ctx, logWait/10) {
+		if !a.logHosts.waiting.Swap(false) {
+			continue
+		}
+		now, behind := time.Now(), a.isBehind()
+		if behind {
+			now = now.Add(-logPatience)
+		}
+		n, err := a.queue.ReleaseWaiting(now, notInLog)
+		switch {
+		case err == nil:
+			state.succeed()
+		case isFatal(err):
+			return err
+		case state.fail(err):
+			a.log.Warn("release reports that waited for a log, trying again", "error", err)
+		}
+		if n > 0 || err != nil {
+			a.logHosts.waiting.Store(true)
+		}
+	}
+	return nil
+}
+
+// isBehind says whether a log has more to say.
+func (a *Agent) isBehind() bool {
+	for _, in := range a.inputs {
+		if r, ok := in.built.Input.(inputs.Reporter); ok && readsLog(in.built.Settings.Parser.Type) && r.Report().Lag > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// notInLog says why a report is held on: the ledger proves what was sent, not that it failed, and the log tells of no
+// failure. Whoever knows a subscriber's UUID has seen his message; he may speak for himself.
+func notInLog(e *event.Event) string {
+	if e.Proof == event.ProofRecipient && (e.SubscriberUUID == "" || e.Evidence == "") {
+		return whyNotInLog
+	}
+	return ""
+}
