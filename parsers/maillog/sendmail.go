@@ -324,8 +324,21 @@ func (d *sendmailDelivery) explain(o *outcome) {
 	if words == nil {
 		words = bytes.TrimPrefix(d.stat, []byte("Deferred: "))
 		o.status = string(d.dsn[:smtp.StatusLength(d.dsn)])
+		if isSendmailExit(words) && o.status != "" && !strings.HasPrefix(o.status, "5.1.") {
+			words = nil
+		}
 	}
 	o.setReply(words)
+}
+
+// isSendmailExit knows the words into which Sendmail translates an exit status of <sysexits.h>, and before it the code of a
+// reply: "User unknown" stands for every 550, "Service unavailable" for every 554. Where dsn= says something else it decides.
+func isSendmailExit(words []byte) bool {
+	switch string(words) {
+	case "User unknown", "Service unavailable", "Data format error", "Command line usage error", "Cannot open input", "Permission denied", "Remote protocol error":
+		return true
+	}
+	return false
 }
 
 // sendmailHost is the host of "mx.example.net. [192.0.2.1]".
