@@ -48,6 +48,7 @@ var wordings = []struct {
 	{notRecipient, func(s surroundings) bool {
 		return phrases.address.ofOther.in(s.before) && !phrases.address.ofRecipient.in(s.before)
 	}, "MAIL FROM:<jo@example.org>"},
+	{notRecipient, isSender, "the following recipients take no mail from jo@example.org: dan"},
 	{notRecipient, leadsToOther, "but you can write to jo@example.org"},
 	{notRecipient, func(s surroundings) bool { return saysDelivered(s.after) }, "jo@example.org: sent ok"},
 	{notRecipient, func(s surroundings) bool { return phrases.address.senderRejected.in(text.Cut(s.after, 40)) }, "<jo@example.org>: Sender address rejected"},
@@ -57,6 +58,17 @@ var wordings = []struct {
 	{inSentence, saysOfRecipient, "your message to jo@example.org is here again"},
 	{inSentence, func(s surroundings) bool { code, _ := smtp.FindReply(s.line); return code != 0 }, "the answer about jo@example.org was: 552 5.2.2"},
 	{mentioned, func(surroundings) bool { return true }, "jotted down by jo@example.org at noon"},
+}
+
+// isSender knows whose mail it is that somebody doesn't take, also in a line that speaks of recipients.
+func isSender(s surroundings) bool {
+	before := strings.TrimRight(s.before, " <'\"")
+	for _, mail := range []string{"mail from", "e-mail from", "email from", "mails from", "emails from", "messages from"} {
+		if strings.HasSuffix(before, mail) {
+			return true
+		}
+	}
+	return false
 }
 
 func leadsToOther(s surroundings) bool {
@@ -153,13 +165,14 @@ func (p *prose) textRecipients() []string {
 type candidateReader struct {
 	m     *message
 	known map[string]int
+	own   *ownAddresses
 	found []candidate
 	owner int // indentation of the address whose lines these are; -1 outside of such lines
 	other otherContact
 }
 
 func (m *message) findCandidates() []candidate {
-	r := candidateReader{m: m, known: m.knownAddresses(), owner: -1}
+	r := candidateReader{m: m, known: m.knownAddresses(), own: m.ownAddresses(""), owner: -1}
 	lines := strings.Split(m.body, "\n")
 	for _, line := range lines[:min(len(lines), textLinesToRead)] {
 		r.read(line)
@@ -174,7 +187,7 @@ func (r *candidateReader) read(line string) {
 	}
 	ofOther := r.other.open
 	r.other.pass(strings.TrimSpace(line))
-	if !strings.Contains(line, "@") {
+	if !strings.Contains(line, "@") || isIDLine(line) {
 		return
 	}
 	ofOther = ofOther && !namesRecipient(line)
@@ -200,7 +213,7 @@ func (r *candidateReader) add(line string, s address.Span, indent int, inList, o
 		c.wording, c.shape = max(c.wording, before.wording), before.shape
 	}
 	switch {
-	case ofOther:
+	case ofOther, c.wording > notRecipient && r.own.has(s.Addr):
 		c.wording = notRecipient
 	case r.owner >= 0: // "<jo@example.org>: host … said: 550\n    <bounces@example.com>: unauthorized sender"
 		c.wording = min(c.wording, mentioned)

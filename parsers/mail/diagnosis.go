@@ -254,6 +254,27 @@ func onlyReply(diagnostic string) string {
 	return strings.TrimSpace(reply)
 }
 
+// deliversAll is what a delivery program says before the error that it ends with: "user does not exist, but will deliver to
+// /var/mail/jo". It is a warning, and the user does exist.
+const deliversAll = "but will deliver to "
+
+// withoutWarning cuts what stands before that error, other than a reply's code.
+func withoutWarning(diagnostic string) string {
+	at := text.IndexFold(diagnostic, deliversAll)
+	if at < 0 {
+		return diagnostic
+	}
+	rest := diagnostic[at+len(deliversAll):]
+	rest = strings.TrimLeft(rest[strings.IndexByte(rest+" ", ' '):], " ;:,")
+	if rest == "" {
+		return diagnostic
+	}
+	if code, start := smtp.FindReply(diagnostic[:at]); code != 0 {
+		return diagnostic[start:start+3] + " " + rest
+	}
+	return rest
+}
+
 // labelledReason is what follows "because:", "Reason:", "原因：": the rest of that line and the lines that belong to it.
 func labelledReason(lines []string) string {
 	for i, line := range lines {

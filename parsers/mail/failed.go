@@ -62,7 +62,7 @@ func (m *message) dsnEvents(d dsnReport) ([]event.Event, error) {
 		name := m.nameOf(r, len(d.recipients) == 1, own)
 		e.Recipient, e.OriginalRecipient = name.failed, name.other
 		if e.Type = r.outcome(); e.Type == "" {
-			if name.own && failed > 1 || hasFailure(events, e.Recipient) {
+			if name.own && failed > 1 || hasFailure(events, e.Recipient) || d.hasArrived(r) {
 				continue
 			}
 			m.diagnose(&e, r, said, failed == 1)
@@ -75,6 +75,14 @@ func (m *message) dsnEvents(d dsnReport) ([]event.Event, error) {
 // hasFailure says whether a failure of recipient is among events: sendmail names it once for each alias it went through.
 func hasFailure(events []event.Event, recipient string) bool {
 	return slices.ContainsFunc(events, func(e event.Event) bool { return e.Type == "" && address.Same(e.Recipient, recipient) })
+}
+
+// hasArrived says whether another group tells that the same message arrived at one of the addresses into which an alias turned
+// that of r: a copy failed, the recipient did not.
+func (d *dsnReport) hasArrived(r *dsnRecipient) bool {
+	return r.original != "" && slices.ContainsFunc(d.recipients, func(other dsnRecipient) bool {
+		return other.outcome() == event.Delivered && address.Same(other.original, r.original)
+	})
 }
 
 func (m *message) dsnEvent(d *dsnReport, r *dsnRecipient) event.Event {
@@ -182,12 +190,13 @@ func (m *message) diagnose(e *event.Event, r *dsnRecipient, all *said, alone boo
 	e.Diagnostic = r.diagnostic
 	if isVague(r.diagnostic) || r.diagnosticType == "x-unix" {
 		said := all.of(alone, e.Recipient, r.final)
-		if found := said.find(); found != "" {
+		if found := said.find(); found != "" && (saysMore(found, r.diagnostic) || r.diagnosticType == "x-unix") {
 			e.Diagnostic = onlyReply(found)
 		} else if isVague(e.Diagnostic) && (e.Status == "" || strings.HasSuffix(e.Status, ".0.0")) {
 			e.Diagnostic = said.excerpt()
 		}
 	}
+	e.Diagnostic = withoutWarning(e.Diagnostic)
 	e.Code, _ = smtp.FindReply(e.Diagnostic)
 	// A refusal that soft_bounce=yes put off stays one.
 	e.NeverHard = strings.HasPrefix(e.Status, "4") && e.Code < 500 || saysExpired(e.Diagnostic)
@@ -200,22 +209,33 @@ func (m *message) diagnose(e *event.Event, r *dsnRecipient, all *said, alone boo
 	}
 }
 
+// saysMore says whether what the text says is worth more than a vague diagnostic: one of a few letters is not, if that is a
+// reply and the text has none.
+func saysMore(found, diagnostic string) bool {
+	code, _ := smtp.FindReply(diagnostic)
+	other, _ := smtp.FindReply(found)
+	return code == 0 || other != 0 || letters(diagnostic) == 0
+}
+
 func saysExpired(diagnostic string) bool {
 	return phrases.failure.expired.in(text.Fold(diagnostic))
 }
 
 // isVague is true of "", "550", "5.0.0 failed" and of an address alone.
-func isVague(diagnostic string) bool {
+func isVague(diagnostic string) bool { return letters(diagnostic) < 8 }
+
+// letters counts those of a diagnostic outside of addresses, in bytes: two ideographs are a word.
+func letters(diagnostic string) int {
 	for _, s := range address.Find(diagnostic) {
 		diagnostic = strings.Replace(diagnostic, s.Addr, "", 1)
 	}
-	letters := 0
-	for i := range len(diagnostic) { // in bytes: two ideographs are a word
+	n := 0
+	for i := range len(diagnostic) {
 		if c := diagnostic[i]; c > '9' && c != ';' && c != '<' && c != '>' {
-			letters++
+			n++
 		}
 	}
-	return letters < 8
+	return n
 }
 
 // prove leaves the proof of a subscriber with one of the failures: a message has one subscriber, and whose UUID it has can

@@ -56,6 +56,12 @@ var failedSamples = []failedSample{
 	{"an address check that failed", "", "Final-Recipient: rfc822; dan@b.example\nAction: undeliverable\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 unknown here", "", "ordinary"},
 	{"success called a failure", "", "Final-Recipient: rfc822; dan@b.example\nAction: failed\nStatus: 2.0.0\nDiagnostic-Code: smtp; 250 Ok", "", "delivered"},
 
+	{"a copy that failed", "", "Original-Recipient: rfc822;team@a.example\nFinal-Recipient: rfc822; dan@b.example\nAction: relayed\nStatus: 2.1.5\n\n" +
+		"Original-Recipient: rfc822;team@a.example\nFinal-Recipient: rfc822; eva@c.example\nAction: failed\nStatus: 5.1.1", "", "delivered"},
+
+	{"a word behind a reply's code", "It is about this and that.", "Final-Recipient: rfc822; dan@b.example\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 nobody", "", "dan@b.example: 550 nobody"},
+	{"two in a transcript", "<eva@c.example>... Deferred\n550 5.1.1 <dan@b.example>... User unknown", "Final-Recipient: rfc822; eva@c.example\nAction: failed\nStatus: 4.4.7\nDiagnostic-Code: smtp; 421 too busy here\n\n" +
+		"Final-Recipient: rfc822; dan@b.example\nAction: failed\nStatus: 5.0.0", "", "eva@c.example: 421 too busy here | dan@b.example: 550 5.1.1 <dan@b.example>... User unknown"},
 	{"another's reason", "<dan@b.example>: host mx.b.example said: 550 5.1.1 unknown here", "Final-Recipient: rfc822; dan@b.example\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 unknown here\n\n" +
 		"Final-Recipient: rfc822; eva@c.example\nAction: failed\nStatus: 5.0.0", "", "dan@b.example: 550 unknown here | eva@c.example:"},
 	{"each his own reason, in a paragraph of its own", "dan@b.example\nA problem occurred.\n\nThe other server returned:\n\n550-5.1.1 Unknown here.\n550 5.1.1 See our help.\n\neva@c.example\nIt is full.\n\nThe other server returned:\n\n552 5.2.2 Over quota\n",

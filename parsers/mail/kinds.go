@@ -97,6 +97,12 @@ var kindRules = []kindRule{
 		none:   append([]sign{ownSubjectFails}, notVacation...),
 		sample: "From: Dan <dan@oo.example>\nSubject: news\nIn-Reply-To: <1@news.example.com>\n\nI am out of the office.",
 	},
+	{ // whatever its subject; a mail system's own reports are marked so as well
+		kind:   event.Autoreply,
+		all:    []sign{autoReplied},
+		none:   []sign{fromDaemon, failedHeader, statusReport, returnsMail, showsReply, textFailsByItself, textUndelivered, textOfMailbox, textIsPermanent, textDelays, textSucceeds, textChallenges},
+		sample: "Return-Path: <>\nFrom: Dan <dan@oo.example>\nSubject: Undeliverable: news\nAuto-Submitted: auto-replied\n\nThank you, I read my mail on Mondays.",
+	},
 	// A subject that warns of a delay is worth more than any word in the text, which often says both what is and what will
 	// be; so is the one that Postfix gives to final failures only.
 	{

@@ -25,6 +25,9 @@ func TestKinds(t *testing.T) {
 		{"a mail system without a known name", "Return-Path: <mta@x.example>\nFrom: mta@x.example\nSubject: Mail not delivered",
 			"Your message could not be delivered to\njo@dest.example\n", ""},
 		{"success told with not", "From: postmaster@x.example\nSubject: Non remis : Offres", "Votre message n'a pas été remis à :\n\njo@dest.example\n", ""},
+		{"an answer under a report's subject", "Return-Path: <>\nFrom: Dan <dan@x.example>\nAuto-Submitted: auto-replied\nSubject: Delivery Status Notification (Failure)",
+			"Thank you. I read my mail on Mondays.", event.Autoreply},
+		{"a report marked as an answer", "Return-Path: <>\nFrom: Ex <info@x.example>\nAuto-Submitted: auto-replied\nSubject: Undeliverable", "jo@dest.example: 550 no such user", ""},
 		{"no further attempts", "From: MAILER-DAEMON@x.example\nSubject: Mancata consegna", "Non verranno effettuati altri tentativi.\n\n<jo@dest.example>: 550 no such user", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -32,19 +32,14 @@ func (own *ownAddresses) has(addr string) bool {
 	return ours && !own.m.isReturnedTo(addr) || own.m.returned.header.haveAddress([]string{"List-Post"}, addr, is)
 }
 
-// haveAddress says whether is knows an address in the named fields, all of those that have the domain of addr.
+// haveAddress says whether is knows an address in the first field of one of these names; those further down are older, and
+// others' may be among them. Only fields with the domain of addr are read.
 func (h header) haveAddress(names []string, addr string, is func(string) bool) bool {
 	domain := addr[strings.LastIndexByte(addr, '@')+1:]
-	for _, name := range names {
-		found := false
-		h.each(name, func(v string) {
-			found = found || text.IndexFold(v, domain) >= 0 && slices.ContainsFunc(h.addresses(name), is)
-		})
-		if found {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(names, func(name string) bool {
+		v := h.get(name)
+		return text.IndexFold(v, domain) >= 0 && slices.ContainsFunc(address.List(v), is)
+	})
 }
 
 func isOrVERP(own, addr string) bool {

@@ -18,7 +18,8 @@ func (p *prose) failures() ([]groupName, *prose) {
 			found = addAddress(found, a)
 		}
 	})
-	found = slices.DeleteFunc(found, p.ownAddresses("").has)
+	own := p.ownAddresses("")
+	found = slices.DeleteFunc(found, own.has)
 	if len(found) == 0 || !p.textNames(found) {
 		if named := p.textRecipients(); len(named) > 0 {
 			found = named
@@ -29,7 +30,7 @@ func (p *prose) failures() ([]groupName, *prose) {
 		found = p.textRecipients()
 	}
 	for i := 0; len(found) == 0 && i < len(recipientSources); i++ {
-		found = recipientSources[i].find(p)
+		found = slices.DeleteFunc(recipientSources[i].find(p), own.has)
 	}
 	return p.withOrigins(found), p
 }
@@ -87,8 +88,8 @@ var recipientSources = []struct {
 	},
 }
 
-// localRecipients reads AOL's way: "…to the following recipients could not be delivered…:" and a line with the local
-// part alone. The domain is the reporter's.
+// localRecipients reads AOL's way: "…to the following recipients could not be delivered…:" and the local parts alone, in that
+// line or one in each of the next. The domain is the reporter's.
 func (p *prose) localRecipients() []string {
 	from := p.header.addresses("From")
 	if len(from) != 1 || !p.from.daemon {
@@ -98,10 +99,13 @@ func (p *prose) localRecipients() []string {
 	var found []string
 	listed := false
 	for _, line := range strings.Split(p.body, "\n") {
-		switch line = strings.TrimSpace(line); {
+		line = strings.TrimSpace(line)
+		if strings.Contains(line, "following recipient") || p.refusesOurs(line) {
+			end := strings.LastIndexByte(line, ':') + 1
+			listed, line = end > 0, strings.TrimSpace(line[end:])
+		}
+		switch {
 		case line == "":
-		case strings.Contains(line, "following recipient"):
-			listed = strings.HasSuffix(line, ":")
 		case listed && !strings.ContainsAny(line, " \t@:/"):
 			found = addAddress(found, line+domain)
 		default:
@@ -109,6 +113,15 @@ func (p *prose) localRecipients() []string {
 		}
 	}
 	return found
+}
+
+// refusesOurs knows "portal.example is not accepting mail from news@lists.example.com:" by the address that stands for ours.
+func (p *prose) refusesOurs(line string) bool {
+	spans := address.Find(line)
+	if len(spans) != 1 || !strings.Contains(line, ": ") && !strings.HasSuffix(line, ":") {
+		return false
+	}
+	return isSender(surroundings{before: text.Fold(line[:spans[0].Start])})
 }
 
 // returnedRecipient is to whom the returned message went, if that was one.

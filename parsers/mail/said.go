@@ -86,6 +86,10 @@ func (s saidOf) findWhose(groups []*addressGroup) []owner {
 		}
 		lead = lead && g == nil
 		switch {
+		case s.isReplyOf(line):
+			whose[i] = his
+		case g != nil && isReplyOfAny(line, groups):
+			whose[i] = others
 		case g != nil && (g.has(s.addr) || g.has(s.other) || s.alone && !several && !written):
 			whose[i] = his
 		case g != nil:
@@ -97,6 +101,29 @@ func (s saidOf) findWhose(groups []*addressGroup) []owner {
 		}
 	}
 	return whose
+}
+
+// repliesAbout is the address of whom a reply speaks: "550 5.1.1 <jo@example.org>... User unknown".
+func repliesAbout(line string) string {
+	line = strings.TrimLeft(line, " \t<>")
+	if smtp.Code(line) == 0 || strings.IndexByte(line, '@') < 0 {
+		return ""
+	}
+	if spans := address.Find(line); len(spans) > 0 && strings.Trim(line[:spans[0].Start], "0123456789.- <") == "" {
+		return spans[0].Addr
+	}
+	return ""
+}
+
+func (s saidOf) isReplyOf(line string) bool {
+	a := repliesAbout(line)
+	return a != "" && (address.Same(a, s.addr) || address.Same(a, s.other))
+}
+
+// isReplyOfAny says whether a reply speaks of an address below which lines stand.
+func isReplyOfAny(line string, groups []*addressGroup) bool {
+	a := repliesAbout(line)
+	return a != "" && slices.ContainsFunc(groups, func(g *addressGroup) bool { return g != nil && g.has(a) })
 }
 
 // names says whether a line has the recipient's address.
@@ -131,11 +158,20 @@ func (s saidOf) excerpt() string {
 	return words
 }
 
-// withoutBoilerplate leaves out the lines that every report of a mail system has, and those that give one of its ids.
+// withoutBoilerplate leaves out the sentences that every report of a mail system has, and the lines that give one of its ids.
 func withoutBoilerplate(lines []string) []string {
-	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
-		return isIDLine(line) || phrases.layout.boilerplate.in(text.Fold(text.Cut(line, maxWording)))
-	})
+	var left []string
+	for _, line := range lines {
+		if isIDLine(line) {
+			continue
+		}
+		if phrases.layout.boilerplate.in(text.Fold(text.Cut(line, maxWording))) {
+			sentences := slices.DeleteFunc(strings.SplitAfter(line, ". "), func(s string) bool { return phrases.layout.boilerplate.in(text.Fold(s)) })
+			line = strings.Join(sentences, "")
+		}
+		left = append(left, line)
+	}
+	return left
 }
 
 // isIDLine knows "Original Message ID: 20261122.1@lists.example.com" in any language: a label with the word ID and one word

@@ -66,6 +66,7 @@ const (
 
 	// More than words: the returned message, an SMTP reply, or a recipient, none of our own addresses, whose wording is that
 	// sure. "Your parcel could not be delivered" and "Your mailbox is full" have none of them.
+	returnsMail // the message, whatever the text says
 	returnsMentioned
 	returnsInSentence
 	returnsLabelled
@@ -137,6 +138,7 @@ var signTests = [signCount]func(*prose) bool{
 	showsReply:      func(p *prose) bool { code, _ := smtp.FindReply(p.body); return code != 0 },
 	mailUndelivered: (*prose).mailUndelivered,
 
+	returnsMail:         func(p *prose) bool { return p.returnsMessage() },
 	returnsMentioned:    func(p *prose) bool { return p.returns(mentioned) },
 	returnsInSentence:   func(p *prose) bool { return p.returns(inSentence) },
 	returnsLabelled:     func(p *prose) bool { return p.returns(afterLabel) },

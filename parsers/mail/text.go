@@ -242,7 +242,7 @@ func (p *prose) bounces() ([]event.Event, error) {
 		}
 		e.NeverHard = saysExpired(e.Diagnostic) || of.alone && saysExpired(p.words)
 		e.RemoteMTA = remoteIn(e.Diagnostic)
-		e.Diagnostic = onlyReply(e.Diagnostic)
+		e.Diagnostic = withoutWarning(onlyReply(e.Diagnostic))
 		e.Code, _ = smtp.FindReply(e.Diagnostic)
 		e.Status = smtp.FindStatus(e.Diagnostic, "245")
 		events = append(events, e)

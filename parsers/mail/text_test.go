@@ -415,6 +415,45 @@ Helaas kon uw bericht niet afgeleverd worden. Dit is een definitieve fout; er wo
 <dan@nl.example>:
 De mailbox van deze gebruiker is vol. (#5.2.2)
 `, "dan@nl.example", "is vol"},
+	{"whom a provider's user doesn't want", "MAILER-DAEMON@lp.example", "Mail Delivery Problem", `
+Your mail to the following recipients could not be delivered because they are not accepting mail from news@lists.example.com:
+	dan
+`, "dan@lp.example", "not accepting mail"},
+	{"the same in one line", "MAILER-DAEMON@lp.example", "Returned mail", `
+lp.example is not currently accepting mail from news@lists.example.com: dan
+`, "dan@lp.example", "not currently accepting mail"},
+	{"our own address", "MAILER-DAEMON@vp.example", "Mail could not be delivered", `
+<bounces+dan=vp.example@news.example.com>: 550 5.1.1 user unknown
+
+------ Original message ------
+
+Received: by vp.example
+From: bounces@news.example.com
+To: dan@vp.example
+Subject: news
+`, "dan@vp.example", "user unknown"},
+	{"an id that looks like an address", "mailer-daemon@id.example", "Zustellung fehlgeschlagen", `
+Dies ist der Zustelldienst, zuständig für dan@id.example.
+
+Die Nachricht konnte nicht zugestellt werden.
+
+Nachrichten-ID: 20261122.1@lists.example.com
+`, "dan@id.example", "nicht zugestellt"},
+	{"last errors", "mailer-daemon@le.example", "Failed mail", `
+Your message could not be delivered:
+
+- Recipient: dan@le.example
+- Last error: 550 5.1.1 unknown here
+
+- Recipient: eva@le.example
+- Last error: 452 4.2.2 full
+`, "dan@le.example eva@le.example", "550 5.1.1 unknown here"},
+	{"a user for whom it will deliver", "MAILER-DAEMON@wd.example", "Returned mail", `
+   ----- The following addresses had permanent fatal errors -----
+<dan@wd.example>
+mail.local: user does not exist, but will deliver to /var/mail/dan
+mail.local: cannot open /var/mail/dan: Disk quota exceeded
+`, "dan@wd.example", "mail.local: cannot open"},
 	{"no text at all", "MAILER-DAEMON@nt.example", "Undelivered Mail Returned to Sender", "\n", "", ""},
 }
 
