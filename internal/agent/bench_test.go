@@ -86,11 +86,11 @@ func writePostfixLog(b *testing.B, path string, size int) (bounced int) {
 	for i := 0; written < size; i++ {
 		id := fmt.Sprintf("%05X%06X", i%0xfffff, 0x10000+i)
 		rcpt := fmt.Sprintf("subscriber.%d@dest%d.example.org", i, i%500)
-		line("smtpd", "connect from lists.example.com[192.0.2.80]")
-		line("smtpd", "%s: client=lists.example.com[192.0.2.80]", id)
+		line("smtpd", "connect from lists.example.com[10.0.0.80]")
+		line("smtpd", "%s: client=lists.example.com[10.0.0.80]", id)
 		line("cleanup", "%s: message-id=<%024x@news.example.com>", id, i)
 		line("qmgr", "%s: from=<bounces+%d@news.example.com>, size=24711, nrcpt=1 (queue active)", id, i)
-		line("smtpd", "disconnect from lists.example.com[192.0.2.80] ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5")
+		line("smtpd", "disconnect from lists.example.com[10.0.0.80] ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5")
 		if i%10 == 3 {
 			line("smtp", "%s: to=<%s>, relay=mx.dest.example.org[192.0.2.7]:25, delay=0.4, delays=0.02/0.01/0.2/0.17, dsn=4.7.1, status=deferred (host mx.dest.example.org[192.0.2.7] said: 451 4.7.1 Greylisted, come back in 300 seconds (in reply to RCPT TO command))", id, rcpt)
 			line("qmgr", "%s: from=<bounces+%d@news.example.com>, size=24711, nrcpt=1 (queue active)", id, i)
