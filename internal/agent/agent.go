@@ -86,7 +86,7 @@ func newPlan(cfg *config.Config, file, version string, log *slog.Logger) (*plan,
 	p := &plan{}
 	var errs []error
 	env := func(kind, name string) config.Env {
-		return config.Env{Name: name, Host: cfg.Host, Version: version, Log: log.With(kind, name)}
+		return config.Env{Name: name, Host: cfg.Host, Version: version, Log: log.With(kind, name), Retain: cfg.Queue.Retain.Std()}
 	}
 	for _, in := range cfg.Inputs {
 		e := env("input", in.Name)

@@ -161,7 +161,7 @@ func (d *draft) accept(e event.Event) {
 		return
 	}
 	d.record.outcomes++
-	if d.trust == trustProof && !d.prove(&e) {
+	if (d.trust == trustProof || e.NeedsProof) && !d.prove(&e) {
 		d.complete(&e)
 		d.record.kept++
 		d.batch.Held = append(d.batch.Held, queue.Held{Event: e, Why: whyUnproven})

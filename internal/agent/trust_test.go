@@ -45,6 +45,11 @@ func TestProof(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := acceptAll("proof", "mail", c.in)
+			claimed := c.in
+			claimed.NeedsProof = true
+			if d := acceptAll("any", "mail", claimed); len(d.Held) != len(b.Held) || len(d.Events) != len(b.Events) {
+				t.Errorf("a stranger's word in a record that is trusted: held %v, events %v", d.Held, d.Events)
+			}
 			if c.held {
 				if len(b.Held) != 1 || len(b.Events) != 0 {
 					t.Fatalf("held %v, events %v", b.Held, b.Events)

@@ -67,6 +67,7 @@ type Env struct {
 	Host    string // this machine
 	Version string
 	Log     *slog.Logger
+	Retain  time.Duration // for how long a reported bounce is recognized; 0: not known
 }
 
 // Default is the configuration before any file is read.

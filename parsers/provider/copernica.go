@@ -205,8 +205,10 @@ func (h *copernicaHook) abuse(emit func(event.Event)) error {
 	return h.complete(e, emit)
 }
 
-// complete emits e with what Copernica knows of the message.
+// complete emits e with what Copernica knows of the message. What only the message says, which came to an address that
+// anybody may write to, needs proof.
 func (h *copernicaHook) complete(e event.Event, emit func(event.Event)) error {
+	e.NeedsProof = h.mime != "" && (h.recipient == "" || e.Type == event.Complaint)
 	if h.recipient != "" {
 		if !address.Valid(h.recipient) {
 			return event.Refuse(event.WhyMalformed, "recipient is no address")

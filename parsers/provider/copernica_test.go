@@ -344,3 +344,30 @@ func TestCavageHeader(t *testing.T) {
 		}
 	}
 }
+
+// What came to an address that anybody may write to says nothing by itself, though Copernica vouches for the request.
+func TestCopernicaDoesNotVouchForTheMail(t *testing.T) {
+	t.Parallel()
+	p := build(t, "copernica")
+	const report = "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n" +
+		"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.org\r\n\r\n" +
+		"Final-Recipient: rfc822; victim@example.org\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n"
+	const complaint = "Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n" +
+		"--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: x\r\nVersion: 1\r\nOriginal-Rcpt-To: victim@example.org\r\n\r\n" +
+		"--b\r\nContent-Type: text/rfc822-headers\r\n\r\nTo: victim@example.org\r\nMessage-ID: <1@news.example.com>\r\n\r\n--b--\r\n"
+	for what, c := range map[string]struct {
+		fields     url.Values
+		needsProof bool
+	}{
+		"abuse":                    {url.Values{"type": {"abuse"}, "mime": {complaint}}, true},
+		"abuse of somebody":        {url.Values{"type": {"abuse"}, "recipient": {"jo@example.org"}, "mime": {complaint}}, true},
+		"bounce of nobody":         {url.Values{"type": {"bounce"}, "mime": {report}}, true},
+		"bounce of who it went to": {url.Values{"type": {"bounce"}, "recipient": {"jo@example.org"}, "mime": {report}}, false},
+		"failure":                  {url.Values{"type": {"failure"}, "recipient": {"jo@example.org"}, "code": {"550"}}, false},
+	} {
+		events, refused := parseBody(t, p, []byte(c.fields.Encode()))
+		if len(events) != 1 || len(refused) > 0 || events[0].NeedsProof != c.needsProof {
+			t.Errorf("%s: %+v %q", what, events, refused)
+		}
+	}
+}

@@ -5,16 +5,12 @@ import (
 	"encoding/json"
 
 	"bouncefeed/internal/address"
-	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
-	"bouncefeed/parsers"
 	"bouncefeed/parsers/item"
 )
 
 func init() {
-	registerSigned("forwardemail", func(s config.Secret) parsers.Verifier {
-		return bodySignature{sharedSecret{s}, "X-Webhook-Signature"}
-	}, (*forwardEmail).notices)
+	registerBodySigned("forwardemail", "X-Webhook-Signature", func(f *forwardEmail) item.Loose { return f.At }, (*forwardEmail).notices)
 }
 
 // forwardEmail is one request of Forward Email (https://forwardemail.net/en/faq#do-you-support-bounce-webhooks):

@@ -3,14 +3,12 @@ package provider
 import (
 	"encoding/json"
 
-	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
-	"bouncefeed/parsers"
 	"bouncefeed/parsers/item"
 )
 
 func init() {
-	registerSigned("mailersend", func(s config.Secret) parsers.Verifier { return bodySignature{sharedSecret{s}, "Signature"} }, (*mailerSend).notices)
+	registerBodySigned("mailersend", "Signature", func(m *mailerSend) item.Loose { return m.At }, (*mailerSend).notices)
 }
 
 // mailerSend is one request of MailerSend (https://developers.mailersend.com/api/v1/webhooks.html):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"regexp"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
@@ -98,6 +99,10 @@ func (m *mailgun) notices(emit func(notice) error) error {
 	return emit(n)
 }
 
+// mailgunTimestamp is the time in seconds, all ten digits of it. It is signed together with the token behind it and
+// nothing in between: a digit, or "e3", of the token must not become the time's, since the rest would be a new token.
+var mailgunTimestamp = regexp.MustCompile(`^[0-9]{10}$`)
+
 // mailgunSignature stands in the body and covers a token that is used only once.
 type mailgunSignature struct{ sharedSecret }
 
@@ -115,6 +120,9 @@ func (s mailgunSignature) Verify(_ context.Context, rec event.Record) error {
 	mac, err := hex.DecodeString(m.Signature.Signature)
 	if err != nil || len(mac) == 0 || m.Signature.Token == "" {
 		return event.Refuse(parsers.WhyNoSignature, "no signature in the body")
+	}
+	if !mailgunTimestamp.MatchString(string(m.Signature.Timestamp)) {
+		return event.Refuse(parsers.WhyBadSignature, "a timestamp that is not ten digits")
 	}
 	if err := signedBy(s.secret, [][]byte{mac}, hmacSHA256([]byte(m.Signature.Timestamp), []byte(m.Signature.Token))); err != nil {
 		return err

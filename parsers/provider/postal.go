@@ -22,11 +22,13 @@ type postalConfig struct {
 	// PublicKey is the installation's own: in PEM, or what `postal default-dkim-record` prints. Two are two installations,
 	// or a new key beside the old one.
 	PublicKey []string `yaml:"public_key"`
+	// SHA1 takes signatures with SHA-1 too, which is all that Postal before version 3 sends.
+	SHA1 bool `yaml:"sha1"`
 }
 
 func init() {
-	parsers.RegisterMessage("postal", postalConfig{}, func(_ config.Env, section config.Section, c *postalConfig) (parsers.Parser, error) {
-		var s postalSignature
+	parsers.RegisterMessage("postal", postalConfig{}, func(env config.Env, section config.Section, c *postalConfig) (parsers.Parser, error) {
+		s := postalSignature{sha1: c.SHA1}
 		for _, text := range c.PublicKey {
 			key, err := rsaPublicKey(text)
 			if err != nil {
@@ -34,7 +36,7 @@ func init() {
 			}
 			s.keys = append(s.keys, key)
 		}
-		return &signedProvider[postal]{provider[postal]{kind: "postal", read: (*postal).notices}, s}, nil
+		return &signedProvider[postal]{provider[postal]{kind: "postal", read: (*postal).notices}, datedBody{s, writtenAt(postalWritten), env.Retain}}, nil
 	})
 }
 
@@ -57,6 +59,8 @@ type postal struct {
 		Original postalMessage `json:"original_message"`
 	} `json:"payload"`
 }
+
+func postalWritten(p *postal) item.Loose { return p.At }
 
 type postalMessage struct {
 	Direction string `json:"direction"` // incoming: somebody's mail to a route of ours
@@ -116,8 +120,12 @@ func sendingTo(details string) string {
 }
 
 // postalSignature is RSA (PKCS #1 v1.5) over the body: with SHA-256 in X-Postal-Signature-256, with SHA-1 in X-Postal-Signature,
-// which is all that Postal before version 3 sends.
-type postalSignature struct{ keys []*rsa.PublicKey }
+// which is all that Postal before version 3 sends. The key is the installation's: whoever has an account there can have a
+// body signed with it, so that a login of the route says which organisation's this is.
+type postalSignature struct {
+	keys []*rsa.PublicKey
+	sha1 bool
+}
 
 func (s postalSignature) Keyed() bool       { return len(s.keys) > 0 }
 func (s postalSignature) KeyNeeded() string { return "public_key" }
@@ -126,11 +134,14 @@ func (s postalSignature) KeyNeeded() string { return "public_key" }
 func (s postalSignature) Verify(_ context.Context, rec event.Record) error {
 	sum256, sum1 := sha256.Sum256(rec.Body), sha1.Sum(rec.Body)
 	header, hash, sum := "X-Postal-Signature-256", crypto.SHA256, sum256[:]
-	if rec.Request.Field(header) == "" {
+	if rec.Request.Field(header) == "" && s.sha1 {
 		header, hash, sum = "X-Postal-Signature", crypto.SHA1, sum1[:]
 	}
 	signature, err := base64.StdEncoding.DecodeString(rec.Request.Field(header))
 	if err != nil || len(signature) == 0 {
+		if !s.sha1 && rec.Request.Field("X-Postal-Signature") != "" {
+			return event.Refuse(parsers.WhyNoSignature, "no %s: Postal before version 3 signs with SHA-1 only, which sha1: true allows", header)
+		}
 		return event.Refuse(parsers.WhyNoSignature, "no %s", header)
 	}
 	for _, key := range s.keys {

@@ -50,6 +50,14 @@ func registerSigned[I any](kind string, newSignature func(config.Secret) parsers
 	})
 }
 
+// registerBodySigned makes a provider known that signs the body in a header field and no time, which written gives instead.
+func registerBodySigned[I any](kind, header string, written func(*I) item.Loose, read func(*I, func(notice) error) error) {
+	parsers.RegisterMessage(kind, signedConfig{}, func(env config.Env, _ config.Section, c *signedConfig) (parsers.Parser, error) {
+		signature := bodySignature{sharedSecret{c.Secret}, header}
+		return &signedProvider[I]{provider[I]{kind: kind, read: read}, datedBody{signature, writtenAt(written), env.Retain}}, nil
+	})
+}
+
 // A notice is what an item says. Diagnostic, Code and Status are a server's reply, the classifier's to judge, unless OwnWords
 // or the meaning says that they are the provider's own; the provider's category counts where they say nothing.
 type notice struct {
@@ -172,16 +180,21 @@ var timeLayouts = []string{time.RFC3339, "2006-01-02 15:04:05.999999999Z07:00", 
 
 // timeOf reads when something happened that was told of at the time read. What can't be is not believed.
 func timeOf(s string, read time.Time) time.Time {
-	t, ok := unixTime(s)
+	t, ok := readTime(s)
+	if !ok {
+		return read
+	}
+	return event.BelieveTime(t, read)
+}
+
+func readTime(s string) (t time.Time, ok bool) {
+	t, ok = unixTime(s)
 	for i := 0; !ok && i < len(timeLayouts); i++ {
 		var err error
 		t, err = time.Parse(timeLayouts[i], s)
 		ok = err == nil
 	}
-	if !ok {
-		return read
-	}
-	return event.BelieveTime(t, read)
+	return t, ok
 }
 
 // identify fills in whose mail and of which campaign e is, from what the provider hands back of our own: header fields,

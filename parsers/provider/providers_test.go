@@ -255,7 +255,7 @@ func TestProvidersVerify(t *testing.T) {
 	for kind, dated := range map[string]bool{"forwardemail": false, "mailersend": false, "lettermint": true, "resend": true, "mailgun": true} {
 		t.Run(kind, func(t *testing.T) {
 			secret := filepath.Join(t.TempDir(), "secret")
-			v := build(t, kind, "secret_file: "+secret).(parsers.Verifier)
+			v := parsertest.Build(t, config.Env{Retain: 15 * 24 * time.Hour}, kind, "secret_file: "+secret).(parsers.Verifier)
 			check := func(what, want string, rec event.Record) {
 				t.Helper()
 				err := v.Verify(context.Background(), rec)
@@ -294,6 +294,93 @@ func TestProvidersVerify(t *testing.T) {
 				t.Error("Keyed says otherwise")
 			}
 		})
+	}
+}
+
+// Who signs no time is held to the one that stands in the body.
+func TestBodiesWithoutASignedTimeGrowStale(t *testing.T) {
+	t.Parallel()
+	for kind, body := range map[string]string{
+		"forwardemail": `{"recipient":"jo@example.org","bounced_at":"%s"}`,
+		"mailersend":   `{"type":"activity.hard_bounced","created_at":"%s"}`,
+		"postal":       `{"event":"MessageDeliveryFailed","timestamp":"%s","payload":{"timestamp":1}}`,
+	} {
+		verify := func(body string, came time.Time, retain time.Duration) error {
+			secret := filepath.Join(t.TempDir(), "secret")
+			if err := os.WriteFile(secret, []byte(keyNew+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			rec := signed(kind, keyNew, []byte(body), parsertest.Time)
+			rec.Time = came
+			if kind != "postal" {
+				return parsertest.Build(t, config.Env{Retain: retain}, kind, "secret_file: "+secret).(parsers.Verifier).Verify(t.Context(), rec)
+			}
+			key, _ := twoRSAKeys(t)
+			der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum := sha256.Sum256(rec.Body)
+			signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec.Request.Header["X-Postal-Signature-256"] = base64.StdEncoding.EncodeToString(signature)
+			p := parsertest.Build(t, config.Env{Retain: retain}, kind, `public_key: "p=`+base64.StdEncoding.EncodeToString(der)+`"`)
+			return p.(parsers.Verifier).Verify(t.Context(), rec)
+		}
+		const day = 24 * time.Hour
+		written := func(ago time.Duration) string {
+			return fmt.Sprintf(body, parsertest.Time.Add(-ago).Format(time.RFC3339))
+		}
+		for what, c := range map[string]struct {
+			body  string
+			came  time.Time
+			stale bool
+		}{
+			"fresh":                      {written(time.Minute), parsertest.Time, false},
+			"sent again after an outage": {written(14 * day), parsertest.Time, false},
+			"replayed":                   {written(16 * day), parsertest.Time, true},
+			"one of two":                 {"[" + written(0) + "," + written(16*day) + "]", parsertest.Time, true},
+			"far ahead":                  {written(-2 * day), parsertest.Time, true},
+			"without a time":             {fmt.Sprintf(body, ""), parsertest.Time, true},
+			"without one that is one":    {fmt.Sprintf(body, "yesterday"), parsertest.Time, true},
+			"captured and explained":     {written(16 * day), time.Time{}, false},
+		} {
+			err := verify(c.body, c.came, 15*day)
+			if refused, ok := errors.AsType[*event.RefusedError](err); (err != nil) != c.stale || ok && refused.Why != parsers.WhyStale {
+				t.Errorf("%s, %s: %v", kind, what, err)
+			}
+		}
+	}
+}
+
+// Timestamp and token are signed as one text: its parts must not be divided anew.
+func TestMailgunTimestampIsTenDigits(t *testing.T) {
+	t.Parallel()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(keyNew+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := build(t, "mailgun", "secret_file: "+secret).(parsers.Verifier)
+	unix := strconv.FormatInt(parsertest.Time.Unix(), 10)
+	for _, c := range []struct{ timestamp, token, why string }{
+		{`"` + unix + `"`, "123e3a", ""},
+		{unix, "123e3a", ""},
+		{`"` + unix + `123"`, "e3a", parsers.WhyBadSignature}, // milliseconds
+		{`"` + unix + `123e3"`, "a", parsers.WhyBadSignature},
+		{unix + `123e3`, "a", parsers.WhyBadSignature},
+		{`"` + unix[:9] + `"`, unix[9:] + "123e3a", parsers.WhyBadSignature},
+		{`"+` + unix + `"`, "123e3a", parsers.WhyBadSignature},
+		{`"` + unix + `.0"`, "123e3a", parsers.WhyBadSignature},
+	} {
+		mac := hmac.New(sha256.New, []byte(keyNew))
+		mac.Write([]byte(strings.Trim(c.timestamp, `"`) + c.token))
+		body := fmt.Appendf(nil, `{"signature":{"timestamp":%s,"token":"%s","signature":"%x"}}`, c.timestamp, c.token, mac.Sum(nil))
+		err := v.Verify(t.Context(), posted(nil, body))
+		if refused, ok := errors.AsType[*event.RefusedError](err); err != nil != (c.why != "") || ok && refused.Why != c.why {
+			t.Errorf("%s %s: %v, want %q", c.timestamp, c.token, err, c.why)
+		}
 	}
 }
 
@@ -337,7 +424,7 @@ func TestPostalVerify(t *testing.T) {
 			want   string
 		}{
 			"SHA-256":  {map[string]string{"X-Postal-Signature-256": by256, "X-Postal-Signature": by1}, body, ""},
-			"SHA-1":    {map[string]string{"X-Postal-Signature": by1}, body, ""},
+			"SHA-1":    {map[string]string{"X-Postal-Signature": by1}, body, parsers.WhyNoSignature},
 			"tampered": {map[string]string{"X-Postal-Signature-256": by256}, append([]byte(" "), body...), parsers.WhyBadSignature},
 			"forged":   {map[string]string{"X-Postal-Signature-256": by1, "X-Postal-Signature": by1}, body, parsers.WhyBadSignature},
 			"unsigned": {nil, body, parsers.WhyNoSignature},
@@ -346,6 +433,12 @@ func TestPostalVerify(t *testing.T) {
 			if refused, ok := errors.AsType[*event.RefusedError](err); err != nil != (c.want != "") || ok && refused.Why != c.want {
 				t.Errorf("%s: %v, want %q", what, err, c.want)
 			}
+		}
+	}
+	old := build(t, "postal", "public_key: "+strconv.Quote(record), "sha1: true").(parsers.Verifier)
+	for what, header := range map[string]map[string]string{"SHA-1, asked for": {"X-Postal-Signature": by1}, "SHA-256 all the same": {"X-Postal-Signature-256": by256}} {
+		if err := old.Verify(t.Context(), posted(header, body)); err != nil {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 	if v := build(t, "postal").(parsers.Verifier); v.Keyed() || v.KeyNeeded() != "public_key" {

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rsa"
@@ -37,6 +38,9 @@ type snsMessage struct {
 	Signature        string
 	SigningCertURL   string
 	SubscribeURL     string
+
+	// Of what SES says, where it comes without its envelope.
+	NotificationType, EventType string
 }
 
 const (
@@ -53,8 +57,13 @@ func readSNS(body []byte) (*snsMessage, error) {
 	if err := item.Read(body, &m); err != nil {
 		return nil, err
 	}
+	if m.Type == "" && cmp.Or(m.NotificationType, m.EventType) != "" {
+		return nil, event.Refuse(whyRawDelivery, "raw message delivery: switch it off in the topic's subscription, for what comes so is not signed")
+	}
 	return &m, nil
 }
+
+const whyRawDelivery = "sns_raw_delivery"
 
 // snsSignedWithin is an hour, as Amazon recommends: SNS tries again for a long time, always with the first signature,
 // and a bounce must outlast a restart of ours. A repeat is known by its feedbackId.

@@ -212,3 +212,15 @@ func TestSESReadsNotificationsOnly(t *testing.T) {
 		}
 	}
 }
+
+// What comes without SNS's envelope is unsigned, and the remedy is the admin's to know.
+func TestSESNamesRawDelivery(t *testing.T) {
+	t.Parallel()
+	p, _, _ := snsTest(t)
+	for _, body := range []string{`{"notificationType":"Bounce","bounce":{},"mail":{}}`, `{"eventType":"Complaint","mail":{}}`} {
+		err := p.Verify(t.Context(), posted(map[string]string{"X-Amz-Sns-Rawdelivery": "true"}, []byte(body)))
+		if refused, ok := errors.AsType[*event.RefusedError](err); !ok || refused.Why != whyRawDelivery || !strings.Contains(refused.Detail, "raw message delivery") {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}

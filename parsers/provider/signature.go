@@ -12,6 +12,7 @@ import (
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers"
+	"bouncefeed/parsers/item"
 )
 
 // sharedSecret is what those signatures have in common that are made with a secret.
@@ -34,6 +35,47 @@ func (s bodySignature) Verify(_ context.Context, rec event.Record) error {
 	}
 	return signedBy(s.secret, [][]byte{mac}, hmacSHA256(rec.Body))
 }
+
+// datedBody is a signature that does not say when it was made. A captured request is good for ever then, but for what the
+// body says of when it was written: once what it tells of is forgotten here, it is a new bounce no more.
+type datedBody struct {
+	parsers.Verifier
+	written func(item []byte) (at item.Loose)
+	retain  time.Duration // 0: not known
+}
+
+// writtenAt takes the time out of an item of the shape I.
+func writtenAt[I any](at func(*I) item.Loose) func([]byte) item.Loose {
+	return func(raw []byte) item.Loose {
+		var one I
+		if item.Read(raw, &one) != nil {
+			return ""
+		}
+		return at(&one)
+	}
+}
+
+// Verify implements parsers.Verifier.
+func (d datedBody) Verify(ctx context.Context, rec event.Record) error {
+	if err := d.Verifier.Verify(ctx, rec); err != nil || rec.Time.IsZero() || d.retain == 0 {
+		return err
+	}
+	var stale error
+	_ = item.Each(rec.Body, func(raw []byte) error { // its refusals are Parse's
+		written, ok := readTime(string(d.written(raw)))
+		switch age := rec.Time.Sub(written); {
+		case !ok:
+			stale = event.Refuse(parsers.WhyStale, "neither the signature nor the body says when it was made")
+		case age > d.retain || age < -aheadWritten:
+			stale = event.Refuse(parsers.WhyStale, "written %s from now: replayed, or a clock is wrong", age.Round(time.Second))
+		}
+		return nil
+	})
+	return stale
+}
+
+// aheadWritten is how far the clock of who writes a body may be before ours.
+const aheadWritten = 24 * time.Hour
 
 const signedWithin = 5 * time.Minute
 
