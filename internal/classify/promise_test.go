@@ -17,6 +17,9 @@ func TestOnlyTheRecipientMakesHard(t *testing.T) {
 		"your hostname", "your IP address", "your mail server", "your account", "reverse DNS", "PTR record", "rDNS hostname", "remote IP", "IP address 192.0.2.25",
 		"SPF record", "DKIM key", "DKIM signature domain", "DMARC record", "TLS certificate", "client certificate", "Message-ID header", "Date header",
 		"Reply-To domain", "Reply-To address", "URL in message", "attachment type", "character set", "command", "parameter", "authentication", "username or password",
+		"return address", "your mailbox", "your login", "sending domain", "domain you are sending from", "Sender news.example.net", "sender's mail exchanger",
+		"lookup table", "alias file", "delivery program", "delivery agent /usr/bin/procmail", "transport virtual", "database", "configuration", "map key", "resource",
+		"relay host", "non-local recipient", "script vacation.pl", "DNS record", "module", "mail queue", "host name for 192.0.2.25",
 	}
 	faults := []string{
 		"does not exist", "not found", "unknown", "is unknown", "invalid", "is invalid", "is not valid", "could not be found", "cannot be resolved",
