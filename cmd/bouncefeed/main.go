@@ -113,14 +113,20 @@ func (a *app) controlSocket(cmd *cobra.Command) (string, error) {
 	if a.socket != "" {
 		return a.socket, nil
 	}
-	cfg, err := a.loadIfThere(cmd)
+	cfg, err := a.configured(cmd)
 	if err != nil {
 		return "", err
 	}
-	if cfg == nil {
+	return cfg.Control.Socket, nil
+}
+
+// configured is what the configuration says, or the defaults where it is not there for this user.
+func (a *app) configured(cmd *cobra.Command) (*config.Config, error) {
+	cfg, err := a.loadIfThere(cmd)
+	if cfg == nil && err == nil {
 		cfg = config.Default()
 	}
-	return cfg.Control.Socket, nil
+	return cfg, err
 }
 
 // jsonFlag and socketFlag add the flags that several commands share.
@@ -130,7 +136,7 @@ func (a *app) jsonFlag(cmd *cobra.Command) *cobra.Command {
 }
 
 func (a *app) socketFlag(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVar(&a.socket, "socket", "", "the daemon's control `socket` (default: as configured)")
+	cmd.Flags().StringVar(&a.socket, "socket", "", "the daemon's `socket` (default: as configured)")
 	return cmd
 }
 

@@ -63,7 +63,7 @@ func daemon(t *testing.T, answers ...control.Answer) (socket string) {
 		t.Fatal(err)
 	}
 	socket = filepath.Join(dir, "control.sock")
-	l, err := control.Listen(socket)
+	l, err := control.Listen(socket, 0o660, "")
 	if err != nil {
 		t.Fatal(err)
 	}

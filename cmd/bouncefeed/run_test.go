@@ -40,7 +40,7 @@ func TestRun(t *testing.T) {
 	command(t, "", "held", "drop", "-c", cfg).expect(t, exitFailure, "", "name the events by their numbers, or say --all")
 	command(t, "", "dead", "retry", "1", "--output", "nosuch", "-c", cfg).expect(t, exitFailure, "", `there is no output "nosuch"`)
 	command(t, "", "deliver", "-c", cfg).expect(t, exitNoMessage, "", "")
-	command(t, "x", "deliver", "-c", cfg).expect(t, exitTemporary, "", "no input \"\" with type: pipe")
+	command(t, "x", "deliver", "-c", cfg).expect(t, exitTemporary, "", "an input that has type: pipe")
 	command(t, "", "backfill", "-c", cfg, filepath.Join(dir, "mail.log")).expect(t, 0, "", "1 reported before")
 	second := command(t, "", "run", "-c", cfg)
 	second.expect(t, exitFailure, "", "another bouncefeed holds it")
@@ -86,11 +86,20 @@ control: {socket: %s/control.sock}
 	tailed := make(chan result, 1)
 	go func() { tailed <- commandIn(ctx, "", "tail", "--json", "--socket", socket) }()
 
-	for range 2 { // a mail server that was killed tries again
-		command(t, bounceMail, "deliver", "--socket", socket).expect(t, 0, "", "")
+	messages := filepath.Join(dir, "deliver.sock")
+	if info, err := os.Stat(messages); err != nil || info.Mode().Perm() != 0o666 {
+		t.Errorf("%v, %v", info, err)
 	}
-	command(t, "no message at all", "deliver", "--input", "bounces", "--socket", socket).expect(t, 0, "", "")
-	command(t, bounceMail, "deliver", "--input", "other", "--socket", socket).expect(t, exitTemporary, "", `no input "other" with type: pipe`)
+	err := agent.Calls.Backfill.Do(t.Context(), messages, control.None{}, strings.NewReader("{}"))
+	if err == nil || !strings.Contains(err.Error(), `does not know "backfill"`) {
+		t.Errorf("the socket for messages takes events: %v", err)
+	}
+	command(t, bounceMail, "deliver", "--socket", socket).expect(t, exitTemporary, "", `does not know "deliver"`)
+	for range 2 { // a mail server that was killed tries again
+		command(t, bounceMail, "deliver", "--config", cfg).expect(t, 0, "", "")
+	}
+	command(t, "no message at all", "deliver", "--input", "bounces", "--socket", messages).expect(t, 0, "", "")
+	command(t, bounceMail, "deliver", "--input", "other", "--socket", messages).expect(t, exitTemporary, "", `no input "other" with type: pipe`)
 	until(t, "it is delivered", func() bool {
 		return strings.Contains(command(t, "", "status", "--socket", socket).out, "sent 1, waiting 0")
 	})

@@ -168,12 +168,17 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 			a.log.Error("close queue", "error", cerr)
 		}
 	}()
-	listener, err := control.Listen(a.config.Control.Socket)
+	listener, err := control.Listen(a.config.Control.Socket, controlMode, a.config.Control.Group)
 	if err != nil {
 		return err
 	}
 	a.assemble()
-	return a.work(ctx, listener, ready)
+	messages, err := a.listenForMessages()
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	return a.work(ctx, listener, messages, ready)
 }
 
 func openQueue(cfg *config.Config, log *slog.Logger) (*queue.Queue, error) {
@@ -228,7 +233,7 @@ func (w *inputWatcher) committed() {
 func (w *inputWatcher) found(outcome string, e *event.Event) { w.tail.publish(w.name, outcome, e) }
 
 // work runs everything side by side; the first fatal error ends it all.
-func (a *Agent) work(ctx context.Context, listener net.Listener, ready func()) error {
+func (a *Agent) work(ctx context.Context, listener, messages net.Listener, ready func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -240,6 +245,11 @@ func (a *Agent) work(ctx context.Context, listener net.Listener, ready func()) e
 		})
 	}
 	start("control", func(ctx context.Context) error { return control.Serve(ctx, listener, a.answers()) })
+	if messages != nil {
+		start("deliver", func(ctx context.Context) error {
+			return control.ServePublic(ctx, messages, []control.Answer{Calls.Deliver.Answer(a.answerDeliver)})
+		})
+	}
 	start("maintenance", a.maintain)
 	start("reports that wait", a.releaseWaiting)
 	for _, out := range a.outputs {

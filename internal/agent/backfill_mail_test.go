@@ -238,7 +238,7 @@ func TestBackfillMailHoldsWhatIsNotProven(t *testing.T) {
 // serve answers as a running daemon does, but for the calls that instead answers.
 func (w *mailWorld) serve(instead func(*Agent) []control.Answer) *queue.Queue {
 	w.Helper()
-	l, err := control.Listen(w.cfg.Control.Socket)
+	l, err := control.Listen(w.cfg.Control.Socket, 0o660, "")
 	if err != nil {
 		w.Fatal(err)
 	}

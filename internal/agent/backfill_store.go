@@ -3,7 +3,6 @@ package agent
 import (
 	"bytes"
 	"context"
-	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"io"
@@ -166,14 +165,14 @@ func (r *remoteStore) Forget(string) error {
 }
 
 func (r *remoteStore) Commit(ctx context.Context, b queue.Batch) (queue.Result, error) {
-	var body bytes.Buffer
 	if r.failed != nil {
 		return queue.Result{}, r.failed
 	}
-	if err := gob.NewEncoder(&body).Encode(b); err != nil {
+	body, err := json.Marshal(b)
+	if err != nil {
 		return queue.Result{}, err
 	}
-	return Calls.Backfill.Ask(ctx, r.socket, control.None{}, &body)
+	return Calls.Backfill.Ask(ctx, r.socket, control.None{}, bytes.NewReader(body))
 }
 
 // ownedQueue is the queue of a daemon that does not run. Root must not leave it files that it can't open.

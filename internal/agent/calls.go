@@ -2,7 +2,7 @@ package agent
 
 import (
 	"context"
-	"encoding/gob"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,7 +37,18 @@ type DeliverArgs struct {
 	Input string `json:"input,omitempty"`
 }
 
-// Calls are all that the daemon can be asked over the control socket.
+// The most that the bodies of calls may hold, in bytes.
+const (
+	// MaxDelivered is how much of a message Deliver takes: what a pipe reads of it, and a From_ line.
+	MaxDelivered = 2 << 20
+	maxBatch     = 64 << 20
+)
+
+// controlMode lets the control socket's group open it.
+const controlMode = 0o660
+
+// Calls are all that the daemon can be asked over the control socket, and Deliver over its own. What changes something,
+// or reveals a secret, is the owner's.
 var Calls = struct {
 	Status  control.Call[control.None, Status]
 	Tail    control.Call[control.None, Line] // until the caller goes away
@@ -50,25 +61,25 @@ var Calls = struct {
 	HeldRelease control.Call[Selection, Count]
 	HeldDrop    control.Call[Selection, Count]
 
-	Backfill           control.Call[control.None, queue.Result] // the body is a gob-encoded queue.Batch
+	Backfill           control.Call[control.None, queue.Result] // the body is a queue.Batch
 	BackfillCheckpoint control.Call[control.None, map[string]string]
 	BackfillMemory     control.Call[control.None, memory]
 	BackfillForget     control.Call[control.None, control.None]
 	LedgerKey          control.Call[control.None, []byte]
 	WasSent            control.Call[[8]byte, bool] // a hash of the ledger
 }{
-	Status:  control.Call[control.None, Status]{Name: "status"},
-	Tail:    control.Call[control.None, Line]{Name: "tail"},
-	Deliver: control.Call[DeliverArgs, control.None]{Name: "deliver"},
+	Status:  control.Call[control.None, Status]{Name: "status", Right: control.Anyone},
+	Tail:    control.Call[control.None, Line]{Name: "tail", Right: control.Anyone},
+	Deliver: control.Call[DeliverArgs, control.None]{Name: "deliver", Right: control.Anyone, Body: MaxDelivered},
 
-	Dead:        control.Call[Selection, DeadLetter]{Name: "dead"},
+	Dead:        control.Call[Selection, DeadLetter]{Name: "dead", Right: control.Anyone},
 	DeadRetry:   control.Call[Selection, Count]{Name: "dead-retry"},
 	DeadDrop:    control.Call[Selection, Count]{Name: "dead-drop"},
-	Held:        control.Call[Selection, HeldEvent]{Name: "held"},
+	Held:        control.Call[Selection, HeldEvent]{Name: "held", Right: control.Anyone},
 	HeldRelease: control.Call[Selection, Count]{Name: "held-release"},
 	HeldDrop:    control.Call[Selection, Count]{Name: "held-drop"},
 
-	Backfill:           control.Call[control.None, queue.Result]{Name: "backfill"},
+	Backfill:           control.Call[control.None, queue.Result]{Name: "backfill", Body: maxBatch},
 	BackfillCheckpoint: control.Call[control.None, map[string]string]{Name: "backfill-checkpoint"},
 	BackfillMemory:     control.Call[control.None, memory]{Name: "backfill-memory"},
 	BackfillForget:     control.Call[control.None, control.None]{Name: "backfill-forget"},
@@ -82,12 +93,11 @@ type memory struct {
 	Value []byte `json:"value"`
 }
 
-// answers are the daemon's to all Calls.
+// answers are the daemon's to all Calls on the control socket.
 func (a *Agent) answers() []control.Answer {
 	return []control.Answer{
 		Calls.Status.Answer(one(func(control.None) (Status, error) { return a.Status() })),
 		Calls.Tail.Answer(a.answerTail),
-		Calls.Deliver.Answer(a.answerDeliver),
 
 		Calls.Dead.Answer(list(func(s Selection) ([]DeadLetter, error) { return a.queue.Dead(s.Output) })),
 		Calls.DeadRetry.Answer(counted(func(s Selection) (int, error) { return a.queue.RetryDead(s.Output, s.Numbers) })),
@@ -163,9 +173,14 @@ func (a *Agent) answerTail(ctx context.Context, _ control.None, _ io.Reader, rep
 // answerBackfill stores one batch that `bouncefeed backfill` parsed, and answers once it is on disk.
 func (a *Agent) answerBackfill(ctx context.Context, _ control.None, body io.Reader, reply func(queue.Result) error) error {
 	var b queue.Batch
-	if err := gob.NewDecoder(body).Decode(&b); err != nil {
+	text, err := io.ReadAll(body)
+	if err == nil {
+		err = json.Unmarshal(text, &b)
+	}
+	if err != nil {
 		return fmt.Errorf("read what backfill sends: %w", err)
 	}
+	b.Input = config.Backfill // no other's checkpoint and memory
 	result, err := a.queue.Commit(ctx, b)
 	if err != nil {
 		return err

@@ -4,11 +4,24 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
+	"net"
 
 	"bouncefeed/inputs/mailbox"
 	"bouncefeed/internal/control"
 	"bouncefeed/internal/event"
 )
+
+// listenForMessages opens the socket of `bouncefeed deliver`; nil if no input takes messages.
+func (a *Agent) listenForMessages() (net.Listener, error) {
+	for _, in := range a.inputs {
+		if _, ok := in.built.Input.(mailbox.Pipe); ok {
+			d := a.config.Deliver
+			return control.Listen(d.Socket, fs.FileMode(d.Mode), d.Group)
+		}
+	}
+	return nil, nil
+}
 
 // answerDeliver stores the message in body for the pipe that the arguments name. No error: it is on disk.
 func (a *Agent) answerDeliver(ctx context.Context, args DeliverArgs, body io.Reader, _ func(control.None) error) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"time"
 )
@@ -21,6 +22,7 @@ type Config struct {
 	Rules   []Rule       `yaml:"rules"`
 	Log     Log          `yaml:"log"`
 	Control Control      `yaml:"control"`
+	Deliver Deliver      `yaml:"deliver"`
 	// Host names this machine in event sources and identity keys; default: the host name.
 	Host string `yaml:"host"`
 }
@@ -41,6 +43,14 @@ type Log struct {
 // Control is the section `control`.
 type Control struct {
 	Socket string `yaml:"socket"` // the unix socket of `bouncefeed status` and friends
+	Group  string `yaml:"group"`  // may look, not change; default: the service's own
+}
+
+// Deliver is the section `deliver`: the socket that takes messages, and nothing else, for inputs with type: pipe.
+type Deliver struct {
+	Socket string `yaml:"socket"` // default: deliver.sock beside the control socket
+	Mode   Mode   `yaml:"mode"`
+	Group  string `yaml:"group"` // default: the service's own
 }
 
 // Rule is an admin's own classification rule; it comes before the built-in ones. Every given condition must hold.
@@ -80,6 +90,7 @@ func Default() *Config {
 		Queue:   Queue{Path: "/var/lib/bouncefeed/queue.db", MaxSize: 1 << 30, Retain: Duration(15 * 24 * time.Hour)},
 		Log:     Log{Level: "info", Format: "text"},
 		Control: Control{Socket: "/run/bouncefeed/control.sock"},
+		Deliver: Deliver{Socket: "/run/bouncefeed/deliver.sock", Mode: 0o666},
 		Host:    host,
 	}
 }
@@ -108,8 +119,12 @@ func Parse(name string, data []byte) (*Config, error) {
 		return nil, err
 	}
 	c := Default()
+	c.Deliver.Socket = ""
 	d := &decoder{file: name}
 	d.decode(root, "", valueOf(c))
+	if c.Deliver.Socket == "" {
+		c.Deliver.Socket = filepath.Join(filepath.Dir(c.Control.Socket), "deliver.sock")
+	}
 	for _, m := range []Map[Section]{c.Inputs, c.Outputs} {
 		for _, n := range m {
 			if !moduleName.MatchString(n.Name) {

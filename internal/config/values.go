@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -84,6 +85,22 @@ type Format string
 func (f *Format) UnmarshalText(text []byte) error {
 	return oneOf((*string)(f), string(text), "text", "json")
 }
+
+// Mode is who may do what with a file, in octal digits as chmod(1) has it: "0660".
+type Mode fs.FileMode
+
+// UnmarshalText reads a mode.
+func (m *Mode) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 8, 16)
+	if err != nil || n > 0o777 {
+		return fmt.Errorf("%q is no mode: write 0660 or 0666", text)
+	}
+	*m = Mode(n)
+	return nil
+}
+
+// String is m as chmod(1) has it.
+func (m Mode) String() string { return fmt.Sprintf("%04o", fs.FileMode(m)) }
 
 func oneOf(to *string, s string, words ...string) error {
 	for _, w := range words {

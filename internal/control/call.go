@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,14 +18,29 @@ import (
 // None stands for no arguments, or for an answer without values.
 type None struct{}
 
+// Right says who may make a call.
+type Right int
+
+// The rights, the strictest first.
+const (
+	Owner  Right = iota // root and the user that the daemon runs as
+	Anyone              // whoever may open the socket
+)
+
 // Call is one thing that the daemon can be asked: by what name, with arguments A, for an answer of any number of values
 // R. Both sides use the same Call, so that neither can mean something else by it.
-type Call[A, R any] struct{ Name string }
+type Call[A, R any] struct {
+	Name  string
+	Right Right
+	Body  int64 // the most that its body may hold, in bytes; 0: it has none
+}
 
 // Answer is what the daemon does when it is called. Call.Answer makes it.
 type Answer struct {
-	name string
-	give func(ctx context.Context, args string, body io.Reader, reply func(any) error) error
+	name  string
+	right Right
+	body  int64
+	give  func(ctx context.Context, args string, body io.Reader, reply func(any) error) error
 }
 
 // Name is the call's that it answers.
@@ -32,7 +48,7 @@ func (a Answer) Name() string { return a.name }
 
 // Answer has f answer the call. Each reply is sent at once; an error ends the answer and reaches the caller as text.
 func (c Call[A, R]) Answer(f func(ctx context.Context, args A, body io.Reader, reply func(R) error) error) Answer {
-	return Answer{c.Name, func(ctx context.Context, text string, body io.Reader, reply func(any) error) error {
+	return Answer{c.Name, c.Right, c.Body, func(ctx context.Context, text string, body io.Reader, reply func(any) error) error {
 		var args A
 		if text != "" {
 			if err := json.Unmarshal([]byte(text), &args); err != nil {
@@ -97,6 +113,9 @@ func do(ctx context.Context, socket, name, args string, body io.Reader, each fun
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
+	case http.StatusForbidden:
+		why, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return fmt.Errorf("%w: %s", ErrNoAccess, bytes.TrimSpace(why))
 	case http.StatusNotFound:
 		return fmt.Errorf("the running bouncefeed does not know %q: is it an older version?", name)
 	case http.StatusRequestHeaderFieldsTooLarge:
@@ -131,7 +150,7 @@ func readAnswer(ctx context.Context, body io.Reader, each func(json.RawMessage) 
 func dialError(socket string, err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("no access to the control socket %s: run this as root or as a member of group bouncefeed", socket)
+		return fmt.Errorf("%w to the socket %s: run this as root", ErrNoAccess, socket)
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w (nobody answers on %s): start it with 'systemctl start bouncefeed'", ErrNotRunning, socket)
 	}

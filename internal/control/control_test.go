@@ -28,7 +28,7 @@ func socketPath(t *testing.T) string {
 func serveAnswers(t *testing.T, answers ...Answer) (path string, stop func()) {
 	t.Helper()
 	path = socketPath(t)
-	l, err := Listen(path)
+	l, err := Listen(path, 0o660, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func dead(t *testing.T, path string) {
 func TestListen(t *testing.T) {
 	t.Parallel()
 	path := socketPath(t)
-	l, err := Listen(path)
+	l, err := Listen(path, 0o660, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,12 +70,12 @@ func TestListen(t *testing.T) {
 	for _, p := range []struct {
 		path string
 		mode os.FileMode
-	}{{path, 0o660 | os.ModeSocket}, {filepath.Dir(path), 0o750 | os.ModeDir}} {
+	}{{path, 0o660 | os.ModeSocket}, {filepath.Dir(path), 0o755 | os.ModeDir}} {
 		if info, err := os.Stat(p.path); err != nil || info.Mode() != p.mode {
 			t.Errorf("%s: mode %v, want %v", p.path, info.Mode(), p.mode)
 		}
 	}
-	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another bouncefeed answers there") {
+	if _, err := Listen(path, 0o660, ""); err == nil || !strings.Contains(err.Error(), "another bouncefeed answers there") {
 		t.Errorf("a second daemon took the socket of a running one: %v", err)
 	}
 }
@@ -85,7 +85,7 @@ func TestListenReplacesADeadSocket(t *testing.T) {
 	t.Parallel()
 	path := socketPath(t)
 	dead(t, path)
-	l, err := Listen(path)
+	l, err := Listen(path, 0o660, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,16 +107,16 @@ func TestListenLeavesOtherFilesAlone(t *testing.T) {
 	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(path); err == nil || !strings.HasPrefix(err.Error(), "control socket: ") {
+	if _, err := Listen(path, 0o660, ""); err == nil || !strings.HasPrefix(err.Error(), "control socket: ") {
 		t.Errorf("got %v", err)
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
 		t.Errorf("the file holds %q, %v", text, err)
 	}
-	if _, err := Listen(filepath.Join(path, "control.sock")); err == nil || !strings.Contains(err.Error(), "not a directory") {
+	if _, err := Listen(filepath.Join(path, "control.sock"), 0o660, ""); err == nil || !strings.Contains(err.Error(), "not a directory") {
 		t.Errorf("below a file: %v", err)
 	}
-	if _, err := Listen(filepath.Join(filepath.Dir(path), strings.Repeat("long", 30))); err == nil {
+	if _, err := Listen(filepath.Join(filepath.Dir(path), strings.Repeat("long", 30)), 0o660, ""); err == nil {
 		t.Error("a path longer than an address holds was listened on")
 	}
 }
@@ -128,7 +128,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left behind: %v", err)
 	}
-	l, err := Listen(path)
+	l, err := Listen(path, 0o660, "")
 	if err != nil {
 		t.Fatal(err)
 	}

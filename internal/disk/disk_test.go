@@ -188,6 +188,7 @@ func TestRemedies(t *testing.T) {
 		want string
 	}{
 		{Barrier{Path: "/d", Owner: "root", Group: "adm", Mode: 0o750, Directory: true}, "/d belongs to root:adm, mode 0750: add the user to group adm"},
+		{Barrier{Path: "/t", Owner: "root", Group: "bouncefeed", Mode: 0o640}, "/t belongs to root:bouncefeed, mode 0640: run this as root"},
 		{Barrier{Path: "/d", Owner: "root", Group: "adm", Mode: 0o700, Directory: true}, "/d belongs to root:adm, mode 0700: its group may not pass it"},
 	} {
 		if got := b.String(); !strings.HasPrefix(got, b.want) {

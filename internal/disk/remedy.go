@@ -95,10 +95,15 @@ func (b *Barrier) OpenToGroup() bool {
 	return b.Mode&groupMayRead != 0
 }
 
+// serviceGroup can read the service's secrets: nobody is told to join it.
+const serviceGroup = "bouncefeed"
+
 // String says whose it is, and what to do.
 func (b *Barrier) String() string {
 	s := fmt.Sprintf("%s belongs to %s:%s, mode %04o: ", b.Path, b.Owner, b.Group, b.Mode)
 	switch {
+	case b.OpenToGroup() && b.Group == serviceGroup:
+		return s + "run this as root, or as the service's user: sudo -u " + serviceGroup + " …"
 	case b.OpenToGroup():
 		return s + fmt.Sprintf("add the user to group %s (SupplementaryGroups=%s in the unit)", b.Group, b.Group)
 	case b.Directory:

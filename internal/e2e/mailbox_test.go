@@ -213,10 +213,10 @@ func TestMailboxPipe(t *testing.T) {
 	startMailboxes(t)
 	r := startReceiver(t)
 	d := newMailboxDaemon(t, r, "pipe", "", "any", false)
-	addLine(t, "/etc/passwd", fmt.Sprintf("pipe-e2e:x:%d:%d::/:/bin/false", daemonUID, daemonUID))
+	addLine(t, "/etc/passwd", fmt.Sprintf("pipe-e2e:x:%d:%d::/:/bin/false", daemonUID+1, daemonUID+1)) // nobody the daemon knows
 	for _, args := range [][]string{
 		{"/usr/sbin/postconf", "-e", "virtual_transport=deliver", "bounce_queue_lifetime=1h", "deliver_destination_recipient_limit=1"},
-		{"/usr/sbin/postconf", "-Me", "deliver/unix=deliver unix - n n - - pipe flags=F user=pipe-e2e argv=" + binary + " deliver --socket " + filepath.Join(d.dir, "control.sock")},
+		{"/usr/sbin/postconf", "-Me", "deliver/unix=deliver unix - n n - - pipe flags=F user=pipe-e2e argv=" + binary + " deliver --socket " + filepath.Join(d.dir, "deliver.sock")},
 		{"/usr/sbin/postfix", "reload"},
 	} {
 		if err := command(args[0], args[1:]...); err != nil {
@@ -238,7 +238,7 @@ func TestMailboxPipe(t *testing.T) {
 	requireEveryBounce(t, &tr, d)
 	d.stop(t)
 	for args, code := range map[string]int{"deliver": 75, "deliver x": 64, "deliver --x": 64} {
-		cmd := d.command(t, append(strings.Fields(args), "--socket", filepath.Join(d.dir, "control.sock"))...)
+		cmd := d.command(t, append(strings.Fields(args), "--socket", filepath.Join(d.dir, "deliver.sock"))...)
 		cmd.Stdin = strings.NewReader("Subject: x\n\n")
 		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != code {
 			t.Errorf("bouncefeed %s: %v, want %d\n%s", args, err, code, out)

@@ -45,8 +45,21 @@ func encodeWaiting(e *event.Event, since, until time.Time, why string) ([]byte, 
 
 // decodeRecord reads what is stored under key.
 func decodeRecord(key, stored []byte) (*record, error) {
+	text, err := unseal(key, stored)
+	if err != nil {
+		return nil, err
+	}
+	r, err := parseRecord(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a record is not JSON: %w", ErrDamaged, err)
+	}
+	return r, nil
+}
+
+// parseRecord reads what encodeRecord wrote.
+func parseRecord(text []byte) (*record, error) {
 	var r record
-	if err := unsealJSON(key, stored, &r); err != nil {
+	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, err
 	}
 	e := &r.Event
