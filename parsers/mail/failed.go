@@ -146,15 +146,9 @@ func (m *message) nameOf(r *dsnRecipient, only bool, own *ownAddresses) groupNam
 	case n.failed != "" && !address.Valid(n.failed):
 		n.failed = m.inOriginalTo(n.failed)
 	}
-	switch {
-	case !only:
-	case n.failed == "" && n.own:
+	if only && n.failed == "" && n.own {
 		if to := m.onlyReturnedTo(); !own.has(to) {
 			n.failed = to
-		}
-	case n.other == "" && address.Valid(n.failed):
-		if to := m.envelopeRecipient(); to != "" && !address.Same(to, n.failed) {
-			n.other = to
 		}
 	}
 	return n
@@ -241,10 +235,9 @@ func letters(diagnostic string) int {
 // prove leaves the proof of a subscriber with one of the failures: a message has one subscriber, and whose UUID it has can
 // speak for himself only. That is who is in the returned message's To, else the first: what an alias was turned into, which
 // is hard only if all of it failed alike.
+//
+// Where there is one failure, to whom we wrote stands beside the address that the report names: the agent may know that we did.
 func (m *message) prove(events []event.Event) []event.Event {
-	if m.returned.proof.Subscriber == "" {
-		return events
-	}
 	first, mine, failures := -1, -1, 0
 	for i := range events {
 		if e := &events[i]; e.Type == "" || e.Type == event.Complaint {
@@ -256,7 +249,12 @@ func (m *message) prove(events []event.Event) []event.Event {
 			}
 		}
 	}
-	if failures < 2 {
+	if failures == 1 && mine < 0 {
+		if e := &events[first]; e.OriginalRecipient == "" && address.Valid(e.Recipient) {
+			e.OriginalRecipient = m.envelopeRecipient()
+		}
+	}
+	if failures < 2 || m.returned.proof.Subscriber == "" {
 		return events
 	}
 	keeper := mine

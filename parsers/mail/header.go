@@ -81,7 +81,7 @@ func fieldColon(line []byte) int {
 				return len(line) - len(rest)
 			}
 			return -1
-		case c < '!' || c > '~' || i > 76:
+		case c < '!' || c > '~' || i > 76, c == '<' || c == '@': // "<jo@example.org>: 550 …" begins a text
 			return -1
 		}
 	}

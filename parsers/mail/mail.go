@@ -164,7 +164,10 @@ func (t *returnedMail) readParts(own header, enclosed []*mimeEntity, r *mimeRead
 			t.header = h
 		}
 		t.proof.addReturned(h)
-		if typ, _ := mediaType(h.get("Content-Type")); typ == "multipart/report" && t.report == nil {
+		if typ, _ := mediaType(h.get("Content-Type")); typ != "multipart/report" {
+			continue // what it encloses is what somebody forwarded
+		}
+		if t.report == nil {
 			t.report = raw
 		}
 		if t.proof.Subscriber == "" && r.left > 0 {
@@ -173,7 +176,7 @@ func (t *returnedMail) readParts(own header, enclosed []*mimeEntity, r *mimeRead
 	}
 }
 
-// searchDeeper looks for our UUIDs inside the returned message: it may be a bounce of a forwarded bounce.
+// searchDeeper looks for our UUIDs inside a report that is returned: a mail system may wrap another's in words of its own.
 func (p *proof) searchDeeper(r *mimeReader, e *mimeEntity) {
 	for _, part := range e.parts {
 		p.searchDeeper(r, part)

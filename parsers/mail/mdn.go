@@ -35,5 +35,5 @@ func (m *message) dispositionEvents() []event.Event {
 	}
 	e.Code, _ = smtp.FindReply(e.Diagnostic)
 	e.Status = smtp.FindStatus(e.Diagnostic, "245")
-	return []event.Event{e}
+	return m.prove([]event.Event{e})
 }

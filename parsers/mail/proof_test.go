@@ -115,3 +115,36 @@ func TestProofInReportsText(t *testing.T) {
 		})
 	}
 }
+
+// A newsletter that somebody attached to a letter of his own proves nothing of the letter's recipient. What a report returns
+// that a mail system wrapped in one of its own does.
+func TestProofOfWhatIsEnclosed(t *testing.T) {
+	news := "Content-Type: message/rfc822\n\nFrom: news@lists.example.com\nX-Listmonk-Subscriber: " + testSubscriber + "\n\nnews\n"
+	for inner, want := range map[string]string{
+		"multipart/mixed": "",
+		"multipart/report; report-type=delivery-status": testSubscriber,
+	} {
+		events := parseMail(t, "From: MAILER-DAEMON@mx.example\nSubject: Undelivered\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n<dan@b.example>: 550 5.1.1 user unknown\n"+
+			"--b\nContent-Type: message/rfc822\n\nFrom: Eva <eva@c.example>\nTo: dan@b.example\nContent-Type: "+inner+"; boundary=c\n\n--c\n\nlook\n--c\n"+news+"--c--\n--b--\n")
+		if len(events) != 1 || events[0].Recipient != "dan@b.example" || events[0].SubscriberUUID != want {
+			t.Errorf("%s: %+v", inner, events)
+		}
+	}
+}
+
+// To whom we wrote stands beside the address that a report names, and never instead of it.
+func TestReturnedToStandsBeside(t *testing.T) {
+	returned := "\n--b\nContent-Type: text/rfc822-headers\n\nTo: eva@c.example\nX-Listmonk-Subscriber: " + testSubscriber + "\n\n--b--\n"
+	for name, message := range map[string]string{
+		"status": "From: MAILER-DAEMON@mx.example\nSubject: Undelivered\nContent-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n" +
+			"Final-Recipient: rfc822; dan@b.example\nAction: failed\nStatus: 5.1.1\n",
+		"words":     "From: MAILER-DAEMON@mx.example\nSubject: Undelivered\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n<dan@b.example>: 550 5.1.1 user unknown\n",
+		"complaint": "From: fbl@mx.example\nContent-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nOriginal-Rcpt-To: <dan@b.example>\n",
+		"rejection": "From: dan@b.example\nAuto-Submitted: auto-replied (rejected)\nContent-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/disposition-notification\n\nFinal-Recipient: rfc822; dan@b.example\n",
+	} {
+		events := parseMail(t, message+returned)
+		if len(events) != 1 || events[0].Recipient != "dan@b.example" || events[0].OriginalRecipient != "eva@c.example" || events[0].SubscriberUUID != testSubscriber {
+			t.Errorf("%s: %+v", name, events)
+		}
+	}
+}

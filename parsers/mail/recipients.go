@@ -35,7 +35,7 @@ func (p *prose) failures() ([]groupName, *prose) {
 	return p.withOrigins(found), p
 }
 
-// withOrigins finds to whom we wrote for each of those who failed, and what else is known of the only one.
+// withOrigins finds to whom we wrote for each of those who failed; where nothing names anybody, To does.
 func (p *prose) withOrigins(found []string) []groupName {
 	var names []groupName
 	for _, a := range found {
@@ -50,12 +50,8 @@ func (p *prose) withOrigins(found []string) []groupName {
 	if len(names) == 0 {
 		names = []groupName{{}}
 	}
-	if to := p.envelopeRecipient(); len(names) == 1 && names[0].other == "" && to != "" && !address.Same(to, names[0].failed) {
-		if names[0].failed == "" {
-			names[0].failed = to
-		} else {
-			names[0].other = to
-		}
+	if names[0].failed == "" {
+		names[0].failed = p.envelopeRecipient()
 	}
 	return names
 }
