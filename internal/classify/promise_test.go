@@ -20,6 +20,7 @@ func TestOnlyTheRecipientMakesHard(t *testing.T) {
 		"return address", "your mailbox", "your login", "sending domain", "domain you are sending from", "Sender news.example.net", "sender's mail exchanger",
 		"lookup table", "alias file", "delivery program", "delivery agent /usr/bin/procmail", "transport virtual", "database", "configuration", "map key", "resource",
 		"relay host", "non-local recipient", "script vacation.pl", "DNS record", "module", "mail queue", "host name for 192.0.2.25",
+		"TLS client name", "header From:", "HELO mx.example.net", "EHLO mx.example.net", "service", "DKIM selector s1", "client 192.0.2.25", "rule 12", "campaign",
 	}
 	faults := []string{
 		"does not exist", "not found", "unknown", "is unknown", "invalid", "is invalid", "is not valid", "could not be found", "cannot be resolved",
