@@ -104,6 +104,24 @@ func (s *Start) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is neither end nor beginning", text)
 }
 
+// Container is what wraps the lines of a log whose program runs in a container.
+type Container string
+
+// The words for it.
+const (
+	ContainerJSONFile Container = "json-file" // Docker's default log driver
+	ContainerCompose  Container = "compose"   // what `docker compose logs` writes
+)
+
+// UnmarshalText accepts json-file and compose.
+func (c *Container) UnmarshalText(text []byte) error {
+	switch *c = Container(text); *c {
+	case ContainerJSONFile, ContainerCompose:
+		return nil
+	}
+	return fmt.Errorf("%q is neither json-file nor compose", text)
+}
+
 // Probe is an input that can say whether it would work here: `check --online` asks. It changes nothing. The error
 // names the remedy.
 type Probe interface {
@@ -118,6 +136,8 @@ type Settings struct {
 	// Trust is "proof" where an event needs evidence that we sent that message to that recipient, or else is held;
 	// "any" or empty where it does not. A module whose records strangers can send sets it.
 	Trust string
+	// Container is what stands around each line and is to be taken off; empty: nothing.
+	Container Container
 }
 
 // Common gives the agent the settings of any module.

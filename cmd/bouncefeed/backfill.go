@@ -64,6 +64,7 @@ or with --trust proof what a UUID proves; it does not ask what the logs prove.` 
 	f := cmd.Flags()
 	f.StringVar(&b.As, "as", "postfix", "the `format`: "+strings.Join(agent.BackfillFormats(), ", "))
 	f.StringVar(&b.Trust, "trust", "", "whom to believe in a mailbox: `proof|any`")
+	f.StringVar(&b.Container, "container", "", "what a container wraps around each line: `json-file|compose`; default: as the configuration says")
 	f.BoolVar(&dryRun, "dry-run", false, "show what would be reported, change nothing")
 	f.StringVar(&since, "since", "", "report only what happened at or after `TIME` (2026-11-01 or RFC 3339)")
 	f.StringVar(&until, "until", "", "report only what happened before `TIME`")

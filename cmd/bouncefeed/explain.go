@@ -67,6 +67,11 @@ func printExplanation(w io.Writer, x agent.Explanation, all bool) error {
 			return err
 		}
 	}
+	if x.Wrapper != "" && (x.Kind != "other" || all) {
+		if _, err := fmt.Fprintf(w, "%s: taken out of a container's wrapper; the daemon reads it with container: %s only\n", place, x.Wrapper); err != nil {
+			return err
+		}
+	}
 	switch {
 	case x.Kind == "other" && !all:
 		return nil

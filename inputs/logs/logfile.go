@@ -20,6 +20,8 @@ type logfileConfig struct {
 	Path            string          `yaml:"path"`  // of the live log; rotated ones beside it are found by themselves
 	Start           inputs.Start    `yaml:"start"` // where to begin when there is no checkpoint: end | beginning (of this file)
 	Poll            config.Duration `yaml:"poll"`  // how often to look for new lines
+
+	Wrapper inputs.Container `yaml:"container"` // what stands around each line: json-file | compose; default: nothing
 }
 
 const (
@@ -47,6 +49,7 @@ func buildLogfile(env config.Env, section config.Section, c *logfileConfig) (inp
 	if path != nil || poll != nil {
 		return nil, config.Join("", path, poll)
 	}
+	c.Settings.Container = c.Wrapper
 	return newLogfile(env, *c), nil
 }
 

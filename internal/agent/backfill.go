@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,15 +26,17 @@ type Spot = inputs.Spot
 
 // Backfill reads old logs as one stream, or old mailboxes, with the memory and the judgement the daemon would have.
 type Backfill struct {
-	Files   []string       // in the order to read, "-" is standard input; none: the system's journal
-	As      string         // one of BackfillFormats
-	Trust   string         // of a mailbox: as in the configuration, or empty in a dry run, which then shows everything
-	Senders []string       // beside those of the configured input of that format
-	Since   time.Time      // zero: no bound
-	Until   time.Time      // zero: no bound
-	Config  *config.Config // nil: no rules of the admin's, built-in parser settings, dry run only
-	Version string
-	Log     *slog.Logger
+	Files []string // in the order to read, "-" is standard input; none: the system's journal
+	As    string   // one of BackfillFormats
+	Trust string   // of a mailbox: as in the configuration, or empty in a dry run, which then shows everything
+	// Container is what is wrapped around each line, as in the configuration of a logfile; empty: as that says.
+	Container string
+	Senders   []string       // beside those of the configured input of that format
+	Since     time.Time      // zero: no bound
+	Until     time.Time      // zero: no bound
+	Config    *config.Config // nil: no rules of the admin's, built-in parser settings, dry run only
+	Version   string
+	Log       *slog.Logger
 
 	// DryRun gets the events instead of the queue. Nothing is changed.
 	DryRun func(event.Event) error
@@ -68,6 +71,8 @@ func (b *Backfill) Check() error {
 	switch {
 	case !slices.Contains(BackfillFormats(), b.As):
 		return fmt.Errorf("backfill reads logs and mailboxes: %q is none of %s", b.As, strings.Join(BackfillFormats(), ", "))
+	case b.Container != "" && (new(inputs.Container).UnmarshalText([]byte(b.Container)) != nil || b.As == asMail):
+		return fmt.Errorf("--container is json-file or compose, of a log")
 	case b.As != asMail && b.Trust != "":
 		return fmt.Errorf("--trust is for mailboxes (--as mail): the mail server's own log is believed")
 	case b.As == asMail && (b.Trust != "" || b.DryRun == nil):
@@ -89,7 +94,7 @@ func (b *Backfill) Run(ctx context.Context) (BackfillSummary, error) {
 	if err != nil {
 		return sum, err
 	}
-	c.senders, c.trust = append(c.senders, b.Senders...), b.Trust
+	c.senders, c.trust, c.container = append(c.senders, b.Senders...), b.Trust, cmp.Or(inputs.Container(b.Container), c.container)
 	target, end, err := b.target(ctx, &c, &sum)
 	if err != nil {
 		return sum, err
@@ -223,7 +228,7 @@ func looseSink(cfg *config.Config, as, version string, log *slog.Logger) (c sink
 		c.classifier, host = p.classifier, cfg.Host
 		for _, in := range p.inputs {
 			if section, ok := in.reads(as); ok {
-				c.name, c.format, c.senders = in.name, section, in.built.Settings.Senders
+				c.name, c.format, c.senders, c.container = in.name, section, in.built.Settings.Senders, in.built.Settings.Container
 				break
 			}
 		}

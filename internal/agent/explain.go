@@ -27,6 +27,8 @@ type Explanation struct {
 	Line int    `json:"line,omitempty"` // from 1: of an mbox where the message begins; absent for a file that is one
 	Kind string `json:"kind"`           // bounce, complaint, delivered, delayed, autoreply …, other, refused
 	Why  string `json:"why,omitempty"`  // of a refusal
+	// Wrapper is the container's wrapper in which a line stands: the daemon wants it named in the configuration.
+	Wrapper inputs.Container `json:"wrapper,omitempty"`
 	// Signature says whether a webhook request's signature holds; absent if it was not asked for.
 	Signature string        `json:"signature,omitempty"`
 	Events    []event.Event `json:"events"` // bounces and complaints only
@@ -58,6 +60,7 @@ func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) error
 		return err
 	}
 	s := newSink(c)
+	s.unwrapper.any = c.container == "" && !parsers.IsMessage(q.As)
 	if err := s.parsers.ready(); err != nil {
 		return err
 	}
@@ -186,7 +189,7 @@ func (x *explainer) record(rec event.Record) error {
 		return err
 	}
 	b := &d.batch
-	e := Explanation{File: x.file, Line: x.line, Signature: x.signature, Events: append(append([]event.Event{}, b.Events...), d.nameless...)}
+	e := Explanation{File: x.file, Line: x.line, Signature: x.signature, Wrapper: x.sink.unwrapper.found, Events: append(append([]event.Event{}, b.Events...), d.nameless...)}
 	for _, h := range b.Held {
 		e.Events = append(e.Events, h.Event)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"bouncefeed/inputs"
 	"bouncefeed/internal/classify"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
@@ -44,6 +45,7 @@ type sinkConfig struct {
 	memory     func(parsers.Stateful) error // restores a parser's stored memory; nil: it starts empty
 	watcher    watcher                      // nil: nobody watches
 	logHosts   *logHosts                    // nil: no report waits for a log
+	container  inputs.Container             // of inputs.Settings
 }
 
 // sink turns the records of one input into stored events. It is the inputs.Sink of that input.
@@ -51,13 +53,15 @@ type sink struct {
 	sinkConfig
 	turnedAway  turnedAway
 	saidForeign bool // once
+	saidWrapped bool // once
 
-	mu      sync.Mutex // held while parsing; commits of independent records run side by side
-	parsers parserSet
+	mu        sync.Mutex // held while parsing; commits of independent records run side by side
+	parsers   parserSet
+	unwrapper unwrapper
 }
 
 func newSink(c sinkConfig) *sink {
-	return &sink{sinkConfig: c, parsers: parserSet{env: c.env, format: c.format, formats: c.formats, memory: c.memory}}
+	return &sink{sinkConfig: c, unwrapper: unwrapper{kind: c.container}, parsers: parserSet{env: c.env, format: c.format, formats: c.formats, memory: c.memory}}
 }
 
 // Checkpoint implements inputs.Sink.
@@ -149,8 +153,18 @@ func (s *sink) parse(recs []event.Record, fates []event.Fate, missed string) (*d
 		if err != nil {
 			return nil, err
 		}
-		d.begin(recs[i].Time)
-		d.refuseAll(s.parseOne(p, recs[i], emit), recs[i].Body)
+		rec := recs[i]
+		why := s.unwrapper.unwrap(&rec)
+		d.begin(rec.Time)
+		if why == "" {
+			d.refuseAll(s.parseOne(p, rec, emit), rec.Body)
+			if d.record.outcomes == 0 && s.hidden(&rec) {
+				why = ignoredWrapped
+			}
+		}
+		if why != "" {
+			d.ignore(why)
+		}
 		fate := d.end()
 		if fates != nil {
 			fates[i] = fate
