@@ -92,7 +92,7 @@ func (f *file) append(lines []byte) error {
 
 // reopen makes sure that f.open is what the path names.
 func (f *file) reopen() error {
-	named, err := os.Stat(f.path)
+	named, err := os.Lstat(f.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -105,7 +105,11 @@ func (f *file) reopen() error {
 		f.open = nil
 	}
 	// O_NONBLOCK: a pipe without a reader must not hang us before it is refused. O_RDWR: to see the last byte.
-	opened, err := os.OpenFile(f.path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NONBLOCK, 0o600)
+	// O_NOFOLLOW: who may write to the directory must not choose another file for us.
+	opened, err := os.OpenFile(f.path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0o600)
+	if errors.Is(err, unix.ELOOP) {
+		return fmt.Errorf("%w: a symlink is not followed: name the file itself", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -151,7 +155,7 @@ func syncDir(dir string) error {
 // Probe looks whether the file, or else its directory, may be written. It creates nothing: a check run by root would
 // leave a file that the daemon may not open.
 func (f *file) Probe(context.Context) error {
-	info, err := os.Stat(f.path)
+	info, err := os.Lstat(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		dir := filepath.Dir(f.path)
@@ -160,6 +164,8 @@ func (f *file) Probe(context.Context) error {
 		}
 	case err != nil:
 		return err
+	case info.Mode().Type() == fs.ModeSymlink:
+		return fmt.Errorf("open %s: a symlink is not followed: name the file itself", f.path)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("open %s: no regular file", f.path)
 	default:

@@ -143,3 +143,36 @@ func TestFileProbeCreatesNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whoever may write to the directory must not choose another file for us.
+func TestFileFollowsNoSymlink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "out.jsonl")
+	for _, target := range []string{filepath.Join(dir, "none"), filepath.Join(dir, "precious")} {
+		if strings.HasSuffix(target, "precious") {
+			if err := os.WriteFile(target, []byte("precious\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Symlink(target, path); err != nil {
+			t.Fatal(err)
+		}
+		out := &file{path: path}
+		if err := sendIDs(t, out, "1"); err == nil || !strings.Contains(err.Error(), "a symlink is not followed") {
+			t.Errorf("%v", err)
+		}
+		if err := out.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "a symlink is not followed") {
+			t.Errorf("probe: %v", err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "none")); err == nil {
+		t.Error("a file was made")
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "precious")); err != nil || string(text) != "precious\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+}

@@ -182,11 +182,15 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 }
 
 func openQueue(cfg *config.Config, log *slog.Logger) (*queue.Queue, error) {
+	return queue.Open(cfg.Queue.Path, queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Log: log})
+}
+
+func outputNames(cfg *config.Config) []string {
 	names := make([]string, len(cfg.Outputs))
 	for i, out := range cfg.Outputs {
 		names[i] = out.Name
 	}
-	return queue.Open(cfg.Queue.Path, queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), Outputs: names, Log: log})
+	return names
 }
 
 // assemble makes a sink for every input and a delivery for every output.

@@ -181,24 +181,39 @@ func (b *Backfill) target(ctx context.Context, c *sinkConfig, sum *BackfillSumma
 	if b.DryRun != nil {
 		return &dryStore{seen: map[event.Key]bool{}, show: b.DryRun}, nothing, nil
 	}
-	key, err := Calls.LedgerKey.Ask(ctx, b.Config.Control.Socket, control.None{}, nil)
-	if err == nil {
-		c.ledger.key = key
-		remote := &remoteStore{socket: b.Config.Control.Socket}
-		c.ledger.wasSent = func(h [8]byte) (bool, error) { return remote.wasSent(ctx, h) }
-		return remote, nothing, b.mayAsk(c.ledger)
-	}
-	if !errors.Is(err, control.ErrNotRunning) {
-		return nil, nil, err
+	remote, err := b.ask(ctx, c, b.Config.Control.Socket)
+	if err == nil || !errors.Is(err, control.ErrNotRunning) {
+		return remote, nothing, err
 	}
 	sum.Offline = true
+	k, err := startKeeper(b.Config)
+	if err != nil {
+		return nil, nil, err
+	}
+	if k != nil {
+		remote, err := b.ask(ctx, c, k.socket)
+		if err != nil {
+			return nil, nil, cmp.Or(k.end(), err)
+		}
+		return remote, k.end, nil
+	}
 	q, err := openQueue(b.Config, b.Log)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.ledger = ledger{q.Secret(), q.WasSent}
-	owned := ownedQueue{q, b.Config.Queue.Path}
-	return owned, owned.close, nil
+	return q, q.Close, nil
+}
+
+// ask makes a store of whoever has the queue open and answers on socket.
+func (b *Backfill) ask(ctx context.Context, c *sinkConfig, socket string) (backfillStore, error) {
+	key, err := Calls.LedgerKey.Ask(ctx, socket, control.None{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	remote := &remoteStore{socket: socket}
+	c.ledger = ledger{key, func(h [8]byte) (bool, error) { return remote.wasSent(ctx, h) }}
+	return remote, b.mayAsk(c.ledger)
 }
 
 // mayAsk says why the daemon can't be asked for the proof that this backfill needs.

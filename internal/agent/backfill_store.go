@@ -4,18 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"iter"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
-	"bouncefeed/internal/disk"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/queue"
 )
@@ -173,22 +169,4 @@ func (r *remoteStore) Commit(ctx context.Context, b queue.Batch) (queue.Result, 
 		return queue.Result{}, err
 	}
 	return Calls.Backfill.Ask(ctx, r.socket, control.None{}, bytes.NewReader(body))
-}
-
-// ownedQueue is the queue of a daemon that does not run. Root must not leave it files that it can't open.
-type ownedQueue struct {
-	*queue.Queue
-	path string
-}
-
-func (q ownedQueue) close() error {
-	err := q.Close()
-	if os.Geteuid() != 0 {
-		return err
-	}
-	dir, serr := disk.Stat(filepath.Dir(q.path))
-	if serr != nil {
-		return errors.Join(err, serr)
-	}
-	return errors.Join(err, os.Chown(q.path, int(dir.UID), int(dir.GID)))
 }

@@ -95,25 +95,29 @@ type memory struct {
 
 // answers are the daemon's to all Calls on the control socket.
 func (a *Agent) answers() []control.Answer {
-	return []control.Answer{
+	return append(storedAnswers(a.queue),
 		Calls.Status.Answer(one(func(control.None) (Status, error) { return a.Status() })),
-		Calls.Tail.Answer(a.answerTail),
+		Calls.Tail.Answer(a.answerTail))
+}
 
-		Calls.Dead.Answer(list(func(s Selection) ([]DeadLetter, error) { return a.queue.Dead(s.Output) })),
-		Calls.DeadRetry.Answer(counted(func(s Selection) (int, error) { return a.queue.RetryDead(s.Output, s.Numbers) })),
-		Calls.DeadDrop.Answer(counted(func(s Selection) (int, error) { return a.queue.DropDead(s.Output, s.Numbers) })),
-		Calls.Held.Answer(list(func(Selection) ([]HeldEvent, error) { return a.queue.Held() })),
-		Calls.HeldRelease.Answer(counted(func(s Selection) (int, error) { return a.queue.ReleaseHeld(s.Numbers) })),
-		Calls.HeldDrop.Answer(counted(func(s Selection) (int, error) { return a.queue.DropHeld(s.Numbers) })),
+// storedAnswers are those to all Calls about what is stored, by whoever has the queue's file open.
+func storedAnswers(q *queue.Queue) []control.Answer {
+	return []control.Answer{
+		Calls.Dead.Answer(list(func(s Selection) ([]DeadLetter, error) { return q.Dead(s.Output) })),
+		Calls.DeadRetry.Answer(counted(func(s Selection) (int, error) { return q.RetryDead(s.Output, s.Numbers) })),
+		Calls.DeadDrop.Answer(counted(func(s Selection) (int, error) { return q.DropDead(s.Output, s.Numbers) })),
+		Calls.Held.Answer(list(func(Selection) ([]HeldEvent, error) { return q.Held() })),
+		Calls.HeldRelease.Answer(counted(func(s Selection) (int, error) { return q.ReleaseHeld(s.Numbers) })),
+		Calls.HeldDrop.Answer(counted(func(s Selection) (int, error) { return q.DropHeld(s.Numbers) })),
 
-		Calls.Backfill.Answer(a.answerBackfill),
-		Calls.BackfillCheckpoint.Answer(one(func(control.None) (map[string]string, error) { return a.queue.Checkpoint(config.Backfill) })),
-		Calls.BackfillMemory.Answer(a.answerMemory),
+		Calls.Backfill.Answer(answerBackfill(q)),
+		Calls.BackfillCheckpoint.Answer(one(func(control.None) (map[string]string, error) { return q.Checkpoint(config.Backfill) })),
+		Calls.BackfillMemory.Answer(answerMemory(q)),
 		Calls.BackfillForget.Answer(func(context.Context, control.None, io.Reader, func(control.None) error) error {
-			return a.queue.Forget(config.Backfill)
+			return q.Forget(config.Backfill)
 		}),
-		Calls.LedgerKey.Answer(one(func(control.None) ([]byte, error) { return a.queue.Secret(), nil })),
-		Calls.WasSent.Answer(one(func(hash [8]byte) (bool, error) { return a.queue.WasSent(hash) })),
+		Calls.LedgerKey.Answer(one(func(control.None) ([]byte, error) { return q.Secret(), nil })),
+		Calls.WasSent.Answer(one(func(hash [8]byte) (bool, error) { return q.WasSent(hash) })),
 	}
 }
 
@@ -171,28 +175,32 @@ func (a *Agent) answerTail(ctx context.Context, _ control.None, _ io.Reader, rep
 }
 
 // answerBackfill stores one batch that `bouncefeed backfill` parsed, and answers once it is on disk.
-func (a *Agent) answerBackfill(ctx context.Context, _ control.None, body io.Reader, reply func(queue.Result) error) error {
-	var b queue.Batch
-	text, err := io.ReadAll(body)
-	if err == nil {
-		err = json.Unmarshal(text, &b)
-	}
-	if err != nil {
-		return fmt.Errorf("read what backfill sends: %w", err)
-	}
-	b.Input = config.Backfill // no other's checkpoint and memory
-	result, err := a.queue.Commit(ctx, b)
-	if err != nil {
-		return err
-	}
-	return reply(result)
-}
-
-func (a *Agent) answerMemory(_ context.Context, _ control.None, _ io.Reader, reply func(memory) error) error {
-	for key, value := range a.queue.State(config.Backfill) {
-		if err := reply(memory{key, value}); err != nil {
+func answerBackfill(q *queue.Queue) func(context.Context, control.None, io.Reader, func(queue.Result) error) error {
+	return func(ctx context.Context, _ control.None, body io.Reader, reply func(queue.Result) error) error {
+		var b queue.Batch
+		text, err := io.ReadAll(body)
+		if err == nil {
+			err = json.Unmarshal(text, &b)
+		}
+		if err != nil {
+			return fmt.Errorf("read what backfill sends: %w", err)
+		}
+		b.Input = config.Backfill // no other's checkpoint and memory
+		result, err := q.Commit(ctx, b)
+		if err != nil {
 			return err
 		}
+		return reply(result)
 	}
-	return nil
+}
+
+func answerMemory(q *queue.Queue) func(context.Context, control.None, io.Reader, func(memory) error) error {
+	return func(_ context.Context, _ control.None, _ io.Reader, reply func(memory) error) error {
+		for key, value := range q.State(config.Backfill) {
+			if err := reply(memory{key, value}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }

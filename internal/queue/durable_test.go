@@ -163,3 +163,31 @@ func TestOnlyEIOIsDamage(t *testing.T) {
 		}
 	}
 }
+
+// A symlink in the queue's place, or in that of a file which is renamed over it, leads nowhere.
+func TestNoSymlinkIsFollowed(t *testing.T) {
+	dir := t.TempDir()
+	path, precious := filepath.Join(dir, "queue.db"), filepath.Join(dir, "precious")
+	if err := os.WriteFile(precious, []byte("precious"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range []string{path, path + suffixCompact, path + suffixRepair} {
+		if err := os.Symlink(precious, link); err != nil {
+			t.Fatal(err)
+		}
+		q, err := Open(path, Options{})
+		if link == path && (err == nil || !strings.Contains(err.Error(), "it is a symlink")) {
+			t.Errorf("%v", err)
+		}
+		if err == nil {
+			q.Close()
+		}
+		os.Remove(link)
+		if text, err := os.ReadFile(precious); err != nil || string(text) != "precious" {
+			t.Errorf("%s: %q, %v", link, text, err)
+		}
+		if info, err := os.Stat(precious); err != nil || info.Mode() != 0o644 {
+			t.Errorf("%s: %v, %v", link, info, err)
+		}
+	}
+}

@@ -23,7 +23,8 @@ const (
 	lockTimeout = time.Second // a daemon that restarts may still be closing
 )
 
-// Open opens the queue file, making it and its folder if there is none.
+// Open opens the queue file, making it and its folder if there is none. It may be no symlink: whoever may write to the
+// folder could have any other file moved aside.
 //
 // Errors: ErrLocked, or what is wrong with the path; a directory or a device is never moved.
 func Open(path string, o Options) (*Queue, error) {
@@ -49,10 +50,6 @@ func Open(path string, o Options) (*Queue, error) {
 func (q *Queue) open() error {
 	if err := os.MkdirAll(filepath.Dir(q.path), 0o700); err != nil {
 		return err
-	}
-	// A link to a file elsewhere is followed here, so that renames happen where the file is.
-	if real, err := filepath.EvalSymlinks(q.path); err == nil {
-		q.path = real
 	}
 	f, err := q.lockFile()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,19 +117,22 @@ func (q *Queue) lockFile() (*os.File, error) {
 }
 
 func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
+	}
+	if info.Mode().Type() == fs.ModeSymlink {
+		return nil, errors.New("it is a symlink, which is not followed: name the file itself in queue.path")
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("it is no file but %s: name a file, such as %s", info.Mode().Type(), filepath.Join(path, "queue.db"))
 	}
-	return os.OpenFile(path, os.O_RDWR, 0)
+	return os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 }
 
 func isAt(f *os.File, path string) bool {
 	here, err1 := f.Stat()
-	there, err2 := os.Stat(path)
+	there, err2 := os.Lstat(path)
 	return err1 == nil && err2 == nil && os.SameFile(here, there)
 }
 
@@ -189,7 +189,7 @@ func openTemp(path string) (db *bbolt.DB, f *os.File, err error) {
 	}
 	o := boltOptions()
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
-		f, err = os.OpenFile(name, flag, mode)
+		f, err = os.OpenFile(name, flag|os.O_EXCL|syscall.O_NOFOLLOW, mode)
 		return f, err
 	}
 	if db, err = bbolt.Open(path, 0o600, o); err == nil {
