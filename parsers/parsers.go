@@ -31,6 +31,10 @@ type Stateful interface {
 // A Misser is a Stateful parser that is told where records are missing: before the next one.
 type Misser interface{ Missed() }
 
+// A Flusher is a Stateful parser that may keep what it read until later records decide. Flush, at the end of a finished
+// source, emits it as it is.
+type Flusher interface{ Flush(emit func(event.Event)) }
+
 // Verifier is a parser of webhook requests that carry a signature.
 type Verifier interface {
 	// Verify checks it over the raw bytes, before Parse. nil: the provider sent rec. event.ErrRefused: it did not, or

@@ -140,6 +140,9 @@ func (b *Backfill) read(ctx context.Context, c sinkConfig, target backfillStore,
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: the same command goes on from here", ctx.Err())
 	}
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
 	return target.Forget(config.Backfill)
 }
 

@@ -139,7 +139,7 @@ func (d *draft) accept(e event.Event) {
 		d.ignore(ignoredSender)
 		return
 	}
-	if e.Sole {
+	if e.Ours {
 		d.enter(&e)
 	}
 	d.foreign = d.foreign || e.Type == event.Foreign
@@ -193,10 +193,23 @@ func (d *draft) complete(e *event.Event) {
 	e.Diagnostic = text.Cut(e.Diagnostic, maxDiagnostic)
 	if e.Type == "" {
 		judge(d.classifier, e)
+		judgeOthers(d.classifier, e)
 	}
 	if !event.IsID(e.ID) { // another bouncefeed's event keeps its own
 		e.ID = e.MakeID()
 	}
+}
+
+// judgeOthers has a recipient with several targets fail for good only where all of them did.
+func judgeOthers(c *classify.Classifier, e *event.Event) {
+	for _, o := range e.Others {
+		other := *e
+		other.Code, other.Status, other.Diagnostic, other.RemoteMTA, other.NeverHard = o.Code, o.Status, text.Cut(o.Text, maxDiagnostic), o.Remote, o.NeverHard
+		if judge(c, &other); e.Type == event.Hard && other.Type != event.Hard {
+			*e = other
+		}
+	}
+	e.Others = nil
 }
 
 // judge fills in e's verdict from its code, status, text and remote host.

@@ -51,3 +51,19 @@ func TestFates(t *testing.T) {
 		}
 	}
 }
+
+// A recipient with several targets fails for good only where all of them did.
+func TestAllTargetsHard(t *testing.T) {
+	gone := event.Reply{Code: 550, Status: "5.1.1", Text: "550 5.1.1 user unknown"}
+	full := event.Reply{Code: 452, Status: "4.2.2", Text: "452 4.2.2 mailbox full", NeverHard: true}
+	for _, c := range []struct {
+		others []event.Reply
+		want   event.Type
+	}{{nil, event.Hard}, {[]event.Reply{gone}, event.Hard}, {[]event.Reply{gone, full}, event.Soft}} {
+		e := event.Event{Recipient: "staff@example.org", Code: gone.Code, Status: gone.Status, Diagnostic: gone.Text, Others: c.others}
+		b := acceptAll("", "postfix", e)
+		if got := b.Events[0]; got.Type != c.want || got.Others != nil || c.want == event.Soft && got.Reason != event.MailboxFull {
+			t.Errorf("%d others: %s, %s", len(c.others), got.Type, got.Reason)
+		}
+	}
+}

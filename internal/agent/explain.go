@@ -3,6 +3,7 @@ package agent
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -64,8 +65,16 @@ func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) error
 	if err := s.parsers.ready(); err != nil {
 		return err
 	}
+	var last Explanation // not shown yet: what is decided at the end of all is said of it
+	later := func(e Explanation) error {
+		previous := last
+		if last = e; previous.Kind == "" {
+			return nil
+		}
+		return show(previous)
+	}
 	for _, file := range q.Files {
-		x := explainer{sink: s, file: file, show: show}
+		x := explainer{sink: s, file: file, show: later}
 		switch {
 		case q.As == asMail && q.Headers == "":
 			err = mailbox.ReadMailbox(ctx, file, 0, x.messages)
@@ -75,10 +84,26 @@ func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) error
 			err = logs.ReadFile(ctx, file, 0, x.lines)
 		}
 		if err != nil {
-			return err
+			return errors.Join(later(Explanation{}), err)
 		}
 	}
-	return nil
+	if d := s.flushed(); d != nil {
+		last.add(d)
+	}
+	if last.Kind == "" {
+		return nil
+	}
+	return show(last)
+}
+
+// add takes over what was decided only then.
+func (e *Explanation) add(d *draft) {
+	b := &d.batch
+	e.Events = append(e.Events, b.Events...)
+	for _, h := range b.Held {
+		e.Events = append(e.Events, h.Event)
+	}
+	e.Kind, e.Why = kindOf(b, e.Events)
 }
 
 type explainer struct {

@@ -178,6 +178,35 @@ func (s *sink) parse(recs []event.Record, fates []event.Fate, missed string) (*d
 	return d, nil
 }
 
+// flush stores what the format's parser keeps until later records decide, at the end of a finished source.
+func (s *sink) flush(ctx context.Context) error {
+	d := s.flushed()
+	if d == nil {
+		return nil
+	}
+	return s.put(ctx, &d.batch)
+}
+
+// flushed makes a batch of it; nil: there is none.
+func (s *sink) flushed() *draft {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, ok := s.parsers.main.(parsers.Flusher)
+	if !ok {
+		return nil
+	}
+	d := newDraft(&s.sinkConfig)
+	d.begin(s.now())
+	f.Flush(d.accept)
+	if d.record.outcomes == 0 {
+		return nil
+	}
+	d.end()
+	d.finish()
+	d.batch.State = s.parsers.changes()
+	return d
+}
+
 // parseOne turns a parser's panic into a refusal. To run the input again would not help: the record would come again, and
 // everything behind it would wait.
 func (s *sink) parseOne(p parsers.Parser, rec event.Record, emit func(event.Event)) (err error) {

@@ -79,8 +79,8 @@ func TestOnlyTheSendersNamedAreReported(t *testing.T) {
 		{Recipient: "c@example.org", Sender: "office@example.com"},
 		{Recipient: "d@example.org"},
 		{Recipient: "e@example.org", Sender: "bounces@news.example.evil.example"},
-		{Recipient: "f@example.org", Sender: "office@example.com", MessageID: "m@x", Type: event.Delivered, Sole: true},
-		{Recipient: "g@example.org", Sender: "list@news.example", MessageID: "m@x", Type: event.Delivered, Sole: true},
+		{Recipient: "f@example.org", Sender: "office@example.com", MessageID: "m@x", Type: event.Delivered, Ours: true},
+		{Recipient: "g@example.org", Sender: "list@news.example", MessageID: "m@x", Type: event.Delivered, Ours: true},
 	}
 	b := parseEvents(t, sinkConfig{senders: []string{"*@news.example"}, ledger: ledger{key: []byte("key")}}, events...)
 	if len(b.Events) != 2 || b.Events[0].Recipient != "a@example.org" || b.Events[1].Recipient != "b@example.org" {

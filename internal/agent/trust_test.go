@@ -82,8 +82,8 @@ func TestProvenSubscriberIsTheLogsRecipient(t *testing.T) {
 }
 
 func TestOnlyLogsWriteTheLedger(t *testing.T) {
-	delivered := event.Event{Type: event.Delivered, MessageID: "m3@news.example", Recipient: "jo@example.org", Sole: true}
-	failed := event.Event{MessageID: "m3@news.example", Recipient: "jo@example.org", OriginalRecipient: "alias@example.org", Sole: true}
+	delivered := event.Event{Type: event.Delivered, MessageID: "m3@news.example", Recipient: "jo@example.org", Ours: true}
+	failed := event.Event{MessageID: "m3@news.example", Recipient: "jo@example.org", OriginalRecipient: "alias@example.org", Ours: true}
 	shared := event.Event{MessageID: "m3@news.example", Recipient: "ann@example.org"}
 	if b := acceptAll("", "postfix", delivered, failed, shared); len(b.Sent) != 3 {
 		t.Errorf("%d entries from the log, want 3", len(b.Sent))

@@ -65,6 +65,9 @@ type Event struct {
 	// NeverHard: whatever the diagnostic says, the type is soft. The message was given up after deferrals, or blocked in
 	// the provider's own words.
 	NeverHard bool `json:"-"`
+	// Others is what was said of further targets that the recipient was turned into: all failed, and the event is hard only
+	// if all did for good. The agent uses it up.
+	Others []Reply `json:"-"`
 	// Hint is what a provider's own category suggests; used when code, status and text tell nothing.
 	Hint Reason `json:"-"`
 	// OwnWords: Code, Status and Diagnostic are a provider's own, about its lists or our account. They are shown, and an
@@ -74,10 +77,20 @@ type Event struct {
 	Claimed string `json:"-"`
 	// Proof says what of all this is proven; the agent sets it.
 	Proof Proof `json:"-"`
-	// Sole: a log saw this message come in from a client of ours, for this recipient alone. Only such are entered in the ledger.
+	// Ours: a log saw this message come in from a client of ours. Only such are entered in the ledger, where several
+	// recipients of one Message-ID prove nothing of each other.
+	Ours bool `json:"-"`
+	// Sole: and it has, as far as the log tells, no other recipient.
 	Sole bool `json:"-"`
 	// Evidence names what in the source itself proves that the message was ours ("uuid", "verp"); see trust: proof.
 	Evidence string `json:"-"`
 	// NeedsProof: a stranger told it, whoever vouches for the record it stands in. As if its input said trust: proof.
 	NeedsProof bool `json:"-"`
+}
+
+// Reply is what was said of one delivery, as in Event.
+type Reply struct {
+	Code                 int
+	Status, Text, Remote string
+	NeverHard            bool
 }

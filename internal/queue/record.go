@@ -24,6 +24,7 @@ type record struct {
 	OwnWords      bool         `json:"_own_words,omitempty"`
 	Claimed       string       `json:"_claimed,omitempty"`
 	Evidence      string       `json:"_evidence,omitempty"`
+	Ours          bool         `json:"_ours,omitempty"`
 	Sole          bool         `json:"_sole,omitempty"`
 	Proof         event.Proof  `json:"_proof,omitempty"`
 	NeedsProof    bool         `json:"_needs_proof,omitempty"`
@@ -37,7 +38,7 @@ func encodeRecord(e *event.Event, since time.Time, why string) ([]byte, error) {
 }
 
 func encodeWaiting(e *event.Event, since, until time.Time, why string) ([]byte, error) {
-	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Sole, e.Proof, e.NeedsProof, until, since, why})
+	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Ours, e.Sole, e.Proof, e.NeedsProof, until, since, why})
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
@@ -65,7 +66,7 @@ func parseRecord(text []byte) (*record, error) {
 	}
 	e := &r.Event
 	e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID = r.QueueIDIssuer, r.OtherQueueIDs, r.ProviderID
-	e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Sole, e.Proof = r.NeverHard, r.Hint, r.OwnWords, r.Claimed, r.Evidence, r.Sole, r.Proof
+	e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Ours, e.Sole, e.Proof = r.NeverHard, r.Hint, r.OwnWords, r.Claimed, r.Evidence, r.Ours, r.Sole, r.Proof
 	e.NeedsProof = r.NeedsProof
 	return &r, nil
 }

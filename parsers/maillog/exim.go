@@ -12,7 +12,10 @@ import (
 )
 
 func init() {
-	registerTracker("exim", func(env config.Env, t tracker) parsers.Parser { return &exim{tracker: t, ownHost: []byte(env.Host)} })
+	registerTracker("exim", func(env config.Env, t tracker) parsers.Parser {
+		t.anyTargets = true
+		return &exim{tracker: t, ownHost: []byte(env.Host)}
+	})
 }
 
 // exim follows each message through Exim's main log, in a file or through syslog:
@@ -70,7 +73,9 @@ func (x *exim) read(l *syslogLine, read time.Time, emit func(event.Event)) error
 	if !ok || n == 0 {
 		return nil
 	}
-	return x.readMessage(q, words[:n], words[n+1:], emit)
+	err := x.readMessage(q, words[:n], words[n+1:], emit)
+	x.decideDue(q, emit)
+	return err
 }
 
 // readMessage reads what stands behind a message id.
@@ -79,7 +84,7 @@ func (x *exim) readMessage(q *logLine, id, words []byte, emit func(event.Event))
 		q.text = words[3:]
 		switch string(words[:2]) {
 		case "<=", "(=":
-			return x.readArrival(q)
+			return x.readArrival(q, emit)
 		case "=>", "->", "*>":
 			return x.readDelivery(q, event.Delivered, emit)
 		case "==":
@@ -92,6 +97,7 @@ func (x *exim) readMessage(q *logLine, id, words []byte, emit func(event.Event))
 	case bytes.HasPrefix(words, []byte("Completed")) && (len(words) == 9 || words[9] == ' '),
 		bytes.HasPrefix(words, []byte("removed by ")): // exim -Mrm
 		if m := x.find(q); m != nil {
+			x.decide(q, m, true, emit)
 			x.memory.forget(m)
 		}
 	case bytes.HasPrefix(words, []byte("cancelled by ")): // exim -Mg
@@ -105,7 +111,7 @@ func (x *exim) readMessage(q *logLine, id, words []byte, emit func(event.Event))
 }
 
 // readArrival reads the line that says where a message comes from. Fields behind the Message-ID are not needed.
-func (x *exim) readArrival(q *logLine) error {
+func (x *exim) readArrival(q *logLine, emit func(event.Event)) error {
 	m := x.find(q)
 	if m == nil || m.has(msgQueued) {
 		m = x.memory.open(q)
@@ -120,6 +126,14 @@ func (x *exim) readArrival(q *logLine) error {
 	m.id = string(a.messageID[:min(len(a.messageID), maxMessageID)])
 	x.opened(m, a.ambiguous || a.client != nil && !a.authenticated && x.isForeign(a.client))
 	x.memory.touch(m, q.seen)
+	if len(sender) == 0 {
+		if id, ok := bytes.CutPrefix(rest, []byte(" R=")); ok { // the report of an attempt, whose lines stand before it
+			id, _ = eximWord(id)
+			if failed := x.findOther(q, id[:min(len(id), len(queueKey{}.id))]); failed != nil {
+				x.decide(q, failed, false, emit)
+			}
+		}
+	}
 	return err
 }
 
@@ -189,6 +203,9 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 	if kind == "" {
 		err = x.fail(q, m, &o, gaveUp, emit)
 	} else {
+		if kind == event.Delivered {
+			x.reached(q, m, &o, emit)
+		}
 		emit(x.report(q, m, &o, kind))
 	}
 	x.memory.touch(m, q.seen)

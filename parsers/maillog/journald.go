@@ -326,6 +326,15 @@ func (j *journald) Missed() {
 	}
 }
 
+// Flush implements parsers.Flusher.
+func (j *journald) Flush(emit func(event.Event)) {
+	for _, m := range j.mtas {
+		if p, ok := m.parser.(parsers.Flusher); ok {
+			p.Flush(emit)
+		}
+	}
+}
+
 func (j *journald) loadAccount(key string, uid []byte) {
 	format, machine := filepath.Split(key)
 	for _, m := range j.mtas {

@@ -48,6 +48,7 @@ type message struct {
 	left     int   // recipients not done with, of a log that tells their number; Postfix's tells when it removes a message
 	sender   string
 	id       string // Message-ID as logged, with angle brackets
+	got      string // the first recipient who has it, as the sender knows him; more in details
 	pending  []outcome
 	more     *details // nil for nearly all
 
@@ -64,7 +65,7 @@ type details struct {
 	aliases              []string  // pairs: recipient and the address that the sender knows
 	campaign, subscriber string    // from logged header fields
 	delivered            []string  // recipients, as the sender knows them, who have the message, where others' failures may be theirs
-	copies               []string  // queue ids of those that were made for them
+	copies               []string  // pairs: a queue id that an alias or .forward made, and for whom
 	failed               []outcome // failures that are not told yet: the recipient may have the message all the same
 }
 
@@ -89,7 +90,7 @@ func (m *message) editDetails() *details {
 const messageSize = 320 // bytes of a message in memory, without its strings
 
 func (m *message) measure() int {
-	n := messageSize + len(m.sender) + len(m.id)
+	n := messageSize + len(m.sender) + len(m.id) + len(m.got)
 	n += measureOutcomes(m.pending)
 	if d := m.more; d != nil {
 		n += 200
@@ -152,6 +153,9 @@ type memory struct {
 	limit    int
 	maxAge   time.Duration
 
+	undecided map[*message]int64 // those with failures that are not told yet, and since when
+	orphans   []*message         // such as were forgotten
+
 	changed []*message
 	gone    []string // stored keys
 	free    []*message
@@ -169,7 +173,7 @@ const (
 
 func newMemory(limit int, maxAge time.Duration) *memory {
 	return &memory{
-		messages: map[queueKey]*message{}, firsts: map[string]*message{}, limit: limit, maxAge: maxAge,
+		messages: map[queueKey]*message{}, firsts: map[string]*message{}, undecided: map[*message]int64{}, limit: limit, maxAge: maxAge,
 	}
 }
 
@@ -227,6 +231,16 @@ func (p *memory) find(key *queueKey, instance uint32) *message {
 	return other
 }
 
+// holds says whether m is not forgotten.
+func (p *memory) holds(m *message) bool {
+	for known := p.messages[m.key]; known != nil; known = known.sibling {
+		if known == m {
+			return true
+		}
+	}
+	return false
+}
+
 // open begins a message; one that had the id before is forgotten, for short queue ids come again.
 func (p *memory) open(l *logLine) *message {
 	head := p.messages[l.key]
@@ -257,6 +271,9 @@ func (p *memory) insert(m *message) {
 	}
 	if m.has(msgFirst) {
 		p.firsts[m.id] = m
+	}
+	if m.more != nil && len(m.more.failed) > 0 {
+		p.undecided[m] = m.more.failed[0].at
 	}
 	p.updateSize(m)
 }
@@ -330,6 +347,12 @@ func (p *memory) dropFirst(m *message) {
 
 // forget drops m.
 func (p *memory) forget(m *message) {
+	if m.more != nil && len(m.more.failed) > 0 {
+		orphan := *m
+		orphan.flags &^= msgChanged
+		p.orphans = append(p.orphans, &orphan)
+		delete(p.undecided, m)
+	}
 	p.dropFirst(m)
 	if head := p.messages[m.key]; head == m {
 		if m.sibling == nil {
@@ -377,7 +400,7 @@ func (p *memory) setDone(m *message) {
 func (p *memory) retire(m *message) {
 	p.setDone(m)
 	m.flags &= msgStored | msgChanged | msgFirst | msgForeign | msgBegun
-	m.pending, m.more = nil, nil
+	m.pending, m.more, m.got = nil, nil, ""
 	p.touch(m, m.seen)
 }
 

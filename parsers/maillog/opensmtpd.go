@@ -276,7 +276,7 @@ func (p *opensmtpd) readDelivery(l *logLine, d *opensmtpdDelivery, emit func(eve
 	}
 	err := p.tell(l, m, d, emit)
 	p.memory.touch(m, l.seen)
-	if m.left <= 0 && len(m.pending) == 0 {
+	if p.decide(l, m, m.left <= 0, emit); m.left <= 0 && len(m.pending) == 0 {
 		p.memory.setDone(m)
 	}
 	return err
@@ -309,6 +309,9 @@ func (p *opensmtpd) tell(l *logLine, m *message, d *opensmtpdDelivery, emit func
 	}
 	if kind == "" {
 		return p.fail(l, m, &o, expired, emit)
+	}
+	if kind == event.Delivered {
+		p.reached(l, m, &o, emit)
 	}
 	emit(p.report(l, m, &o, kind))
 	return nil

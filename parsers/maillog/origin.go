@@ -3,8 +3,6 @@ package maillog
 import (
 	"net/netip"
 	"strings"
-
-	"bouncefeed/internal/event"
 )
 
 // Only what we send gives bounces: a message that a client of ours handed in, one that logged in, or a process of this
@@ -76,21 +74,6 @@ func (t *tracker) shareID(m *message) {
 	default:
 		m.flags |= msgShared
 	}
-}
-
-// fail emits that a recipient of m failed, if m is ours or may be.
-func (t *tracker) fail(l *logLine, m *message, o *outcome, neverHard bool, emit func(event.Event)) error {
-	switch t.originOf(m) {
-	case foreign:
-		emit(event.Event{Type: event.Foreign, Time: l.now, Sender: m.sender})
-		return nil
-	case nobodys:
-		return event.Refuse(whyUnopened, "no line told who handed this message in")
-	}
-	e := t.report(l, m, o, "")
-	e.NeverHard = neverHard
-	emit(e)
-	return nil
 }
 
 // Missed implements parsers.Misser: messages may have begun in between.

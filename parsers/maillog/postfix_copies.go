@@ -3,6 +3,9 @@ package maillog
 import (
 	"bytes"
 	"slices"
+
+	"bouncefeed/internal/address"
+	"bouncefeed/internal/event"
 )
 
 // A content filter hands a message back, local(8) forwards it, postsuper -r queues it again. All copies have the
@@ -40,6 +43,15 @@ func isFilter(tag, relay []byte) bool {
 // markCopy makes next a copy of m, with what the sender knows of it.
 func (p *postfix) markCopy(next, m *message, d *postfixDelivery) {
 	p.inherit(next, m)
+	known := m.knownAs(&outcome{to: string(d.to), origTo: string(d.origTo)})
+	if next.has(msgForwarded) { // beside which the recipient may have a mailbox
+		if m.hasReached(known) && next.got == "" {
+			next.got = known
+		}
+		if own := m.editDetails(); len(own.copies) < 2*maxCopies {
+			own.copies = append(own.copies, next.key.String(), known)
+		}
+	}
 	if len(d.origTo) > 0 && bytes.IndexByte(d.origTo, '@') >= 0 && len(next.more.aliases) < 2*maxCopies {
 		next.more.aliases = append(next.more.aliases, string(d.to), string(d.origTo))
 	}
@@ -59,4 +71,25 @@ func queuedAs(reason []byte) []byte {
 	}
 	id := reason[bytes.LastIndex(reason, []byte("queued as "))+len("queued as "):]
 	return id[:queueIDLength(id)]
+}
+
+// tellCopies has the copies that a .forward made know who has the message itself.
+func (p *postfix) tellCopies(l *logLine, m *message, emit func(event.Event)) {
+	for i, copies := 0, m.details().copies; i+1 < len(copies); i += 2 {
+		next := p.findOther(l, []byte(copies[i]))
+		if next != nil && next.has(msgForwarded) && m.hasReached(copies[i+1]) && !next.hasReached(copies[i+1]) {
+			p.reached(l, next, &outcome{to: copies[i+1]}, emit)
+			p.memory.touch(next, next.seen)
+		}
+	}
+}
+
+// isForwarded says whether a .forward or an alias made a copy for a recipient.
+func (m *message) isForwarded(known string) bool {
+	for i, copies := 0, m.details().copies; i+1 < len(copies); i += 2 {
+		if address.Same(copies[i+1], known) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package maillog
 
 import (
+	"bytes"
 	"strings"
 	"time"
 
@@ -47,7 +48,12 @@ func (p *postfix) tell(l *logLine, m *message, d *postfixDelivery, status string
 		}
 		m.flags &^= msgActive
 		if !m.isSilent() {
-			emit(p.delivered(l, m, d))
+			o := outcome{to: string(d.to), origTo: string(d.origTo)}
+			if m.has(msgSeveral|msgForwarded) || bytes.HasSuffix(l.tag, []byte("/local")) {
+				p.reached(l, m, &o, emit)
+				p.tellCopies(l, m, emit)
+			}
+			emit(p.report(l, m, &o, event.Delivered))
 		}
 	case "deferred", "softbounce":
 		m.flags &^= msgActive
@@ -65,6 +71,9 @@ func (p *postfix) tell(l *logLine, m *message, d *postfixDelivery, status string
 			err = p.fail(l, m, &o, status != "bounced", emit)
 		}
 		m.flags &^= msgActive
+	}
+	if m.left--; m.left <= 0 {
+		p.decide(l, m, false, emit)
 	}
 	p.memory.touch(m, l.seen)
 	return err
@@ -109,9 +118,4 @@ func longQueueIDTime(id string) (int64, bool) {
 		}
 	}
 	return seconds*1e6 + micros, true
-}
-
-// delivered tells that a recipient has the message.
-func (p *postfix) delivered(l *logLine, m *message, d *postfixDelivery) event.Event {
-	return p.report(l, m, &outcome{to: string(d.to), origTo: string(d.origTo)}, event.Delivered)
 }

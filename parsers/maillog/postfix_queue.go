@@ -132,7 +132,9 @@ func (p *postfix) readQueue(l *logLine, emit func(event.Event)) error {
 		switch string(rest) {
 		case ", status=expired, returned to sender", ", status=force-expired, returned to sender":
 			if m != nil {
-				return p.expire(l, m, emit)
+				err := p.expire(l, m, emit)
+				p.decide(l, m, true, emit)
+				return err
 			}
 			return nil
 		}
@@ -149,6 +151,7 @@ func (p *postfix) readQueue(l *logLine, emit func(event.Event)) error {
 	if recipients > 1 {
 		m.flags |= msgSeveral
 	}
+	m.left = recipients // in this attempt
 	p.activate(l, m, sender)
 	return err
 }
@@ -192,7 +195,7 @@ func readQueueActive(b []byte) (recipients int, ok bool) {
 }
 
 // readRemoved: the queue manager has deleted the queue file, or postsuper -d has.
-func (p *postfix) readRemoved(l *logLine, _ func(event.Event)) error {
+func (p *postfix) readRemoved(l *logLine, emit func(event.Event)) error {
 	if len(l.text) != len("removed") {
 		return nil
 	}
@@ -200,6 +203,7 @@ func (p *postfix) readRemoved(l *logLine, _ func(event.Event)) error {
 	if m == nil {
 		return nil
 	}
+	p.decide(l, m, true, emit)
 	if original := p.original(m); original != nil && m.details().origin == "" {
 		// The line that tells of the handing-on may come only after this one.
 		d := original.editDetails()

@@ -29,7 +29,7 @@ func (t *tracker) report(l *logLine, m *message, o *outcome, kind event.Type) ev
 	}
 	e.QueueID, e.OtherQueueIDs = t.ids(m)
 	if !m.has(msgShared) && t.originOf(m) == ours {
-		e.Sole = !m.has(msgSeveral)
+		e.Ours, e.Sole = true, !m.has(msgSeveral)
 		if kind != event.Delivered {
 			t.identify(&e, m)
 			t.verp.CompleteFrom(&e, o.returnPath)

@@ -125,6 +125,7 @@ func (p *sendmail) readNotice(l *logLine, emit func(event.Event)) (err error) {
 	_, words, _ := bytes.Cut(l.text[n+2:], []byte(": "))
 	if m := p.find(l); m != nil && isSendmailExpiry(words) {
 		err = p.expire(l, m, emit)
+		p.decide(l, m, true, emit)
 		p.memory.setDone(m)
 	}
 	p.setKey(l, l.text[:n], 0)
@@ -257,7 +258,7 @@ func (p *sendmail) readDelivery(l *logLine, emit func(event.Event)) error {
 		err = p.tell(l, m, &d, to, kind, emit)
 	}
 	p.memory.touch(m, l.seen)
-	if m.left <= 0 && len(m.pending) == 0 {
+	if p.decide(l, m, m.left <= 0, emit); m.left <= 0 && len(m.pending) == 0 {
 		p.memory.setDone(m)
 	}
 	return err
@@ -284,6 +285,9 @@ func (p *sendmail) tell(l *logLine, m *message, d *sendmailDelivery, to []byte, 
 	o.noMailbox = strings.HasPrefix(o.to, `"|`) || strings.HasPrefix(o.to, "/")
 	if kind == "" {
 		return p.fail(l, m, &o, isSendmailExpiry(d.stat), emit)
+	}
+	if kind == event.Delivered {
+		p.reached(l, m, &o, emit)
 	}
 	emit(p.report(l, m, &o, kind))
 	return nil

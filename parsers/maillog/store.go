@@ -89,7 +89,7 @@ func (m *message) encode() []byte {
 	b = binary.AppendVarint(b, m.active)
 	b = binary.AppendVarint(b, m.seen)
 	b = binary.AppendVarint(b, int64(m.left))
-	b = appendStrings(b, m.sender, m.id)
+	b = appendStrings(b, m.sender, m.id, m.got)
 	b = binary.AppendUvarint(b, uint64(len(m.pending)))
 	for i := range m.pending {
 		o := &m.pending[i]
@@ -170,7 +170,9 @@ func decodeMessage(key string, value []byte) (*message, error) {
 		m.flags |= msgBegun
 	}
 	m.arrived, m.active, m.seen, m.left = r.int(), r.int(), r.int(), int(r.int())
-	m.sender, m.id = r.string(), r.string()
+	if m.sender, m.id = r.string(), r.string(); version > 1 {
+		m.got = r.string()
+	}
 	for n := r.count(); n > 0; n-- {
 		m.pending = append(m.pending, r.outcome(version))
 	}

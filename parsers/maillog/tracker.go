@@ -17,6 +17,7 @@ import (
 // the line that tells where it comes from to what becomes of each recipient. The parser embeds it and reads the lines.
 type tracker struct {
 	memory       *memory
+	anyTargets   bool // a recipient may have others than the log shows: Exim's unseen copies
 	verp         listmonk.VERP
 	mynetworks   config.Networks
 	clock        syslogClock

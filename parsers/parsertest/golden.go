@@ -88,12 +88,15 @@ func readGolden(t *testing.T, kind string, data []byte) goldenResult {
 	t.Helper()
 	p := Build(t, config.Env{}, kind)
 	result := goldenResult{Events: []goldenEvent{}}
+	add := func(line int, e event.Event) {
+		result.Events = append(result.Events, goldenEvent{
+			line, e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.OwnWords, e.Evidence,
+		})
+	}
 	read := func(line int, body []byte) {
 		events, refused := Read(t, p, event.Record{Time: Time, Body: body})
 		for _, e := range events {
-			result.Events = append(result.Events, goldenEvent{
-				line, e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.OwnWords, e.Evidence,
-			})
+			add(line, e)
 		}
 		if len(refused) > 0 { // of a request with several, the first
 			result.Refused = append(result.Refused, goldenRefusal{line, refused[0]})
@@ -103,8 +106,12 @@ func readGolden(t *testing.T, kind string, data []byte) goldenResult {
 		read(0, data)
 		return result
 	}
-	for i, line := range bytes.SplitAfter(bytes.TrimSuffix(data, []byte("\n")), []byte("\n")) {
+	lines := bytes.SplitAfter(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
+	for i, line := range lines {
 		read(i+1, line)
+	}
+	if f, ok := p.(parsers.Flusher); ok {
+		f.Flush(func(e event.Event) { add(len(lines), e) })
 	}
 	return result
 }
