@@ -93,7 +93,7 @@ func (s saidOf) paragraphOf(addr string) string {
 	lines := s.lines
 	first, introduced := "", ""
 	for i, line := range lines {
-		for _, a := range address.Find(line) {
+		for _, a := range s.spans[i] {
 			if !address.Same(a.Addr, addr) || !standsFirst(line[:a.Start]) {
 				continue
 			}

@@ -167,7 +167,7 @@ func (m *message) shownInText(r *dsnRecipient) string {
 // one such address.
 func (m *message) inOriginalTo(local string) string {
 	found := local
-	for _, to := range m.returned.header.addresses("To") {
+	for _, to := range m.returned.to {
 		if len(to) <= len(local) || to[len(local)] != '@' || !text.HasPrefixFold(to, local) {
 			continue
 		}
@@ -287,7 +287,7 @@ func (m *message) envelopeRecipient() string {
 
 // onlyReturnedTo is the one address in the returned message's To, "" if there are others.
 func (m *message) onlyReturnedTo() string {
-	to := m.returned.header.addresses("To")
+	to := m.returned.to
 	if len(to) != 1 || !address.Valid(to[0]) {
 		return ""
 	}
@@ -296,7 +296,7 @@ func (m *message) onlyReturnedTo() string {
 
 // sentTo says whether the returned message was addressed to e's recipient.
 func (m *message) sentTo(e *event.Event) bool {
-	return slices.ContainsFunc(m.returned.header.addresses("To"), func(to string) bool {
+	return slices.ContainsFunc(m.returned.to, func(to string) bool {
 		return address.Same(to, e.Recipient) || e.OriginalRecipient != "" && address.Same(to, e.OriginalRecipient)
 	})
 }

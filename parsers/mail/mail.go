@@ -74,8 +74,9 @@ type ownParts struct {
 
 // returnedMail is what a message says of the one that it returns, in parts of its own or in its text.
 type returnedMail struct {
-	header header // nil: nothing is returned
-	report []byte // a report that this one returns, a whole message
+	header header   // nil: nothing is returned
+	to     []string // the addresses in its To
+	report []byte   // a report that this one returns, a whole message
 	proof  proof
 }
 
@@ -153,9 +154,7 @@ func keepFirst(place **mimeEntity, e *mimeEntity) {
 // readParts finds the returned message, or its header, in the parts and in it whose message it was; own is the report's header.
 func (t *returnedMail) readParts(own header, enclosed []*mimeEntity, r *mimeReader) {
 	for _, name := range []string{"To", "Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Rcpt-To", "Return-Path"} {
-		for _, to := range own.addresses(name) {
-			t.proof.AddVERP(to)
-		}
+		own.each(name, t.proof.addVERP)
 	}
 	for _, e := range enclosed {
 		raw := e.decoded(maxText)

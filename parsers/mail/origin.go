@@ -16,6 +16,9 @@ const ancestorMark = "(ultimately generated from"
 // originIn reads "(generated from jo@example.org)". ok: words begin with such a mark, whether or not the address is in the
 // same line.
 func originIn(words string) (addr string, ok bool) {
+	if !strings.HasPrefix(words, "(") {
+		return "", false
+	}
 	for _, mark := range originMarks {
 		rest, found := strings.CutPrefix(words, mark)
 		if !found {

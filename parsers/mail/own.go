@@ -35,7 +35,10 @@ func (own *ownAddresses) has(addr string) bool {
 // haveAddress says whether is knows an address in the first field of one of these names; those further down are older, and
 // others' may be among them. Only fields with the domain of addr are read.
 func (h header) haveAddress(names []string, addr string, is func(string) bool) bool {
-	domain := addr[strings.LastIndexByte(addr, '@')+1:]
+	domain := strings.ToLower(addr[strings.LastIndexByte(addr, '@')+1:])
+	if domain == "" {
+		return false
+	}
 	return slices.ContainsFunc(names, func(name string) bool {
 		v := h.get(name)
 		return text.IndexFold(v, domain) >= 0 && slices.ContainsFunc(address.List(v), is)
@@ -59,5 +62,5 @@ func (m *message) isReturnedTo(addr string) bool {
 	local, _, _ := strings.Cut(addr, "@")
 	found := false
 	m.returned.header.each("To", func(v string) { found = found || strings.EqualFold(strings.Trim(v, " <>"), local) })
-	return found || slices.ContainsFunc(m.returned.header.addresses("To"), func(to string) bool { return address.Same(to, addr) })
+	return found || slices.ContainsFunc(m.returned.to, func(to string) bool { return address.Same(to, addr) })
 }

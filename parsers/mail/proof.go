@@ -17,7 +17,18 @@ func (p *proof) addReturned(h header) {
 	p.Add(listmonk.FirstUUID(h.text("X-Listmonk-Subscriber")), campaign, listmonk.EvidenceUUID)
 	p.AddMessageID(listmonk.CleanMessageID(h.get("Message-ID")))
 	h.each("List-Unsubscribe", func(v string) { p.AddUnsubscribe(v) })
-	h.each("Return-Path", func(v string) { p.AddVERP(address.Of(v)) })
+	h.each("Return-Path", func(v string) { p.addVERP(v) })
+}
+
+// addVERP looks at the addresses of a field to which a report came. Few are longer than a UUID or have a "=", and only those
+// are read.
+func (p *proof) addVERP(field string) {
+	if len(field) < listmonk.UUIDLength && strings.IndexByte(field, '=') < 0 {
+		return
+	}
+	for _, a := range address.List(field) {
+		p.AddVERP(a)
+	}
 }
 
 // eximQueueID finds the id that Exim gave the returned message in the Received field it wrote itself, the topmost:

@@ -122,7 +122,7 @@ func (p *prose) refusesOurs(line string) bool {
 
 // returnedRecipient is to whom the returned message went, if that was one.
 func (p *prose) returnedRecipient() []string {
-	to := p.returned.header.addresses("To")
+	to := p.returned.to
 	if len(to) != 1 || p.returned.header.has("Cc") || !address.Valid(to[0]) || p.returned.report != nil {
 		return nil
 	}

@@ -19,7 +19,8 @@ type said struct {
 
 type saidLines struct {
 	lines  []string
-	groups []*addressGroup // for each line, of whom it speaks; nil: of nobody, or of all
+	spans  [][]address.Span // the addresses in each
+	groups []*addressGroup  // of whom it speaks; nil: of nobody, or of all
 }
 
 // An addressGroup is the addresses below which the same lines stand.
@@ -33,14 +34,21 @@ func (m *message) said() *said {
 	return &said{m, sync.OnceValue(func() saidLines {
 		lines := strings.Split(m.body, "\n")
 		lines = lines[:min(len(lines), textLinesToRead)]
-		return saidLines{lines, findGroups(lines)}
+		spans := make([][]address.Span, len(lines))
+		for i, line := range lines {
+			if strings.IndexByte(line, '@') >= 0 {
+				spans[i] = address.Find(line)
+			}
+		}
+		return saidLines{lines, spans, findGroups(lines, spans)}
 	})}
 }
 
 // of is what was said of the recipient addr, also under the address other, which became of it. alone: nobody else failed.
 func (s *said) of(alone bool, addr, other string) saidOf {
-	of := saidOf{m: s.m, lines: s.read().lines, alone: alone, addr: addr, other: other}
-	of.whose = of.findWhose(s.read().groups)
+	read := s.read()
+	of := saidOf{m: s.m, lines: read.lines, spans: read.spans, alone: alone, addr: addr, other: other}
+	of.whose = of.findWhose(read.groups)
 	return of
 }
 
@@ -48,6 +56,7 @@ func (s *said) of(alone bool, addr, other string) saidOf {
 type saidOf struct {
 	m           *message
 	lines       []string
+	spans       [][]address.Span
 	alone       bool
 	addr, other string
 	whose       []owner // of each line
@@ -128,7 +137,21 @@ func isReplyOfAny(line string, groups []*addressGroup) bool {
 
 // names says whether a line has the recipient's address.
 func (s saidOf) names(line string) bool {
-	return s.addr != "" && strings.Contains(strings.ToLower(line), strings.ToLower(s.addr))
+	in := strings.IndexByte(s.addr, '@')
+	if in < 0 {
+		return s.addr != "" && strings.Contains(line, s.addr)
+	}
+	for from := 0; ; {
+		at := strings.IndexByte(line[from:], '@')
+		if at < 0 {
+			return false
+		}
+		start := from + at - in
+		if end := start + len(s.addr); start >= 0 && end <= len(line) && strings.EqualFold(line[start:end], s.addr) {
+			return true
+		}
+		from += at + 1
+	}
 }
 
 // may says whether a line may speak of the recipient.
@@ -183,7 +206,7 @@ func isIDLine(line string) bool {
 		return false
 	}
 	at := text.IndexFold(label, "id")
-	for at >= 0 && (at > 0 && isLetter(label[at-1]) || at+2 < len(label) && isLetter(label[at+2])) {
+	for at >= 0 && (at > 0 && text.IsLetter(label[at-1]) || at+2 < len(label) && text.IsLetter(label[at+2])) {
 		next := text.IndexFold(label[at+2:], "id")
 		if next < 0 {
 			return false
@@ -195,11 +218,11 @@ func isIDLine(line string) bool {
 
 // findGroups finds for each line of whom it speaks: of the address that stands first in a line above it, up to the next such
 // address that is not further indented, or to a ruled line. Addresses with nothing said between them share what follows.
-func findGroups(lines []string) []*addressGroup {
+func findGroups(lines []string, spans [][]address.Span) []*addressGroup {
 	groups := make([]*addressGroup, len(lines))
 	var b block
 	for i, line := range lines {
-		b.read(line)
+		b.read(line, spans[i])
 		groups[i] = b.group
 	}
 	return groups
@@ -213,7 +236,7 @@ type block struct {
 	deeper bool // what was said is further indented than the addresses
 }
 
-func (b *block) read(line string) {
+func (b *block) read(line string, spans []address.Span) {
 	words := strings.TrimSpace(line)
 	if words == "" {
 		return
@@ -230,7 +253,7 @@ func (b *block) read(line string) {
 		b.group.addrs = append(b.group.addrs, from)
 		return
 	}
-	heads, more := headsOf(line)
+	heads, more := headsOf(line, spans)
 	switch {
 	case len(heads) > 0 && (b.group == nil || indent <= b.indent || !b.said):
 		if b.said || b.group == nil {
@@ -248,11 +271,7 @@ func (b *block) read(line string) {
 
 // headsOf are the addresses that a line puts above what it says of them: at its beginning, or behind words that say that they
 // failed, with nothing more. more says that it goes on.
-func headsOf(line string) (heads []string, more bool) {
-	if strings.IndexByte(line, '@') < 0 {
-		return nil, false
-	}
-	spans := address.Find(line)
+func headsOf(line string, spans []address.Span) (heads []string, more bool) {
 	end := 0
 	for i, s := range spans {
 		if i > 0 && strings.Trim(line[end:s.Start], " ,;") != "" {

@@ -143,7 +143,7 @@ var signTests = [signCount]func(*prose) bool{
 	returnsInSentence:   func(p *prose) bool { return p.returns(inSentence) },
 	returnsLabelled:     func(p *prose) bool { return p.returns(afterLabel) },
 	returnsBeforeReason: func(p *prose) bool { return p.returns(beforeReason) },
-	textNamesRecipient:  func(p *prose) bool { return p.textNames(p.returned.header.addresses("To")) },
+	textNamesRecipient:  func(p *prose) bool { return p.textNames(p.returned.to) },
 	namesSomebody: func(p *prose) bool {
 		return p.shows(returnsMentioned) || len(p.subjectRecipient()) > 0 || p.returned.proof.Recipient != ""
 	},

@@ -32,6 +32,7 @@ func (t *returnedMail) readText(whole string) (body string) {
 		t.addCopy(strings.Join(lines[start:], "\n"), indentOf(lines[start]))
 	}
 	t.proof.AddRaw(whole)
+	t.to = t.header.addresses("To")
 	return body
 }
 

@@ -27,7 +27,7 @@ func (m *message) splitsWord(before, after string) bool {
 
 func trailingLetters(s string) int {
 	n := 0
-	for n < len(s) && isLetter(s[len(s)-1-n]) {
+	for n < len(s) && text.IsLetter(s[len(s)-1-n]) {
 		n++
 	}
 	return n
@@ -35,18 +35,16 @@ func trailingLetters(s string) int {
 
 func leadingLetters(s string) int {
 	n := 0
-	for n < len(s) && isLetter(s[n]) {
+	for n < len(s) && text.IsLetter(s[n]) {
 		n++
 	}
 	return n
 }
 
-func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
-
 // replyWords are the longer words of the phrases by which reports are told, and some that replies have besides.
 var replyWords = sync.OnceValue(func() map[string]bool {
 	known := map[string]bool{}
-	for _, w := range strings.FieldsFunc(phraseFile+" "+moreReplyWords, func(r rune) bool { return r > 'z' || !isLetter(byte(r)) }) {
+	for _, w := range strings.FieldsFunc(phraseFile+" "+moreReplyWords, func(r rune) bool { return r > 'z' || !text.IsLetter(byte(r)) }) {
 		if len(w) >= 6 {
 			known[strings.ToLower(w)] = true
 		}
