@@ -166,7 +166,8 @@ func (p *prepared) apply(t *txn) error {
 type txn struct {
 	*bbolt.Tx
 	q      *Queue
-	now    time.Time
+	now    time.Time // by the machine's clock
+	own    time.Time // by the queue's
 	counts Counters
 	queued uint64     // events stored, for every output
 	sent   [][8]byte  // ledger entries
@@ -216,6 +217,9 @@ func (t *txn) queueNew(input string, e *item) (repeat bool, err error) {
 // finish writes what the parts left to be written once.
 func (t *txn) finish() error {
 	if err := t.appendLedger(); err != nil {
+		return err
+	}
+	if err := t.saveClock(); err != nil {
 		return err
 	}
 	for _, o := range t.q.outputs {
@@ -340,12 +344,19 @@ func (q *Queue) writeGroup(ops []*op) {
 	}
 }
 
+// begun is a transaction that begins now.
+func (q *Queue) begun(tx *bbolt.Tx) *txn {
+	return &txn{Tx: tx, q: q, now: q.o.Now(), own: q.ownTime(), counts: Counters{}}
+}
+
 // update runs fn in one write transaction, by the holder of the lock.
 func (q *Queue) update(fn func(*txn) error) error {
 	var applied bool
+	var saved time.Time
 	err := q.guarded(func() error {
 		err := q.db.Update(func(tx *bbolt.Tx) error {
-			t := &txn{Tx: tx, q: q, now: q.o.Now(), counts: Counters{}}
+			t := q.begun(tx)
+			saved = t.own
 			if err := fn(t); err != nil {
 				return err
 			}
@@ -357,6 +368,9 @@ func (q *Queue) update(fn func(*txn) error) error {
 		}
 		return err
 	})
+	if err == nil && q.clock.due(saved) {
+		q.clock.stored = saved
+	}
 	if err == nil {
 		q.touched += 64 << 10 // the kernel maps 16 pages where one is read
 		err = q.guarded(q.measure)

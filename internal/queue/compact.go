@@ -47,7 +47,8 @@ func (q *Queue) maintainOnce() (more bool, err error) {
 	q.lock <- struct{}{}
 	defer func() { <-q.lock }()
 	var keys, day, tail []byte
-	now := q.o.Now()
+	now := q.ownTime()
+	idle := now.Sub(q.clock.stored) >= storeClockIdle
 	if err := q.guarded(func() error {
 		return q.db.View(func(tx *bbolt.Tx) error {
 			keys = expired(tx.Bucket(bucketIndex), now, q.indexStep(), q.o.Retain)
@@ -55,7 +56,7 @@ func (q *Queue) maintainOnce() (more bool, err error) {
 			tail = unsorted(tx.Bucket(bucketLedger))
 			return nil
 		})
-	}); err != nil || keys == nil && day == nil && tail == nil {
+	}); err != nil || keys == nil && day == nil && tail == nil && !idle {
 		return false, err
 	}
 	return true, q.update(func(t *txn) error {
@@ -64,6 +65,8 @@ func (q *Queue) maintainOnce() (more bool, err error) {
 			return t.Bucket(bucketIndex).DeleteBucket(keys)
 		case day != nil:
 			return t.Bucket(bucketLedger).DeleteBucket(day)
+		case tail == nil:
+			return nil // the clock is stored
 		}
 		return sortTail(t.Bucket(bucketLedger).Bucket(tail))
 	})

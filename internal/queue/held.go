@@ -141,7 +141,7 @@ func (q *Queue) ReleaseWaiting(now time.Time, keep func(*event.Event) (why strin
 	if err := q.records(heldBucket, func(seq uint64, r *record) {
 		switch {
 		case r.Until.IsZero():
-		case r.Until.After(now):
+		case r.Until.After(now) && r.Since.Before(now.Add(time.Minute)): // else the clock was wrong then
 			waiting++
 		default:
 			due = append(due, seq)

@@ -12,7 +12,7 @@ import (
 
 // Identity keys live in generations: a bucket for those stored within one fifth of the retention. A lookup asks each
 // of them, forgetting is deleting the oldest, and no key needs a date of its own. A key that is seen again moves to
-// the newest, so that what is told again and again stays known.
+// the newest, so that what is told again and again stays known. The time is the queue's own (see clock.go).
 //
 // A key's value refers to what it stands for: the seq of an event or, with the high bit, of a held event; with the next
 // one too it waits and is proven. settledReference is a failure's that is nobody's. Repair uses it: keys of an event that
@@ -68,7 +68,7 @@ func (q *Queue) indexStep() time.Duration { return q.o.Retain / 5 }
 
 func (t *txn) openIndex() (err error) {
 	if t.index.newest == nil {
-		t.index, err = openGeneration(t.Bucket(bucketIndex), t.now, t.q.indexStep())
+		t.index, err = openGeneration(t.Bucket(bucketIndex), t.own, t.q.indexStep())
 	}
 	return err
 }

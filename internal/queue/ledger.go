@@ -34,7 +34,7 @@ func (t *txn) appendLedger() error {
 	if len(t.sent) == 0 {
 		return nil
 	}
-	days, err := openGeneration(t.Bucket(bucketLedger), t.now, ledgerStep)
+	days, err := openGeneration(t.Bucket(bucketLedger), t.own, ledgerStep)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,8 @@ func (s *salvage) mend() error {
 	if err := createBuckets(s.tx); err != nil {
 		return err
 	}
-	t := &txn{Tx: s.tx, q: s.q, now: s.q.o.Now(), counts: Counters{}}
+	s.q.startClock(s.tx)
+	t := s.q.begun(s.tx)
 	if s.startOver() {
 		if err := s.forgetSources(t); err != nil {
 			return err
@@ -48,7 +49,7 @@ func (s *salvage) forgetSources(t *txn) error {
 			return err
 		}
 	}
-	return t.Bucket(bucketMeta).Put(keyBegun, number(uint64(t.now.Unix())))
+	return t.Bucket(bucketMeta).Put(keyBegun, number(uint64(t.own.Unix())))
 }
 
 // forgetLost deletes the identity keys of events that were pending or held and could not be read: their sources will

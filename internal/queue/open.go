@@ -34,6 +34,10 @@ func Open(path string, o Options) (*Queue, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.running == nil {
+		began := o.Now()
+		o.running = func() time.Duration { return o.Now().Sub(began) }
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -253,6 +257,7 @@ func (q *Queue) setUp(tx *bbolt.Tx) error {
 	if err := createBuckets(tx); err != nil {
 		return err
 	}
+	q.startClock(tx)
 	if err := mendSequence(tx); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (q *Queue) setUpOutputs(tx *bbolt.Tx) error {
 		return slices.DeleteFunc(slices.Clone(from), func(s string) bool { return slices.Contains(others, s) })
 	}
 	gone, added := without(known, q.outputs), without(q.outputs, known)
-	t := &txn{Tx: tx, q: q, now: q.o.Now(), counts: Counters{}}
+	t := q.begun(tx)
 	switch {
 	case len(known) == 0:
 		for _, name := range added {

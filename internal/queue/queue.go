@@ -38,12 +38,13 @@ const DefaultRetain = 15 * 24 * time.Hour
 // Options say how a queue behaves; the zero value is usable.
 type Options struct {
 	MaxSize int64            // bytes; Commit blocks while more is used and something is pending; 0: no limit
-	Retain  time.Duration    // identity keys and ledger, counted from when they were last stored; 0: DefaultRetain
+	Retain  time.Duration    // identity keys and ledger, from when they were last stored, by the queue's clock (see clock.go); 0: DefaultRetain
 	Outputs []string         // configured outputs by name; none: those the file knows
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
 
 	syncFolder func(*os.File) error // nil: (*os.File).Sync
+	running    func() time.Duration // since some moment, whatever the clock says; nil: as Now tells, by its monotonic reading
 }
 
 // Queue is an open queue file. All methods may be called concurrently.
@@ -57,8 +58,9 @@ type Queue struct {
 	lock    chan struct{} // one token: holding it is owning everything in this block
 	db      *bbolt.DB
 	file    *os.File // db's, which carries the flock
-	broken  error    // ErrDamaged or ErrClosed, wrapped: no access any more
-	touched int      // about how many bytes were read through the mapping since it was last given back
+	clock   clock
+	broken  error // ErrDamaged or ErrClosed, wrapped: no access any more
+	touched int   // about how many bytes were read through the mapping since it was last given back
 
 	mu       sync.Mutex
 	waiting  []*op         // not yet in a transaction, oldest first

@@ -80,7 +80,7 @@ func (q *Queue) Checkpoint(input string) (map[string]string, error) {
 		}
 		// Not for ever: an input added months later starts as it is configured.
 		begun := time.Unix(int64(numbered(tx.Bucket(bucketMeta).Get(keyBegun))), 0)
-		if q.o.Now().Before(begun.Add(q.o.Retain)) {
+		if q.ownTime().Before(begun.Add(q.o.Retain)) {
 			checkpoint["start"] = "beginning"
 		}
 		return nil
