@@ -56,7 +56,7 @@ func buildIMAP(env config.Env, section config.Section, c *imapConfig) (inputs.In
 			c.Port = 993
 		}
 	}
-	in := &imapInput{config: *c, log: env.Log}
+	in := &imapInput{config: *c, log: env.Log, version: env.Version}
 	in.connect = in.config.serverSettings.connect
 	return in, nil
 }
@@ -70,6 +70,9 @@ type imapInput struct {
 	connect func(context.Context) (net.Conn, error) // with the deadline of the first operation
 	broke   imap.UID                                // the message at which the last session broke: put off
 	where   atomic.Pointer[inputs.Position]
+	version string // of this program
+
+	saidPending bool // that messages can't be cleared away
 }
 
 func (p *imapInput) String() string {

@@ -202,6 +202,7 @@ func (s *imapSession) login() error {
 		why = " " + b.challenge
 	}
 	if err == nil {
+		s.introduce()
 		return nil
 	}
 	words := serverWords(err.Error()+why, secret)
@@ -215,6 +216,15 @@ func (s *imapSession) login() error {
 		return fmt.Errorf("log in as %s: the server refuses username or token: %s: check username, and whether the token has expired", server, words)
 	}
 	return fmt.Errorf("log in as %s: the server refuses username or password: %s: check username and %s", server, words, server.Password)
+}
+
+// introduce tells the server who this is (ID, RFC 2971), without which 163.com, 126.com and their like let nobody open a
+// folder. Whatever it answers, SELECT shows whether it is content.
+func (s *imapSession) introduce() {
+	if s.caps.Has(imap.CapID) {
+		s.conn.begin(maxOperation)
+		_, _ = s.client.ID(&imap.IDData{Name: "bouncefeed", Version: s.version}).Wait()
+	}
 }
 
 // bearerClient is the SASL client of an access token.

@@ -233,7 +233,7 @@ func TestIMAPNumberedAnewBeforeClearing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, f := newHostileFolder(t, at(says("<tag> NO no\r\n"), "UID STORE"))
-		if err := p.session(t.Context(), f.sink, true); err == nil || f.sink.Stored["doomed"] != "1 2 3" {
+		if err := p.session(t.Context(), f.sink, true); err != nil || f.sink.Stored["doomed"] != "1 2 3" {
 			t.Errorf("%v, %v", err, f.sink.Stored)
 		}
 		f.end()

@@ -21,6 +21,12 @@ func (s *imapSession) list() ([]imap.UID, error) {
 		return nil, s.failed("list messages", err)
 	}
 	folder := s.client.Mailbox()
+	if folder == nil { // closed under us: deleted, or renamed
+		if err := s.selectFolder(); err != nil {
+			return nil, err
+		}
+		folder = s.client.Mailbox()
+	}
 	if folder == nil {
 		return nil, s.failed("list messages", errors.New("the folder was closed"))
 	}

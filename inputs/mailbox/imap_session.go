@@ -18,7 +18,6 @@ import (
 
 const (
 	imapMaxRetry = 1000 // messages that the server does not give are remembered
-	imapClear    = 100  // messages cleared away in one operation: some servers tell of each
 )
 
 // imapSession is one connection, logged in.
@@ -89,7 +88,7 @@ func (s *imapSession) read(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.clear(); err != nil {
+	if err := s.clear(s.state.toClear); err != nil {
 		return err
 	}
 	uids, err := s.list()
@@ -245,6 +244,7 @@ func (s *imapSession) flush(ctx context.Context) error {
 			recs, of = append(recs, rec), append(of, s.uids[i])
 		}
 	}
+	pending := len(s.state.toClear)
 	s.conn.begin(maxSession) // Commit may take its time
 	err := commitFates(ctx, s.sink, recs, func(fates []event.Fate) map[string]string {
 		for i, uid := range of {
@@ -260,61 +260,7 @@ func (s *imapSession) flush(ctx context.Context) error {
 		return err
 	}
 	s.uids, s.recs, s.bytes, s.changed = nil, nil, 0, false
-	return s.clear()
-}
-
-// clears says whether something is to be done about a message of that fate.
-func (c *imapConfig) clears(fate event.Fate) bool {
-	if c.After == afterFlag || c.After == afterMove {
-		return fate == event.Understood
-	}
-	return c.deletes(fate)
-}
-
-// clear does what is to be done about messages whose Commit is on disk. Done twice it does no harm.
-func (s *imapSession) clear() error {
-	if len(s.state.toClear) == 0 {
-		return nil
-	}
-	for some := range slices.Chunk(s.state.toClear, imapClear) {
-		s.conn.begin(maxOperation)
-		if err := s.clearAway(imap.UIDSetNum(some...)); err != nil {
-			return s.failed("clear away messages (after: "+s.config.After+")", err)
-		}
-	}
-	s.state.toClear, s.changed = nil, true
-	return nil
-}
-
-func (s *imapSession) clearAway(uids imap.UIDSet) error {
-	switch {
-	case s.config.After == afterLeave:
-		return nil
-	case s.config.After == afterFlag:
-		return s.flag(uids, imap.FlagSeen)
-	case s.config.After != afterMove:
-		return s.delete(uids)
-	case s.caps.Has(imap.CapMove):
-		_, err := s.client.Move(uids, s.config.MoveTo).Wait()
-		return err
-	}
-	if _, err := s.client.Copy(uids, s.config.MoveTo).Wait(); err != nil {
-		return err
-	}
-	return s.delete(uids)
-}
-
-func (s *imapSession) flag(uids imap.UIDSet, flag imap.Flag) error {
-	return s.client.Store(uids, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{flag}}, nil).Close()
-}
-
-// delete flags messages as deleted and has them expunged; a server that can't expunge just these (UIDPLUS, RFC 4315)
-// keeps them flagged, because others may be flagged there, too.
-func (s *imapSession) delete(uids imap.UIDSet) error {
-	if err := s.flag(uids, imap.FlagDeleted); err != nil || !s.caps.Has(imap.CapUIDPlus) {
-		return err
-	}
-	return s.client.UIDExpunge(uids).Close()
+	return s.clear(s.state.toClear[pending:])
 }
 
 // errHungUp: the server need not keep a connection on which nothing happens (RFC 3501 §5.4).
@@ -350,6 +296,7 @@ func (s *imapSession) waitTold(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
+		s.selected = false // the folder may be another by now, of which this server would never tell
 	case <-s.news:
 	case <-s.client.Closed():
 	}

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strconv"
 )
@@ -12,6 +13,9 @@ const pop3MaxList = 1 << 17
 // list gives the messages of the mailbox in order, and their hashes as a set.
 func (s *pop3Session) list() ([]pop3Message, hashSet, error) {
 	list, err := s.listing("UIDL")
+	if err == nil && (s.nameless > 0 || len(list) == 0) { // a message that has no UIDL would never be read
+		err = errNoUIDL
+	}
 	if err != nil && s.conn.dead == nil {
 		list, err = s.listByHeader()
 	}
@@ -27,6 +31,8 @@ func (s *pop3Session) list() ([]pop3Message, hashSet, error) {
 	return list, listed, nil
 }
 
+var errNoUIDL = errors.New("the server's answer to UIDL lacks the name of a message")
+
 // listing is the answer to UIDL or LIST: lines of a number and a word, which is hashed.
 func (s *pop3Session) listing(command string) ([]pop3Message, error) {
 	if _, err := s.command("%s", command); err != nil {
@@ -34,10 +40,12 @@ func (s *pop3Session) listing(command string) ([]pop3Message, error) {
 	}
 	var list []pop3Message
 	over := 0
+	s.nameless = 0
 	err := s.conn.lines(func(line []byte, cut bool) bool {
 		id, name, ok := parseListing(line)
 		switch {
 		case cut || !ok:
+			s.nameless++
 		case len(list) < pop3MaxList:
 			list = append(list, pop3Message{id: id, hash: hash64(name)})
 		default:

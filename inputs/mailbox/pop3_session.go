@@ -30,6 +30,8 @@ type pop3Session struct {
 	scratch []byte        // the message being received
 	read    []pop3Message // the batch
 
+	nameless int // lines of the last listing that name no message
+
 	fetched, refused, inRow int
 	deleted, undeleted      int    // DELE was answered +OK, or was not
 	answer                  string // to the last of those

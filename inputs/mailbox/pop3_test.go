@@ -271,7 +271,7 @@ func TestPOP3ReusedUIDL(t *testing.T) {
 // Neither a missing TOP nor UIDL, nor two messages of one UIDL, nor a server that refuses DELE loses anything.
 func TestPOP3PoorServers(t *testing.T) {
 	t.Parallel()
-	for _, no := range []string{"TOP", "UIDL", "UIDL TOP", "DELE", "DELE TOP UIDL", "same"} {
+	for _, no := range []string{"TOP", "UIDL", "UIDL TOP", "DELE", "DELE TOP UIDL", "same", "words", "a word"} {
 		s := newPOP3Server(t, tlsNone)
 		s.set(func() { s.no = strings.Fields(no) })
 		want := s.add(5)
@@ -279,6 +279,15 @@ func TestPOP3PoorServers(t *testing.T) {
 			s.set(func() {
 				for i := range s.drop {
 					s.drop[i].uid = "same"
+				}
+			})
+		}
+		if no == "words" || no == "a word" { // UIDL answers with nothing behind the number
+			s.set(func() {
+				for i := range s.drop {
+					if no == "words" || i == 2 {
+						s.drop[i].uid = ""
+					}
 				}
 			})
 		}
