@@ -84,7 +84,7 @@ func printExplanation(w io.Writer, x agent.Explanation, all bool) error {
 		return err
 	}
 	for i := range x.Events {
-		if err := printEvent(w, place, &x.Events[i]); err != nil {
+		if err := printEvent(w, place, &x.Events[i], x.Kind == string(event.Foreign)); err != nil {
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ func printExplanation(w io.Writer, x agent.Explanation, all bool) error {
 }
 
 // printEvent prints an event as a block of "name  value" lines.
-func printEvent(w io.Writer, place string, e *event.Event) error {
+func printEvent(w io.Writer, place string, e *event.Event, foreign bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s bounce: %s (fault: %s)\n", place, e.Type, e.Reason, e.Fault)
 	if e.Type == event.Complaint {
@@ -116,9 +116,12 @@ func printEvent(w io.Writer, place string, e *event.Event) error {
 	field("status", e.Status)
 	field("said", e.Diagnostic)
 	field("rule", e.Rule)
-	if e.Type == event.Soft && e.Fault == event.FaultSender {
+	switch {
+	case foreign:
+		field("reported", "no: a client that is not of mynetworks, and did not log in, handed the message in (counted as foreign)")
+	case e.Type == event.Soft && e.Fault == event.FaultSender:
 		field("reported", "no: the sender's fault says nothing about the subscriber (send: [sender_fault] reports it)")
-	} else {
+	default:
 		field("reported", "yes, as "+string(e.Type))
 	}
 	_, err := io.WriteString(w, b.String())

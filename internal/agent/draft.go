@@ -31,6 +31,7 @@ type draft struct {
 	*sinkConfig
 	batch    queue.Batch
 	nameless []event.Event // failures that name nobody, beside their refusals
+	notOurs  []event.Event // failures of foreign messages, for explain
 	read     uint64        // outcomes of all records
 	other    uint64        // records without any
 	noted    map[event.Type]uint64
@@ -142,7 +143,10 @@ func (d *draft) accept(e event.Event) {
 	if e.Ours {
 		d.enter(&e)
 	}
-	d.foreign = d.foreign || e.Type == event.Foreign
+	if e.Type == event.Foreign {
+		d.foreign = true
+		d.keepNotOurs(e)
+	}
 	if e.Type != "" && !e.Type.Reported() {
 		if e.Type == event.CopyFailed {
 			d.batch.Copies = append(d.batch.Copies, e)
@@ -176,6 +180,15 @@ func (d *draft) accept(e event.Event) {
 		return
 	}
 	d.batch.Events = append(d.batch.Events, e)
+}
+
+// keepNotOurs keeps for explain what a failure of a foreign message would be if its client were ours.
+func (d *draft) keepNotOurs(e event.Event) {
+	if d.explains {
+		e.Type = ""
+		d.complete(&e)
+		d.notOurs = append(d.notOurs, e)
+	}
 }
 
 // complete adds what only the agent knows: the verdict, the id, the input.

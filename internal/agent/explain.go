@@ -32,7 +32,7 @@ type Explanation struct {
 	Wrapper inputs.Container `json:"wrapper,omitempty"`
 	// Signature says whether a webhook request's signature holds; absent if it was not asked for.
 	Signature string        `json:"signature,omitempty"`
-	Events    []event.Event `json:"events"` // bounces and complaints only
+	Events    []event.Event `json:"events"` // bounces and complaints only; of kind foreign: what they would be if mynetworks had the client
 }
 
 // asReply is the format of bare SMTP replies, one a line: they have no parser, only a verdict.
@@ -60,6 +60,7 @@ func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) error
 	if err != nil {
 		return err
 	}
+	c.explains = true
 	s := newSink(c)
 	s.unwrapper.any = c.container == "" && !parsers.IsMessage(q.As)
 	if err := s.parsers.ready(); err != nil {
@@ -219,6 +220,7 @@ func (x *explainer) record(rec event.Record) error {
 		e.Events = append(e.Events, h.Event)
 	}
 	e.Kind, e.Why = kindOf(b, e.Events)
+	e.Events = append(e.Events, d.notOurs...)
 	return x.show(e)
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"bouncefeed/internal/event"
 	"bouncefeed/internal/queue"
 )
 
@@ -105,5 +106,26 @@ func TestExplainSaysTheSameEveryTime(t *testing.T) {
 		if kind, why := kindOf(&b, nil); kind != "refused" || why != "no_recipient" {
 			t.Fatalf("%s, %s", kind, why)
 		}
+	}
+}
+
+// What a foreign client's message bounced with is explained too, and that it is not reported.
+func TestExplainForeign(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "mail.log")
+	const head = "2026-11-29T09:10:01.000000+00:00 mx1 postfix/"
+	lines := head + "smtpd[1]: 4F1A22E332: client=mail.example.org[192.0.2.7]\n" + head + "cleanup[2]: 4F1A22E332: message-id=<m1@example.org>\n" +
+		head + "qmgr[3]: 4F1A22E332: from=<b@example.org>, size=979, nrcpt=1 (queue active)\n" +
+		head + "smtp[4]: 4F1A22E332: to=<jo@example.net>, relay=mx.example.net[192.0.2.1]:25, delay=0, delays=0/0/0/0, dsn=5.1.1, status=bounced (host mx.example.net[192.0.2.1] said: 550 5.1.1 user unknown (in reply to RCPT TO command))\n"
+	if err := os.WriteFile(log, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var last Explanation
+	err := Explain(t.Context(), Inquiry{Files: []string{log}, As: "postfix", Log: slog.New(slog.DiscardHandler)}, func(x Explanation) error {
+		last = x
+		return nil
+	})
+	if err != nil || last.Kind != string(event.Foreign) || len(last.Events) != 1 || last.Events[0].Type != event.Hard || last.Events[0].Recipient != "jo@example.net" {
+		t.Errorf("%+v, %v", last, err)
 	}
 }

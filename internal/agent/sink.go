@@ -46,6 +46,7 @@ type sinkConfig struct {
 	watcher    watcher                      // nil: nobody watches
 	logHosts   *logHosts                    // nil: no report waits for a log
 	container  inputs.Container             // of inputs.Settings
+	explains   bool                         // keeps what is not reported, to be shown
 }
 
 // sink turns the records of one input into stored events. It is the inputs.Sink of that input.

@@ -21,7 +21,9 @@ const undecidedFor = time.Minute
 func (t *tracker) fail(l *logLine, m *message, o *outcome, neverHard bool, emit func(event.Event)) error {
 	switch t.originOf(m) {
 	case foreign:
-		emit(event.Event{Type: event.Foreign, Time: l.now, Sender: m.sender})
+		e := t.report(l, m, o, "")
+		e.Type, e.NeverHard = event.Foreign, neverHard
+		emit(e)
 		return nil
 	case nobodys:
 		return event.Refuse(whyUnopened, "no line told who handed this message in")
