@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net"
 	"net/mail"
 	"strings"
 	"time"
@@ -17,12 +18,7 @@ import (
 	"bouncefeed/parsers/item"
 )
 
-// kumomtaConfig is the section of KumoMTA's log.
-type kumomtaConfig struct {
-	VERP string `yaml:"verp"` // shape of envelope senders that name the subscriber
-}
-
-func init() { parsers.Register("kumomta", kumomtaConfig{VERP: listmonk.DefaultVERP}, buildKumomta) }
+func init() { parsers.Register("kumomta", defaultRecords, buildKumomta) }
 
 // kumomta reads KumoMTA's log records (https://docs.kumomta.com/reference/log_record/), one JSON object a line, in a log
 // or as the body of a log hook's request. Header fields and meta values are in it if configure_local_logs asks for them.
@@ -34,16 +30,17 @@ func init() { parsers.Register("kumomta", kumomtaConfig{VERP: listmonk.DefaultVE
 // A hook may post several in one array.
 type kumomta struct {
 	item.JSON
-	verp listmonk.VERP
-	host string
+	config recordConfig
+	verp   listmonk.VERP
+	host   string
 }
 
-func buildKumomta(env config.Env, section config.Section, c *kumomtaConfig) (parsers.Parser, error) {
-	v, err := listmonk.NewVERP(c.VERP)
+func buildKumomta(env config.Env, section config.Section, c *recordConfig) (parsers.Parser, error) {
+	v, err := c.check(section)
 	if err != nil {
-		return nil, section.Errorf("verp", "%v", err)
+		return nil, err
 	}
-	return &kumomta{verp: v, host: env.Host}, nil
+	return &kumomta{config: *c, verp: v, host: env.Host}, nil
 }
 
 // Parse implements Parser.
@@ -62,7 +59,9 @@ func (p *kumomta) record(body []byte, read time.Time, emit func(event.Event)) er
 	if err := json.Unmarshal(body, &r); err != nil {
 		return event.Refuse(event.WhyMalformed, "not a log record: %T", err)
 	}
-	return r.tell(p.verp, func(e event.Event) {
+	isMail := r.Type == "OOB" || r.Type == "Feedback"
+	return r.tell(p.verp, !isMail && p.config.isForeign(r.client()), func(e event.Event) {
+		e.NeedsProof = isMail && p.config.Trust == "proof"
 		if e.QueueIDIssuer = p.host; e.Time.IsZero() {
 			e.Time = read
 		}
@@ -141,7 +140,7 @@ func (t *kumoTime) UnmarshalJSON(b []byte) error {
 const kumoMaxRecipients = 100 // of one record
 
 // tell emits what the record says of each recipient. Time and Host are the caller's to complete. The error is a refusal.
-func (r *kumoRecord) tell(v listmonk.VERP, emit func(event.Event)) error {
+func (r *kumoRecord) tell(v listmonk.VERP, isForeign bool, emit func(event.Event)) error {
 	e := event.Event{Time: r.Timestamp.Time, Sender: r.Sender, QueueID: text.Cut(r.ID, len(queueKey{}.id)*2)}
 	recipients := []string(r.Recipient)
 	switch r.Type {
@@ -162,7 +161,11 @@ func (r *kumoRecord) tell(v listmonk.VERP, emit func(event.Event)) error {
 	if r.Sender == "" && r.Type != "OOB" && r.Type != "Feedback" {
 		return nil // a notice of the null sender
 	}
-	r.identify(&e, v)
+	if !isForeign {
+		r.identify(&e, v)
+		e.Ours = r.Type != "OOB" && r.Type != "Feedback"
+		e.Sole = e.Ours && len(recipients) == 1
+	}
 	if len(recipients) == 0 {
 		recipients = []string{""}
 	}
@@ -173,6 +176,19 @@ func (r *kumoRecord) tell(v listmonk.VERP, emit func(event.Event)) error {
 		emit(e)
 	}
 	return nil
+}
+
+// client is the address of the client that handed the message in, where `configure_local_logs` has its meta value
+// received_from in the records: "192.0.2.7:4711". One that logged in is nobody's to judge.
+func (r *kumoRecord) client() string {
+	if len(r.Meta["authn_id"]) > 0 || len(r.Meta["received_from"]) == 0 {
+		return ""
+	}
+	from := r.Meta["received_from"][0]
+	if host, _, err := net.SplitHostPort(from); err == nil {
+		return host
+	}
+	return from
 }
 
 // explain takes over what was said of a failure. An administrator's bounce says nothing of the recipient.

@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"encoding/csv"
 	"errors"
+	"io"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,12 +18,7 @@ import (
 	"bouncefeed/parsers"
 )
 
-// powermtaConfig is the section of PowerMTA's accounting files.
-type powermtaConfig struct {
-	VERP string `yaml:"verp"` // shape of envelope senders that name the subscriber
-}
-
-func init() { parsers.Register("powermta", powermtaConfig{VERP: listmonk.DefaultVERP}, buildPowermta) }
+func init() { parsers.Register("powermta", defaultRecords, buildPowermta) }
 
 // powermta reads PowerMTA's accounting files (<acct-file>), comma-separated values with a header line that names the
 // columns:
@@ -31,10 +28,12 @@ func init() { parsers.Register("powermta", powermtaConfig{VERP: listmonk.Default
 //
 // b is a bounce, rb one that came later by mail, f a feedback report, t a deferral, d a delivery.
 type powermta struct {
+	config  recordConfig
 	verp    listmonk.VERP
 	host    string
 	header  string // the last header line, as stored
 	columns map[string]int
+	open    []byte // the lines of a record so far that has a line end inside quotes
 	changed bool
 	line    *bytes.Reader // the one that csv reads
 	csv     *csv.Reader
@@ -44,14 +43,19 @@ type powermta struct {
 const powermtaHeader = "type,timeLogged,timeQueued,orig,rcpt,orcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,srcType,srcMta," +
 	"dlvType,dlvSourceIp,dlvDestinationIp,dlvEsmtpAvailable,dlvSize,vmta,jobId,envId,queue,vmtaPool"
 
-const powermtaHeaderKey = "header"
+const (
+	powermtaHeaderKey = "header"
+	powermtaOpenKey   = "open"
 
-func buildPowermta(env config.Env, section config.Section, c *powermtaConfig) (parsers.Parser, error) {
-	v, err := listmonk.NewVERP(c.VERP)
+	powermtaMaxOpen = 16 << 10 // bytes of a record of several lines
+)
+
+func buildPowermta(env config.Env, section config.Section, c *recordConfig) (parsers.Parser, error) {
+	v, err := c.check(section)
 	if err != nil {
-		return nil, section.Errorf("verp", "%v", err)
+		return nil, err
 	}
-	p := &powermta{verp: v, host: env.Host, line: new(bytes.Reader)}
+	p := &powermta{config: *c, verp: v, host: env.Host, line: new(bytes.Reader)}
 	p.csv = csv.NewReader(p.line)
 	p.csv.FieldsPerRecord, p.csv.ReuseRecord = -1, true
 	p.setHeader(powermtaHeader)
@@ -66,13 +70,37 @@ func (p *powermta) setHeader(line string) {
 	}
 }
 
-// split parts a line into its fields (RFC 4180), valid until the next call. A newline inside would begin another record.
-func (p *powermta) split(line []byte) ([]string, error) {
-	if bytes.IndexByte(line, '\n') >= 0 {
-		return nil, errors.New("a record of several lines")
+// split parts a record into its fields (RFC 4180), valid until the next call.
+func (p *powermta) split(record []byte) ([]string, error) {
+	p.line.Reset(record)
+	fields, err := p.csv.Read()
+	if err != nil || bytes.IndexByte(record, '\n') < 0 {
+		return fields, err
 	}
-	p.line.Reset(line)
-	return p.csv.Read()
+	fields = slices.Clone(fields)
+	if _, err := p.csv.Read(); err != io.EOF {
+		return nil, errors.New("two records in one")
+	}
+	return fields, nil
+}
+
+// join gives the whole record that a line ends, nil where it goes on in the next one: a line end inside quotes, which a
+// stranger's words may hold, begins no record.
+func (p *powermta) join(line []byte) (record []byte) {
+	isOdd := bytes.Count(line, []byte{'"'})%2 == 1
+	switch {
+	case p.open == nil && !isOdd:
+		return line
+	case p.open == nil:
+		p.open, p.changed = bytes.Clone(line), true
+		return nil
+	}
+	p.open, p.changed = append(append(p.open, '\n'), line...), true
+	if !isOdd {
+		return nil
+	}
+	record, p.open = p.open, nil
+	return record
 }
 
 // Changes implements Stateful: the header stands only at the head of each file.
@@ -81,16 +109,19 @@ func (p *powermta) Changes() map[string][]byte {
 		return nil
 	}
 	p.changed = false
-	return map[string][]byte{powermtaHeaderKey: []byte(p.header)}
+	return map[string][]byte{powermtaHeaderKey: []byte(p.header), powermtaOpenKey: p.open}
 }
 
 // Load implements Stateful.
 func (p *powermta) Load(state iter.Seq2[string, []byte]) error {
 	p.setHeader(powermtaHeader)
-	p.changed = false
+	p.changed, p.open = false, nil
 	for key, value := range state {
-		if key == powermtaHeaderKey {
+		switch key {
+		case powermtaHeaderKey:
 			p.setHeader(string(value))
+		case powermtaOpenKey:
+			p.open = bytes.Clone(value)
 		}
 	}
 	return nil
@@ -99,6 +130,40 @@ func (p *powermta) Load(state iter.Seq2[string, []byte]) error {
 // Parse implements Parser.
 func (p *powermta) Parse(rec event.Record, emit func(event.Event)) error {
 	line := trimLineEnd(rec.Body)
+	if p.open != nil || !rec.Truncated && isPowermtaRecord(line) {
+		if len(p.open)+len(line) >= powermtaMaxOpen {
+			return errors.Join(append(p.giveUp(rec.Time, emit), p.read(line, rec.Time, emit))...)
+		}
+		if line = p.join(line); line == nil {
+			return nil
+		}
+	}
+	return p.read(line, rec.Time, emit)
+}
+
+// giveUp refuses a record whose quotes have no end, as where a file was cut off: no field is so long. What was taken for
+// its further lines are records.
+func (p *powermta) giveUp(at time.Time, emit func(event.Event)) (refused []error) {
+	first, rest, _ := bytes.Cut(p.open, []byte("\n"))
+	p.open, p.changed = nil, true
+	if len(first) > 0 {
+		refused = append(refused, &event.RefusedError{Why: event.WhyMalformed, Detail: "a quoted field without its end", Part: first})
+	}
+	for line := range bytes.SplitSeq(rest, []byte("\n")) {
+		refused = append(refused, p.read(line, at, emit))
+	}
+	return refused
+}
+
+// Flush implements parsers.Flusher.
+func (p *powermta) Flush(emit func(event.Event)) {
+	if p.open != nil {
+		p.giveUp(time.Time{}, emit) // what it refuses is in the file
+	}
+}
+
+// read reads one line or record.
+func (p *powermta) read(line []byte, at time.Time, emit func(event.Event)) error {
 	if bytes.HasPrefix(line, []byte("type,")) {
 		if string(line) != p.header {
 			p.setHeader(string(line))
@@ -106,7 +171,7 @@ func (p *powermta) Parse(rec event.Record, emit func(event.Event)) error {
 		}
 		return nil
 	}
-	if word, _, ok := bytes.Cut(line[:min(len(line), 8)], []byte(",")); !ok || !isPowermtaType(string(word)) {
+	if !isPowermtaRecord(line) {
 		return nil
 	}
 	fields, err := p.split(line)
@@ -114,7 +179,7 @@ func (p *powermta) Parse(rec event.Record, emit func(event.Event)) error {
 		return event.Refuse(event.WhyMalformed, "not comma-separated values: %v", err)
 	}
 	r := powermtaRecord{p.columns, fields}
-	e := event.Event{Time: r.time(rec.Time), QueueIDIssuer: p.host, Sender: r.get("orig"), RemoteMTA: r.host()}
+	e := event.Event{Time: r.time(at), QueueIDIssuer: p.host, Sender: r.get("orig"), RemoteMTA: r.host()}
 	kind := r.get("type")
 	switch kind {
 	case "d":
@@ -133,9 +198,18 @@ func (p *powermta) Parse(rec event.Record, emit func(event.Event)) error {
 	if e.Type == "" {
 		r.explain(&e)
 	}
-	p.identify(&r, &e)
+	isMail := kind == "rb" || kind == "f"
+	if e.NeedsProof = isMail && p.config.Trust == "proof"; isMail || !p.config.isForeign(r.get("srcmta")) {
+		p.identify(&r, &e)
+		e.Ours, e.Sole = !isMail, !isMail
+	}
 	emit(e)
 	return nil
+}
+
+func isPowermtaRecord(line []byte) bool {
+	word, _, ok := bytes.Cut(line[:min(len(line), 8)], []byte(","))
+	return ok && isPowermtaType(string(word))
 }
 
 func isPowermtaType(s string) bool {

@@ -32,14 +32,78 @@ func TestPowermtaQuotes(t *testing.T) {
 	const head, tail = "b,2026-03-01 08:00:01+0000,2026-03-01 08:00:00+0000,list@news.example,jo@example.net,,failed,", ",mx1.example.net (192.0.2.10),bad-mailbox"
 	p := newTestLog(t, "powermta")
 	for dsn, refused := range map[string]bool{
-		`5.1.1,"smtp;550 a ""quoted"", word"`: false, `5.1.1,"smtp;550 no`: true, `5.1.1,smtp;550 "no"`: true, `5.1.1,"smtp;550" no`: true,
-		"5.1.1,\"smtp;550 a\nb\"": true, "5.1.1,smtp;550 a\nb,list@news.example": true,
+		`5.1.1,"smtp;550 a ""quoted"", word"`: false, `5.1.1,smtp;550 "no"`: true, `5.1.1,"smtp;550" no`: true,
+		"5.1.1,\"smtp;550 a\nb\"": false, "5.1.1,smtp;550 a\nb,list@news.example": true,
 	} {
 		if said := tellLog(t, p, head+dsn+tail); (said.why == event.WhyMalformed) != refused || (len(said.events) == 1) == refused {
 			t.Errorf("%s: %+v", dsn, said)
 		}
 		if said := tellLog(t, p, head+"5.1.1,smtp;550 no"+tail); len(said.events) != 1 || said.events[0].Diagnostic != "550 no" {
 			t.Errorf("behind %s: %+v", dsn, said)
+		}
+	}
+}
+
+// A line end inside quotes begins no record, also over a restart, and what never ends takes little with it.
+func TestPowermtaLineEndInQuotes(t *testing.T) {
+	const head, tail = "b,2026-03-01 08:00:01+0000,2026-03-01 08:00:00+0000,list@news.example,jo@example.net,,failed,", ",mx1.example.net (192.0.2.10),bad-mailbox"
+	p := newTestLog(t, "powermta")
+	if said := tellLog(t, p, head+`5.1.1,"smtp;550 no`); len(said.events) > 0 || said.why != "" {
+		t.Errorf("%+v", said)
+	}
+	store := map[string][]byte{}
+	applyChanges(store, p.Changes())
+	p = newTestLog(t, "powermta")
+	if err := p.Load(maps.All(store)); err != nil {
+		t.Fatal(err)
+	}
+	forged := strings.Replace(head, "jo@", "victim@", 1) + "5.1.1,smtp;550 no" + tail
+	if said := tellLog(t, p, forged); len(said.events) > 0 {
+		t.Errorf("what stands inside quotes: %+v", said)
+	}
+	if said := tellLog(t, p, `end"`+tail); len(said.events) != 1 || said.events[0].Recipient != "jo@example.net" {
+		t.Errorf("the record whole: %+v", said)
+	}
+	tellLog(t, p, head+`5.1.1,"smtp;550 no`)
+	told, refused := 0, 0
+	for range 200 {
+		said := tellLog(t, p, forged)
+		told += len(said.events)
+		if said.why != "" {
+			refused++
+		}
+	}
+	if refused != 1 || told != 200 { // no field is so long: these are records behind one that was cut off
+		t.Errorf("refused %d, told %d", refused, told)
+	}
+}
+
+// What strangers mailed needs proof, and foreign clients' header fields name nobody.
+func TestRecordsOfStrangers(t *testing.T) {
+	const kumo = `{"type":"%s","id":"1","sender":"list@news.example","recipient":"jo@example.net","timestamp":1795330862,"response":{"code":550,"content":"no"},"feedback_report":{"feedback_type":"abuse","original_rcpt_to":["jo@example.net"]},"headers":{"X-Listmonk-Subscriber":"6f1c0a52-31ad-4e0b-9d57-0c0de5b2b001"},"meta":{"received_from":"%s:4711"}}`
+	const pmta = "type,timeLogged,orig,rcpt,dsnStatus,dsnDiag,srcMta,header_X-Listmonk-Subscriber\n%s,2026-03-01 08:00:01+0000,list@news.example,jo@example.net,5.1.1,smtp;550 no,app (%s),6f1c0a52-31ad-4e0b-9d57-0c0de5b2b001"
+	for _, c := range []struct {
+		kind, lines  string
+		proof, named bool
+	}{
+		{"kumomta", fmt.Sprintf(kumo, "Bounce", "127.0.0.1"), false, true},
+		{"kumomta", fmt.Sprintf(kumo, "Bounce", "203.0.113.5"), false, false},
+		{"kumomta", fmt.Sprintf(kumo, "OOB", "203.0.113.5"), true, true},
+		{"kumomta", fmt.Sprintf(kumo, "Feedback", "203.0.113.5"), true, true},
+		{"powermta", fmt.Sprintf(pmta, "b", "10.0.0.7"), false, true},
+		{"powermta", fmt.Sprintf(pmta, "b", "203.0.113.5"), false, false},
+		{"powermta", fmt.Sprintf(pmta, "rb", "203.0.113.5"), true, true},
+		{"powermta", fmt.Sprintf(pmta, "f", "203.0.113.5"), true, true},
+	} {
+		p := build(t, c.kind)
+		var said said
+		for line := range strings.SplitSeq(c.lines, "\n") {
+			said = tellLog(t, p, line)
+		}
+		if len(said.events) != 1 {
+			t.Errorf("%+v: %+v", c, said)
+		} else if e := said.events[0]; e.NeedsProof != c.proof || (e.SubscriberUUID != "") != c.named || e.Ours != (c.named && !c.proof) {
+			t.Errorf("%+v: %+v", c, e)
 		}
 	}
 }

@@ -42,7 +42,10 @@ func tellLog(t testing.TB, p parsers.Parser, line string) said {
 func tellRecord(t testing.TB, p parsers.Parser, rec event.Record) said {
 	t.Helper()
 	events, refused := parsertest.Read(t, p, rec)
-	if f, ok := p.(parsers.Flusher); ok { // as at the end of a log
+	if f, ok := p.(interface {
+		parsers.Flusher
+		parsers.Misser
+	}); ok { // a tracker, as at the end of a log
 		f.Flush(func(e event.Event) { events = append(events, e) })
 	}
 	return said{events, strings.Join(refused, " ")}
