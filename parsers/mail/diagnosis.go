@@ -45,7 +45,7 @@ func (s saidOf) find() string {
 	if s.alone {
 		said = append(said, following(lines[end:], s.addr, 0)...)
 	}
-	if d := joinLines(said, parsers.MaxDiagnostic/2); saysFailure(d) {
+	if d := joinLines(withoutBoilerplate(said), parsers.MaxDiagnostic/2); saysFailure(d) {
 		return d
 	}
 	return ""

@@ -62,19 +62,34 @@ func (m *message) dsnEvents(d dsnReport) ([]event.Event, error) {
 		name := m.nameOf(r, len(d.recipients) == 1, own)
 		e.Recipient, e.OriginalRecipient = name.failed, name.other
 		if e.Type = r.outcome(); e.Type == "" {
-			if name.own && failed > 1 || hasFailure(events, e.Recipient) || d.hasArrived(r) {
+			if name.own && failed > 1 || d.hasArrived(r) {
 				continue
 			}
 			m.diagnose(&e, r, said, failed == 1)
+			events = addFailure(events, e)
+			continue
 		}
 		events = append(events, unledgered(e))
 	}
 	return m.prove(events), nil
 }
 
-// hasFailure says whether a failure of recipient is among events: sendmail names it once for each alias it went through.
-func hasFailure(events []event.Event, recipient string) bool {
-	return slices.ContainsFunc(events, func(e event.Event) bool { return e.Type == "" && address.Same(e.Recipient, recipient) })
+// addFailure adds a failure to events, or puts it together with that of the same recipient: an alias failed as often as it was
+// turned into addresses, and sendmail names a recipient once for each alias that led to it. He failed hard only if all of them
+// failed alike.
+func addFailure(events []event.Event, e event.Event) []event.Event {
+	same := func(other event.Event) bool { return other.Type == "" && address.Same(other.Recipient, e.Recipient) }
+	if at := slices.IndexFunc(events, same); at >= 0 {
+		events[at].NeverHard = events[at].NeverHard || e.NeverHard || !alike(&events[at], &e)
+		return events
+	}
+	return append(events, e)
+}
+
+// alike says whether two failures have the same reason, as far as that can be told without knowing any.
+func alike(a, b *event.Event) bool {
+	vague := a.Status == "" || strings.HasSuffix(a.Status, ".0.0")
+	return a.Status == b.Status && (!vague || a.Diagnostic == b.Diagnostic)
 }
 
 // hasArrived says whether another group tells that the same message arrived at one of the addresses into which an alias turned
@@ -267,7 +282,7 @@ func (m *message) prove(events []event.Event) []event.Event {
 			continue
 		}
 		e.SubscriberUUID, e.CampaignUUID, e.Evidence = "", "", ""
-		if mine < 0 && (e.Status == "" || e.Status != events[keeper].Status || e.NeverHard) {
+		if mine < 0 && (e.NeverHard || !alike(e, &events[keeper])) {
 			events[keeper].NeverHard = true
 		}
 	}

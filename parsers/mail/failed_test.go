@@ -122,6 +122,28 @@ func TestStatusOfALetter(t *testing.T) {
 	}
 }
 
+// An alias whose targets failed each for its own reason did not fail hard.
+func TestAliasFailsAlike(t *testing.T) {
+	group := func(final, status string) string {
+		return "Original-Recipient: rfc822; team@a.example\nFinal-Recipient: rfc822; " + final + "\nAction: failed\nStatus: " + status + "\nDiagnostic-Code: smtp; 550 " + status + " refused here\n\n"
+	}
+	report := func(groups string) string {
+		return "From: MAILER-DAEMON@mx.example\nSubject: Undelivered\nContent-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n" + groups + "\n--b--\n"
+	}
+	exim := "From: MAILER-DAEMON@mx.example\nSubject: Mail delivery failed\nX-Failed-Recipients: dan@b.example, eva@c.example\n\n  dan@b.example\n    (generated from team@a.example)\n" +
+		"    550 5.1.1 unknown\n  eva@c.example\n    (generated from team@a.example)\n    552 5.2.2 full\n"
+	for message, neverHard := range map[string]bool{
+		report(group("dan@b.example", "5.1.1") + group("eva@c.example", "5.1.1")): false,
+		report(group("dan@b.example", "5.1.1") + group("eva@c.example", "5.2.2")): true,
+		exim: true,
+	} {
+		events := parseMail(t, message)
+		if len(events) != 1 || events[0].Recipient != "team@a.example" || events[0].NeverHard != neverHard {
+			t.Errorf("%+v, want one that is never hard: %v", events, neverHard)
+		}
+	}
+}
+
 // A message has one subscriber. Of what an alias made of him, one event has his UUID, which is hard only if all failed alike.
 func TestOneUUIDOneEvent(t *testing.T) {
 	groups := "Final-Recipient: rfc822; dan@b.example\nAction: failed\nStatus: 5.1.1\n\nFinal-Recipient: rfc822; eva@c.example\nAction: failed\nStatus: "

@@ -43,9 +43,7 @@ func (p *prose) withOrigins(found []string) []groupName {
 		if from := p.origin(a); from != "" {
 			n = groupName{failed: from, other: a}
 		}
-		if !slices.ContainsFunc(names, func(known groupName) bool { return address.Same(known.failed, n.failed) }) {
-			names = append(names, n)
-		}
+		names = append(names, n)
 	}
 	if len(names) == 0 {
 		names = []groupName{{}}

@@ -246,7 +246,7 @@ func (p *prose) bounces() ([]event.Event, error) {
 		e.Diagnostic = withoutWarning(onlyReply(e.Diagnostic))
 		e.Code, _ = smtp.FindReply(e.Diagnostic)
 		e.Status = smtp.FindStatus(e.Diagnostic, "245")
-		events = append(events, e)
+		events = addFailure(events, e)
 	}
 	return p.prove(events), nil
 }
