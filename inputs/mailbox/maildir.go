@@ -71,6 +71,7 @@ type maildir struct {
 	stable bool   // nothing changed since the last reading, as far as stamps tell
 	stamps []disk.Info
 	absent hashSet // not found in the last reading
+	fresh  map[uint64]freshMessage
 	where  atomic.Pointer[inputs.Position]
 }
 
@@ -112,7 +113,11 @@ func (m *maildir) Run(ctx context.Context, sink inputs.Sink) error {
 		if err := m.scan(ctx, sink); err != nil && ctx.Err() == nil {
 			return err
 		}
-		hints.wait(ctx, m.config.Poll.Std(), max(maildirGather, 10*time.Since(started))) // a large Maildir takes a while
+		took, poll := time.Since(started), m.config.Poll.Std()
+		if len(m.fresh) > 0 {
+			poll = min(poll, max(maildirSettled, 20*took))
+		}
+		hints.wait(ctx, poll, max(maildirGather, 10*took)) // a large Maildir takes a while
 	}
 	return nil
 }

@@ -28,12 +28,14 @@ type maildirScan struct {
 	read    []maildirFile // the batch
 	trouble string        // the last file that could not be read, moved or deleted
 	left    int           // not read
+	freed   quota         // deleted and not yet accounted for
 	scratch []byte
 }
 
 type maildirFile struct {
 	dir, name string
 	hash      uint64
+	info      disk.Info // as it was read
 }
 
 func (f maildirFile) path() string { return filepath.Join(f.dir, f.name) }
@@ -58,6 +60,7 @@ func (m *maildir) scan(ctx context.Context, sink inputs.Sink) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
+	s.account()
 	s.prune()
 	s.report()
 	return s.settle(ctx)
@@ -66,6 +69,7 @@ func (m *maildir) scan(ctx context.Context, sink inputs.Sink) error {
 // prune forgets what is gone. A name that is being changed may be missed by a reading, so it takes two.
 func (s *maildirScan) prune() {
 	slices.Sort(s.listed)
+	s.forgetFresh()
 	known := s.state.seen.with()
 	for name := range s.state.toClear {
 		known = append(known, name)
@@ -134,13 +138,17 @@ func (s *maildirScan) file(f maildirFile) error {
 	unique, _, _ := strings.Cut(f.name, ":")
 	f.hash = hash64([]byte(s.folderOf(f.dir)), []byte(unique))
 	s.listed = append(s.listed, f.hash)
-	if s.state.seen.has(f.hash) {
+	grown, growing := s.growth(f)
+	if s.state.seen.has(f.hash) && !grown {
 		s.move(f)
 		return nil
 	}
 	body, truncated, info, err := readMessage(f.path())
 	switch {
-	case errors.Is(err, disk.ErrNotRegular) || err == nil && info.Size == 0:
+	case errors.Is(err, disk.ErrNotRegular):
+		return nil
+	case err == nil && info.Size == 0: // its first line does not show in the directory's time
+		s.stable = s.stable && !isFresh(info)
 		return nil
 	case errors.Is(err, fs.ErrNotExist): // somebody moved it: it is met again
 		s.stable = false
@@ -149,9 +157,15 @@ func (s *maildirScan) file(f maildirFile) error {
 		s.left, s.trouble = s.left+1, disk.WithRemedy(err).Error()
 		return nil
 	}
-	if inode, committed := s.state.toClear[f.hash]; committed && inode == info.Ino {
-		s.remove(f)
+	f.info = info
+	if inode, committed := s.state.toClear[f.hash]; committed && inode == info.Ino && !grown {
+		if !growing {
+			s.remove(f)
+		}
 		return nil
+	}
+	if grown { // it is not known any more: what it was taken for was its beginning
+		s.state.seen = slices.DeleteFunc(s.state.seen, func(h uint64) bool { return h == f.hash })
 	}
 	s.read = append(s.read, f)
 	if !s.add(f.hash, info.Ino, messageRecord(body, truncated, deliveredAt(info))) {
@@ -201,18 +215,27 @@ func (s *maildirScan) flush() error {
 		return err
 	}
 	for i, f := range s.read {
-		if slices.Contains(toClear, i) {
-			s.remove(f)
-		} else {
+		fresh := s.watch(f)
+		switch {
+		case !slices.Contains(toClear, i):
 			s.move(f)
+		case !fresh:
+			s.remove(f)
 		}
 	}
 	s.read = s.read[:0]
+	s.account()
 	return nil
 }
 
 // remove deletes a message whose Commit is on disk.
-func (s *maildirScan) remove(f maildirFile) { s.cleared(os.Remove(f.path())) }
+func (s *maildirScan) remove(f maildirFile) {
+	err := os.Remove(f.path())
+	if delete(s.fresh, f.hash); err == nil {
+		s.freed.add(f)
+	}
+	s.cleared(err)
+}
 
 // move puts a committed message from new into cur, flagged as seen, if that is wanted.
 func (s *maildirScan) move(f maildirFile) {
