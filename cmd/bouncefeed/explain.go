@@ -76,11 +76,11 @@ func printExplanation(w io.Writer, x agent.Explanation, all bool) error {
 	case x.Kind == "other" && !all:
 		return nil
 	case x.Why != "":
-		if _, err := fmt.Fprintf(w, "%s: refused: %s\n", place, x.Why); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: refused: %s%s\n", place, x.Why, explained(x.Means, x.Remedy)); err != nil {
 			return err
 		}
 	case len(x.Events) == 0:
-		_, err := fmt.Fprintf(w, "%s: %s: nothing to report\n", place, x.Kind)
+		_, err := fmt.Fprintf(w, "%s: %s: nothing to report%s\n", place, x.Kind, explained(x.Means, x.Remedy))
 		return err
 	}
 	for i := range x.Events {
@@ -89,6 +89,17 @@ func printExplanation(w io.Writer, x agent.Explanation, all bool) error {
 		}
 	}
 	return nil
+}
+
+// explained is what the glossary says of a word, in brackets.
+func explained(means, remedy string) string {
+	switch {
+	case means == "":
+		return ""
+	case remedy == "":
+		return " (" + means + ")"
+	}
+	return " (" + means + "; " + remedy + ")"
 }
 
 // printEvent prints an event as a block of "name  value" lines.

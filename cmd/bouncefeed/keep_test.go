@@ -58,6 +58,7 @@ func TestRootBackfillsAsTheService(t *testing.T) {
 	command(t, "", "backfill", "-c", cfg, log).expect(t, 0, "", "5 read, 1 queued, 0 reported before")
 	command(t, "", "backfill", "-c", cfg, log).expect(t, 0, "", "5 read, 0 queued, 1 reported before")
 	command(t, "", "backfill", "-c", cfg, "--as", "mail", "--trust", "proof", write(t, "m.eml", bounceMail)).expect(t, 0, "", "1 held for want of proof")
+	command(t, "", "held", "list", "-c", cfg).expect(t, 0, "no proof", "")
 	info, err := os.Lstat(filepath.Join(dir, "state/queue.db"))
 	if err != nil || info.Sys().(*syscall.Stat_t).Uid != service || info.Mode() != 0o600 {
 		t.Errorf("%v, %+v", err, info)

@@ -209,7 +209,7 @@ func TestFlagsAreAlike(t *testing.T) {
 			}
 		}
 	})
-	for _, path := range []string{"status", "tail", "check", "explain", "backfill", "init", "version", "dead list", "dead show", "dead retry", "dead drop", "held list", "held show", "held release", "held drop"} {
+	for _, path := range []string{"status", "tail", "check", "explain", "backfill", "init", "version", "dead list", "dead show", "dead retry", "dead drop", "held list", "held show", "held release", "held drop", "refused list", "refused show", "words"} {
 		if c, _, err := newRoot().Find(strings.Fields(path)); err != nil || c.Flag("json") == nil {
 			t.Errorf("%s prints data and has no --json, %v", path, err)
 		}

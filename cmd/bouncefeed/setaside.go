@@ -1,26 +1,32 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"bouncefeed/internal/agent"
+	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
 )
 
 // shelf is one place where events are set aside, as T: the dead letters, or what is held.
 type shelf[T any] struct {
 	name, short, long string
-	again, againShort string // the verb that sends an event after all
-	byOutput          bool
+	again, againShort string // the verb that sends an event after all; none: they are only looked at
+	byOutput, byInput bool
 	header            string
-	number            func(T) uint64
+	number            func(T) string
 	row               func(T) string
+	print             func(io.Writer, T) error // one whole; nil: as JSON
 
 	callList            control.Call[agent.Selection, T]
 	callAgain, callDrop control.Call[agent.Selection, agent.Count]
@@ -32,7 +38,7 @@ func newDead(a *app) *cobra.Command {
 		long:  "A receiver that answers 400, 413 or 422 will never take an event: it is set aside with the answer and never tried again by itself.",
 		again: "retry", againShort: "send them once more", byOutput: true,
 		header: "NUMBER\tOUTPUT\tTIME\tTYPE\tREASON\tRECIPIENT\tANSWER",
-		number: func(d agent.DeadLetter) uint64 { return d.Seq },
+		number: func(d agent.DeadLetter) string { return fmt.Sprint(d.Seq) },
 		row: func(d agent.DeadLetter) string {
 			return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s", d.Seq, d.Output, d.Time.Local().Format(time.RFC3339), d.Event.Type, d.Event.Reason, clean(d.Event.Recipient), clean(short(d.Answer, 100)))
 		},
@@ -46,12 +52,51 @@ func newHeld(a *app) *cobra.Command {
 		long:  "An event that lacks proof is held: shown with what is missing, and sent only when it is released.",
 		again: "release", againShort: "send them after all",
 		header: "NUMBER\tTIME\tTYPE\tREASON\tRECIPIENT\tWHY",
-		number: func(h agent.HeldEvent) uint64 { return h.Seq },
+		number: func(h agent.HeldEvent) string { return fmt.Sprint(h.Seq) },
 		row: func(h agent.HeldEvent) string {
 			return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s", h.Seq, h.Time.Local().Format(time.RFC3339), h.Event.Type, h.Event.Reason, clean(h.Event.Recipient), clean(h.Why))
 		},
 		callList: agent.Calls.Held, callAgain: agent.Calls.HeldRelease, callDrop: agent.Calls.HeldDrop,
 	})
+}
+
+func newRefused(a *app) *cobra.Command {
+	return newShelf(a, shelf[agent.RefusedRecord]{
+		name: "refused", short: "look at records that were not believed",
+		long: `A line, mail or request that looks like a bounce and makes no sense, or has two readings, is refused: counted under a word
+('bouncefeed words' explains them all) and kept aside, of every input the newest 1000, each up to 4 KiB. There is
+nothing to do with one but to mend its cause.`,
+		byInput: true,
+		header:  "NUMBER\tTIME\tWHY\tDETAIL\tBEGINS",
+		number:  func(r agent.RefusedRecord) string { return r.Number },
+		row: func(r agent.RefusedRecord) string {
+			return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", r.Number, r.Time.Local().Format(time.RFC3339), r.Why, clean(short(r.Detail, 60)), clean(short(r.Body, 60)))
+		},
+		print:    printRefused,
+		callList: agent.Calls.Refused,
+	})
+}
+
+func printRefused(w io.Writer, r agent.RefusedRecord) error {
+	var b strings.Builder
+	field := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%-7s %s\n", name, clean(value))
+		}
+	}
+	field("number", r.Number)
+	field("input", r.Input)
+	field("time", r.Time.Local().Format(time.RFC3339))
+	field("why", r.Why)
+	field("detail", r.Detail)
+	field("means", r.Means)
+	field("remedy", r.Remedy)
+	b.WriteString("\n")
+	for line := range strings.Lines(r.Body) {
+		b.WriteString(clean(strings.TrimRight(line, "\r\n")) + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func newShelf[T any](a *app, s shelf[T]) *cobra.Command {
@@ -65,11 +110,17 @@ func newShelf[T any](a *app, s shelf[T]) *cobra.Command {
 		if s.byOutput {
 			sub.Flags().StringVar(&which.Output, "output", "", "only those of this `output`")
 		}
+		if s.byInput {
+			sub.Flags().StringVar(&which.Input, "input", "", "only those of this `input`")
+		}
 		cmd.AddCommand(a.socketFlag(a.jsonFlag(sub)))
 		return sub
 	}
 	add("list", "list them", noArgs, func(cmd *cobra.Command, _ []string) error { return s.list(a, cmd, which) })
 	add("show NUMBER", "show one whole", oneArg, func(cmd *cobra.Command, args []string) error { return s.show(a, cmd, which, args[0]) })
+	if s.again == "" {
+		return cmd
+	}
 	count := func(use, short, done string, call control.Call[agent.Selection, agent.Count]) {
 		sub := add(use, short, cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) (err error) {
 			if which.Numbers, err = eventNumbers(args); err != nil {
@@ -97,20 +148,16 @@ func eventNumbers(args []string) (all []uint64, err error) {
 }
 
 func (s *shelf[T]) list(a *app, cmd *cobra.Command, which agent.Selection) error {
-	socket, err := a.controlSocket(cmd)
-	if err != nil {
-		return err
-	}
 	t := newTable(cmd)
 	n := 0
-	err = s.callList.Each(cmd.Context(), socket, which, nil, func(v T, raw json.RawMessage) error {
+	err := eachStored(a, cmd, s.callList, which, func(v T, raw json.RawMessage) error {
 		if a.json {
 			return printRaw(cmd, raw)
 		}
 		if n++; n == 1 {
 			fmt.Fprintln(t, s.header)
 		}
-		_, err = fmt.Fprintln(t, s.row(v))
+		_, err := fmt.Fprintln(t, s.row(v))
 		return err
 	})
 	if ferr := t.Flush(); err == nil {
@@ -123,18 +170,17 @@ func (s *shelf[T]) list(a *app, cmd *cobra.Command, which agent.Selection) error
 }
 
 func (s *shelf[T]) show(a *app, cmd *cobra.Command, which agent.Selection, number string) error {
-	socket, err := a.controlSocket(cmd)
-	if err != nil {
-		return err
-	}
 	found := false
-	err = s.callList.Each(cmd.Context(), socket, which, nil, func(v T, raw json.RawMessage) error {
-		if fmt.Sprint(s.number(v)) != number {
+	err := eachStored(a, cmd, s.callList, which, func(v T, raw json.RawMessage) error {
+		if s.number(v) != number {
 			return nil
 		}
 		found = true
 		if a.json {
 			return printRaw(cmd, raw)
+		}
+		if s.print != nil {
+			return s.print(cmd.OutOrStdout(), v)
 		}
 		var whole any // keys sorted
 		if err := json.Unmarshal(raw, &whole); err != nil {
@@ -149,6 +195,31 @@ func (s *shelf[T]) show(a *app, cmd *cobra.Command, which agent.Selection, numbe
 		err = errors.New("no such number: see 'bouncefeed " + s.name + " list'")
 	}
 	return err
+}
+
+// eachStored asks the daemon, or, if none runs, its queue.
+func eachStored[T any](a *app, cmd *cobra.Command, call control.Call[agent.Selection, T], which agent.Selection, each func(T, json.RawMessage) error) error {
+	socket, err := a.controlSocket(cmd)
+	if err != nil {
+		return err
+	}
+	err = call.Each(cmd.Context(), socket, which, nil, each)
+	if !errors.Is(err, control.ErrNotRunning) || a.socket != "" {
+		return err
+	}
+	cfg, cerr := a.configured(cmd)
+	if cerr != nil {
+		return cerr
+	}
+	stored, end, kerr := agent.OpenStored(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), config.Log{Level: "warn", Format: "text"}))
+	switch {
+	case errors.Is(kerr, os.ErrNotExist): // nothing is stored yet
+		return err
+	case kerr != nil:
+		return fmt.Errorf("%w; its queue: %w", err, kerr)
+	}
+	err = call.Each(cmd.Context(), stored, which, nil, each)
+	return cmp.Or(end(), err)
 }
 
 // countEvents makes a call that concerns some events and tells how many they were.

@@ -148,3 +148,49 @@ func TestSetAsideTellsTheDaemonsErrors(t *testing.T) {
 	command(t, "", "held", "show", "1", "--socket", socket).expect(t, exitFailure, "", "bouncefeed: queue is closed")
 	command(t, "", "dead", "list", "--socket", "/nowhere/x.sock").expect(t, exitUnavailable, "", "systemctl start")
 }
+
+// What was refused can be looked at with why and what to do, whether the daemon runs or not.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cfg := write(t, "c.yaml", fmt.Sprintf(`
+inputs: {postfix: {type: logfile, path: /var/log/mail.log, parser: postfix}}
+outputs: {file: {type: file, path: %s/out.jsonl}}
+queue: {path: %s/queue.db}
+control: {socket: %s/control.sock}
+`, dir, dir, dir))
+	command(t, "", "refused", "list", "-c", cfg).expect(t, exitUnavailable, "", "is not running") // and has stored nothing yet
+	command(t, "", "backfill", "-c", cfg, write(t, "mail.log", postfixLog)).expect(t, 0, "", "refused: unopened_queue_id 1")
+	look := func() {
+		t.Helper()
+		command(t, "", "refused", "list", "-c", cfg).expect(t, 0, "backfill/1  ", "")
+		command(t, "", "refused", "list", "-c", cfg, "--input", "other").expect(t, 0, "", "none\n")
+		r := command(t, "", "refused", "show", "backfill/1", "-c", cfg)
+		r.expect(t, 0, "why     unopened_queue_id\n", "")
+		r.expect(t, 0, "remedy  are all of the mail server's lines in this log?", "")
+		r.expect(t, 0, "status=bounced", "")
+		command(t, "", "refused", "show", "backfill/2", "-c", cfg).expect(t, exitFailure, "", "no such number: see 'bouncefeed refused list'")
+		var one agent.RefusedRecord
+		r = command(t, "", "refused", "show", "backfill/1", "--json", "-c", cfg)
+		if err := json.Unmarshal([]byte(r.out), &one); err != nil || one.Input != "backfill" || one.Why != "unopened_queue_id" || one.Means == "" || one.Detail == "" {
+			t.Errorf("%+v, %v", r, err)
+		}
+		command(t, "", "held", "list", "-c", cfg).expect(t, 0, "", "none\n")
+	}
+	look()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan result, 1)
+	go func() { ended <- commandIn(ctx, "", "run", "-c", cfg) }()
+	until(t, "the daemon answers", func() bool { return command(t, "", "status", "-c", cfg).code != exitUnavailable })
+	look()
+	stop()
+	if r := <-ended; r.code != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestWords(t *testing.T) {
+	t.Parallel()
+	command(t, "", "words").expect(t, 0, "\n  two_readings\n      it can be read in two ways", "")
+	command(t, "", "words", "--json").expect(t, 0, `{"word":"repeat","refused":false,"means":"`, "")
+}

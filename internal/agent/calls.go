@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
@@ -28,8 +30,31 @@ type Count struct {
 // Selection names events that are set aside.
 type Selection struct {
 	Output  string   `json:"output,omitempty"` // of dead letters: only those of this output
+	Input   string   `json:"input,omitempty"`  // of refused records: only those of this input
 	Numbers []uint64 `json:"numbers,omitempty"`
 	All     bool     `json:"all,omitempty"` // all there are, if there are no Numbers
+}
+
+// RefusedRecord is a record that was not believed, with why, what that means and what can be done.
+type RefusedRecord struct {
+	Number string    `json:"number"` // INPUT/NUMBER
+	Input  string    `json:"input"`
+	Time   time.Time `json:"time"` // when it was read
+	Why    string    `json:"why"`
+	Detail string    `json:"detail,omitempty"`
+	Means  string    `json:"means,omitempty"`
+	Remedy string    `json:"remedy,omitempty"`
+	Body   string    `json:"body"` // its first 4 KiB; what is no UTF-8 in it is replaced
+}
+
+func refusedRecords(q *queue.Queue, input string) ([]RefusedRecord, error) {
+	all, err := q.Refused(input)
+	records := make([]RefusedRecord, len(all))
+	for i, r := range all {
+		w := wordOf(r.Why)
+		records[i] = RefusedRecord{fmt.Sprintf("%s/%d", r.Input, r.Seq), r.Input, r.Time, r.Why, r.Detail, w.Means, w.Remedy, strings.ToValidUTF8(string(r.Body), "\uFFFD")}
+	}
+	return records, err
 }
 
 // DeliverArgs name the pipe that a message is for; the only one if they don't. The message is the body.
@@ -60,6 +85,7 @@ var Calls = struct {
 	Held        control.Call[Selection, HeldEvent]
 	HeldRelease control.Call[Selection, Count]
 	HeldDrop    control.Call[Selection, Count]
+	Refused     control.Call[Selection, RefusedRecord]
 
 	Backfill           control.Call[control.None, queue.Result] // the body is a queue.Batch
 	BackfillCheckpoint control.Call[control.None, map[string]string]
@@ -78,6 +104,7 @@ var Calls = struct {
 	Held:        control.Call[Selection, HeldEvent]{Name: "held", Right: control.Anyone},
 	HeldRelease: control.Call[Selection, Count]{Name: "held-release"},
 	HeldDrop:    control.Call[Selection, Count]{Name: "held-drop"},
+	Refused:     control.Call[Selection, RefusedRecord]{Name: "refused", Right: control.Anyone},
 
 	Backfill:           control.Call[control.None, queue.Result]{Name: "backfill", Body: maxBatch},
 	BackfillCheckpoint: control.Call[control.None, map[string]string]{Name: "backfill-checkpoint"},
@@ -109,6 +136,8 @@ func storedAnswers(q *queue.Queue) []control.Answer {
 		Calls.Held.Answer(list(func(Selection) ([]HeldEvent, error) { return q.Held() })),
 		Calls.HeldRelease.Answer(counted(func(s Selection) (int, error) { return q.ReleaseHeld(s.Numbers) })),
 		Calls.HeldDrop.Answer(counted(func(s Selection) (int, error) { return q.DropHeld(s.Numbers) })),
+
+		Calls.Refused.Answer(list(func(s Selection) ([]RefusedRecord, error) { return refusedRecords(q, s.Input) })),
 
 		Calls.Backfill.Answer(answerBackfill(q)),
 		Calls.BackfillCheckpoint.Answer(one(func(control.None) (map[string]string, error) { return q.Checkpoint(config.Backfill) })),

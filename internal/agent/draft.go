@@ -26,6 +26,9 @@ const (
 // maxDiagnostic is how much is kept of what a server said, in bytes; what follows is rarely about the failure.
 const maxDiagnostic = 4 << 10
 
+// maxDetail is how much is kept of why something was refused, in bytes.
+const maxDetail = 512
+
 // draft is a batch in the making: records are parsed into it one after the other, each between begin and end.
 type draft struct {
 	*sinkConfig
@@ -107,15 +110,15 @@ func (d *draft) refuseAll(err error, body []byte) {
 func (d *draft) refuse(err error, body []byte) {
 	d.record.outcomes++
 	d.record.kept++
-	why := refusedMalformed
+	why, detail := refusedMalformed, err.Error()
 	if r, ok := errors.AsType[*event.RefusedError](err); ok {
-		why = r.Why
+		why, detail = r.Why, r.Detail
 		if r.Part != nil {
 			body = r.Part
 		}
 	}
 	d.batch.Counts[queue.RefusedAs(why)]++
-	d.batch.Refused = append(d.batch.Refused, queue.Refused{Time: d.now(), Why: why, Body: append([]byte(nil), body[:min(len(body), 4096)]...)})
+	d.batch.Refused = append(d.batch.Refused, queue.Refused{Time: d.now(), Why: why, Detail: text.Cut(detail, maxDetail), Body: append([]byte(nil), body[:min(len(body), 4096)]...)})
 }
 
 func (d *draft) ignore(why string) {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,9 @@ type Explanation struct {
 	Line int    `json:"line,omitempty"` // from 1: of an mbox where the message begins; absent for a file that is one
 	Kind string `json:"kind"`           // bounce, complaint, delivered, delayed, autoreply …, other, refused
 	Why  string `json:"why,omitempty"`  // of a refusal
+	// Means and Remedy are the refusal's, as the glossary has them; of what is ignored Kind stands there, too.
+	Means  string `json:"-"`
+	Remedy string `json:"-"`
 	// Wrapper is the container's wrapper in which a line stands: the daemon wants it named in the configuration.
 	Wrapper inputs.Container `json:"wrapper,omitempty"`
 	// Signature says whether a webhook request's signature holds; absent if it was not asked for.
@@ -105,6 +109,8 @@ func (e *Explanation) add(d *draft) {
 		e.Events = append(e.Events, h.Event)
 	}
 	e.Kind, e.Why = kindOf(b, e.Events)
+	w := wordOf(cmp.Or(e.Why, e.Kind))
+	e.Means, e.Remedy = w.Means, w.Remedy
 }
 
 type explainer struct {

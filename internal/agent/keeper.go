@@ -107,6 +107,41 @@ func (k *keeper) end() error {
 	return err
 }
 
+// OpenStored opens the queue of a daemon that does not run, for commands that only ask. It answers on socket until end is
+// called. Errors: fs.ErrNotExist where nothing is stored yet.
+func OpenStored(ctx context.Context, cfg *config.Config, log *slog.Logger) (socket string, end func() error, err error) {
+	if _, err := os.Lstat(cfg.Queue.Path); err != nil {
+		return "", nil, err
+	}
+	k, err := startKeeper(cfg)
+	if err != nil {
+		return "", nil, err
+	}
+	if k != nil {
+		return k.socket, k.end, nil
+	}
+	q, err := openQueue(cfg, log)
+	if err != nil {
+		return "", nil, err
+	}
+	dir, err := os.MkdirTemp("", "bouncefeed-")
+	if err != nil {
+		return "", nil, errors.Join(err, q.Close())
+	}
+	socket = filepath.Join(dir, "control.sock")
+	l, err := control.Listen(socket, 0o600, "")
+	if err != nil {
+		return "", nil, errors.Join(err, q.Close(), os.RemoveAll(dir))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- control.Serve(ctx, l, storedAnswers(q)) }()
+	return socket, func() error {
+		cancel()
+		return errors.Join(<-done, q.Close(), os.RemoveAll(dir))
+	}, nil
+}
+
 // Keep is a keeper's whole life: in tells what to open, and by its end when to end; file is the socket.
 func Keep(ctx context.Context, in io.Reader, file *os.File, log *slog.Logger) error {
 	var what keeping

@@ -38,9 +38,10 @@ type Held struct {
 
 // Refused is a record that was not believed.
 type Refused struct {
-	Time time.Time `json:"time"`
-	Why  string    `json:"why"`
-	Body []byte    `json:"body"` // its first 4 KiB
+	Time   time.Time `json:"time"`
+	Why    string    `json:"why"`              // the word it is counted under
+	Detail string    `json:"detail,omitempty"` // for a human
+	Body   []byte    `json:"body"`             // its first 4 KiB
 }
 
 // Result says what became of a Batch.

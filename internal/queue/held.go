@@ -219,21 +219,30 @@ func (t *txn) refuse(input string, refused []Refused) error {
 	return nil
 }
 
-// Refused lists the newest 1000 refused records of input, oldest first.
-func (q *Queue) Refused(input string) ([]Refused, error) {
-	var all []Refused
+// RefusedRecord is a record that was refused and kept aside.
+type RefusedRecord struct {
+	Input string
+	Seq   uint64 // of the input's own
+	Refused
+}
+
+// Refused lists the newest 1000 refused records of input, oldest first; of "" those of every input.
+func (q *Queue) Refused(input string) ([]RefusedRecord, error) {
+	var all []RefusedRecord
 	err := q.view(func(tx *bbolt.Tx) error {
-		ring := tx.Bucket(bucketRefused).Bucket([]byte(input))
-		if ring == nil {
-			return nil
-		}
-		return ring.ForEach(func(k, v []byte) error {
-			var r Refused
-			if err := unsealJSON(k, v, &r); err != nil {
-				return err
+		inputs := tx.Bucket(bucketRefused)
+		return inputs.ForEachBucket(func(name []byte) error {
+			if input != "" && input != string(name) {
+				return nil
 			}
-			all = append(all, r)
-			return nil
+			return inputs.Bucket(name).ForEach(func(k, v []byte) error {
+				r := RefusedRecord{Input: string(name), Seq: numbered(k)}
+				if err := unsealJSON(k, v, &r.Refused); err != nil {
+					return err
+				}
+				all = append(all, r)
+				return nil
+			})
 		})
 	})
 	return all, err
