@@ -33,6 +33,8 @@ var failedSamples = []failedSample{
 	{"our sender", "", "Final-Recipient: rfc822; bounces@lists.example.com\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 unknown here", "To: dan@b.example", "dan@b.example: 550 unknown here"},
 	{"a VERP of ours", "", "Final-Recipient: rfc822; bounces+dan=b.example@lists.example.com\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 unknown here", "To: dan@b.example",
 		"dan@b.example: 550 unknown here"},
+	{"a VERP of ours with a UUID", "", "Final-Recipient: rfc822; bounces+" + testSubscriber + "@lists.example.com\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 unknown here", "To: dan@b.example",
+		"dan@b.example: 550 unknown here"},
 	{"our sender and another", "", "Final-Recipient: rfc822; bounces@lists.example.com\nAction: failed\nStatus: 5.7.1\nDiagnostic-Code: smtp; 550 no relaying\n\n" +
 		"Final-Recipient: rfc822; dan@b.example\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 unknown here", "To: eva@c.example", "dan@b.example: 550 unknown here"},
 	{"who wrote to himself", "", "Final-Recipient: rfc822; news@lists.example.com\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 unknown here", "From: news@lists.example.com\nTo: news@lists.example.com",

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bouncefeed/internal/address"
+	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/text"
 )
 
@@ -23,7 +24,7 @@ var (
 	fieldsOfReturned = []string{"Return-Path", "From", "Sender", "Reply-To"}
 )
 
-// has says whether addr is one of them, or what VERP makes of one: "bounces+jo=example.org@lists.example.com". Who wrote the
+// has says whether addr is one of them, or what VERP makes of one: "bounces+jo=example.org@lists.example.com", or with a UUID. Who wrote the
 // returned message may have sent it to himself as well, not so a list.
 func (own *ownAddresses) has(addr string) bool {
 	is := func(o string) bool { return isOrVERP(o, addr) }
@@ -54,7 +55,7 @@ func isOrVERP(own, addr string) bool {
 		return false
 	}
 	detail := addr[at:strings.LastIndexByte(addr, '@')]
-	return len(detail) > 1 && (detail[0] == '+' || detail[0] == '-') && strings.Contains(detail, "=")
+	return len(detail) > 1 && (detail[0] == '+' || detail[0] == '-') && (strings.Contains(detail, "=") || listmonk.FirstUUID(detail) != "")
 }
 
 // isReturnedTo says whether the returned message's To names addr, if only by its local part: "To: root".
