@@ -120,9 +120,13 @@ func plainEximRecipient(b []byte) (r eximReading, ok bool) {
 	return r, isEximTail(r.tail)
 }
 
+// maxAngled is how much is looked at for an address's end, in bytes. It may be longer than an address may: then it is
+// refused, and must not go unseen.
+const maxAngled = 4 << 10
+
 // angleAddress reads "<address>"; nil: it is none.
 func angleAddress(b []byte) (addr, rest []byte) {
-	limit := min(len(b), address.MaxLength+2)
+	limit := min(len(b), maxAngled)
 	at := 1
 	if limit > 1 && b[1] == '"' {
 		n := address.QuotedLength(b[1:limit])

@@ -15,7 +15,7 @@ func (p *postfix) readDelivery(l *logLine, emit func(event.Event)) error {
 		return err
 	}
 	status := strings.ToLower(string(d.status))
-	if status == "deliverable" || status == "undeliverable" { // address verification
+	if strings.HasPrefix(status, "deliverable") || strings.HasPrefix(status, "undeliverable") { // address verification; also "-but-not-cached"
 		return nil
 	}
 	m := p.find(l)
@@ -27,10 +27,7 @@ func (p *postfix) readDelivery(l *logLine, emit func(event.Event)) error {
 		m.arrived = l.at - readSeconds(d.delay).Microseconds()
 		p.memory.setQueued(m)
 	}
-	clock := postfixClock{
-		known: m.active != 0, sinceActive: time.Duration(l.at-m.active) * time.Microsecond, resolution: l.resolution(),
-	}
-	if d.twoReadings(clock) {
+	if d.twoReadings() {
 		m.take(d.to, d.origTo, true) // whatever it was, the recipient is not simply pending any more
 		p.memory.touch(m, l.seen)
 		return event.Refuse(event.WhyTwoReadings, "the address may end in two places")
