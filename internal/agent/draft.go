@@ -49,6 +49,9 @@ type finding struct {
 	outcomes   int
 	kept       int // of outcomes: refused or held
 	unreported int // of outcomes: of no interest
+
+	message []byte // the record's body, where it is a whole message
+	content string // its hash, once asked for
 }
 
 // fate is the most cautious one of all that was found in a record.
@@ -210,6 +213,9 @@ func (d *draft) complete(e *event.Event) {
 	if e.Type == "" {
 		judge(d.classifier, e)
 		judgeOthers(d.classifier, e)
+	}
+	if e.MessageID == "" && d.record.message != nil {
+		e.Content = d.record.hash()
 	}
 	if !event.IsID(e.ID) { // another bouncefeed's event keeps its own
 		e.ID = e.MakeID()

@@ -157,6 +157,9 @@ func (s *sink) parse(recs []event.Record, fates []event.Fate, missed string) (*d
 		rec := recs[i]
 		why := s.unwrapper.unwrap(&rec)
 		d.begin(rec.Time)
+		if s.formats == nil && parsers.IsMessage(s.format.Type) {
+			d.record.message = rec.Body
+		}
 		if why == "" {
 			d.refuseAll(s.parseOne(p, rec, emit), rec.Body)
 			if d.record.outcomes == 0 && s.hidden(&rec) {

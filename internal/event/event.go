@@ -84,6 +84,8 @@ type Event struct {
 	Sole bool `json:"-"`
 	// Evidence names what in the source itself proves that the message was ours ("uuid", "verp"); see trust: proof.
 	Evidence string `json:"-"`
+	// Content stands for the whole message that told it, where that names no other: it has the same whenever it is read.
+	Content string `json:"-"`
 	// NeedsProof: a stranger told it, whoever vouches for the record it stands in. As if its input said trust: proof.
 	NeedsProof bool `json:"-"`
 }

@@ -35,7 +35,7 @@ func (e *Event) Keys() []Key {
 		keys = e.told(e.recipients())
 		keys = e.addSubscriber(keys)
 		if len(keys) == 0 {
-			keys = append(keys, key("t", strings.Join(e.recipients(), "\x00"), e.Time.UTC().Format(time.RFC3339), e.Diagnostic))
+			keys = append(keys, key("t", strings.Join(e.recipients(), "\x00"), e.telling(), e.Diagnostic))
 		}
 	case ProofRecipient:
 		for _, r := range e.recipients() {
@@ -44,7 +44,7 @@ func (e *Event) Keys() []Key {
 		keys = e.addSubscriber(keys)
 	case ProofSubscriber:
 		if keys = e.addSubscriber(keys); len(keys) == 0 {
-			keys = append(keys, key("s", e.SubscriberUUID, "", e.CampaignUUID, e.Time.UTC().Format(time.RFC3339)))
+			keys = append(keys, key("s", e.SubscriberUUID, "", e.CampaignUUID, e.telling()))
 		}
 	}
 	return e.ofType(keys)
@@ -62,7 +62,7 @@ func (e *Event) Claims() []Key {
 	recipients := e.recipients()
 	keys := e.addSubscriber(e.told(recipients))
 	if len(keys) == 0 {
-		keys = append(keys, key("t", strings.Join(recipients, "\x00"), e.Time.UTC().Format(time.RFC3339), e.Diagnostic))
+		keys = append(keys, key("t", strings.Join(recipients, "\x00"), e.telling(), e.Diagnostic))
 	}
 	return append(e.ofType(keys), e.CopyKeys()...)
 }
@@ -110,6 +110,15 @@ func (e *Event) told(recipients []string) (keys []Key) {
 		keys = append(keys, key("p", e.ProviderID))
 	}
 	return keys
+}
+
+// telling is what tells e from another one of the same recipient that names no message either: what was written, or else
+// when it happened.
+func (e *Event) telling() string {
+	if e.Content != "" {
+		return e.Content
+	}
+	return e.Time.UTC().Format(time.RFC3339)
 }
 
 // addSubscriber adds the key of one message to one subscriber: it fails once, however many recipients a report names.

@@ -28,6 +28,7 @@ type record struct {
 	Sole          bool         `json:"_sole,omitempty"`
 	Proof         event.Proof  `json:"_proof,omitempty"`
 	NeedsProof    bool         `json:"_needs_proof,omitempty"`
+	Content       string       `json:"_content,omitempty"`
 	Until         time.Time    `json:"_until,omitzero"` // of a held event that waits: till then
 	Since         time.Time    `json:"_since,omitzero"`
 	Why           string       `json:"_why,omitempty"` // why held; a dead letter's answer
@@ -38,7 +39,7 @@ func encodeRecord(e *event.Event, since time.Time, why string) ([]byte, error) {
 }
 
 func encodeWaiting(e *event.Event, since, until time.Time, why string) ([]byte, error) {
-	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Ours, e.Sole, e.Proof, e.NeedsProof, until, since, why})
+	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Ours, e.Sole, e.Proof, e.NeedsProof, e.Content, until, since, why})
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
@@ -67,7 +68,7 @@ func parseRecord(text []byte) (*record, error) {
 	e := &r.Event
 	e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID = r.QueueIDIssuer, r.OtherQueueIDs, r.ProviderID
 	e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Ours, e.Sole, e.Proof = r.NeverHard, r.Hint, r.OwnWords, r.Claimed, r.Evidence, r.Ours, r.Sole, r.Proof
-	e.NeedsProof = r.NeedsProof
+	e.NeedsProof, e.Content = r.NeedsProof, r.Content
 	return &r, nil
 }
 
