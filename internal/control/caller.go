@@ -21,6 +21,16 @@ func withCaller(ctx context.Context, conn net.Conn) context.Context {
 	return ctx // nobody we know: permit refuses
 }
 
+// nobody is a caller of whom the kernel says nothing.
+const nobody = -1
+
+func callerIn(ctx context.Context) (uid int) {
+	if uid, known := ctx.Value(callerKey{}).(int); known {
+		return uid
+	}
+	return nobody
+}
+
 func callerOf(conn net.Conn) (uid int, err error) {
 	c, ok := conn.(*net.UnixConn)
 	if !ok {
@@ -46,12 +56,12 @@ func permit(ctx context.Context, name string, right Right) error {
 	if right == Anyone {
 		return nil
 	}
-	uid, known := ctx.Value(callerKey{}).(int)
-	if known && (uid == 0 || uid == os.Geteuid()) {
+	uid := callerIn(ctx)
+	if uid == 0 || uid == os.Geteuid() {
 		return nil
 	}
 	who := "this user"
-	if known {
+	if uid != nobody {
 		who = "user " + userName(uid)
 	}
 	if os.Geteuid() == 0 {

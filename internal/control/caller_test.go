@@ -125,3 +125,27 @@ func TestListenForAGroup(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A user whose bodies never end is in nobody else's way.
+func TestBodiesThatDawdle(t *testing.T) {
+	t.Parallel()
+	take := Call[None, int]{Name: "take", Right: Anyone, Body: 100}
+	socket, _ := serveAnswers(t, take.Answer(func(_ context.Context, _ None, body io.Reader, reply func(int) error) error {
+		n, err := io.Copy(io.Discard, body)
+		if err != nil {
+			return err
+		}
+		return reply(int(n))
+	}))
+	let(t, socket)
+	for range 2 * maxAtOnce {
+		conn := dialAs(t, stranger, socket)
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "POST /take?args={} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := take.Ask(t.Context(), socket, None{}, strings.NewReader("12345")); n != 5 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}

@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"bouncefeed/internal/disk"
@@ -79,8 +80,12 @@ func giveTo(path, group string) error {
 	return err
 }
 
-// maxAtOnce is how many calls of one listener that have a body are answered at a time, so that their memory is bounded.
-const maxAtOnce = 16
+// How many calls of one listener that have a body are answered at a time, so that their memory is bounded: of all users,
+// and of one, so that a user who lets his bodies dawdle is in nobody else's way.
+const (
+	maxAtOnce  = 32
+	maxForUser = 4
+)
 
 // bodyTime is how long a body may take to arrive.
 const bodyTime = time.Minute
@@ -99,10 +104,13 @@ type server struct {
 	answers map[string]Answer
 	other   http.Handler  // of what is no call
 	bodies  chan struct{} // a token for each call with a body
+
+	mu    sync.Mutex
+	users map[int]chan struct{} // the same, of each user
 }
 
 func newServer(answers []Answer, other http.Handler) *server {
-	s := &server{answers: map[string]Answer{}, other: other, bodies: make(chan struct{}, maxAtOnce)}
+	s := &server{answers: map[string]Answer{}, other: other, bodies: make(chan struct{}, maxAtOnce), users: map[int]chan struct{}{}}
 	for _, a := range answers {
 		s.answers[a.name] = a
 	}
@@ -138,17 +146,29 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, answer.body)
 	if answer.body > 0 {
-		select {
-		case s.bodies <- struct{}{}:
-			defer func() { <-s.bodies }()
-		case <-r.Context().Done():
-			return
+		for _, tokens := range []chan struct{}{s.tokensOf(r.Context()), s.bodies} {
+			select {
+			case tokens <- struct{}{}:
+				defer func() { <-tokens }()
+			case <-r.Context().Done():
+				return
+			}
 		}
 		deadline := http.NewResponseController(w)
 		deadline.SetReadDeadline(time.Now().Add(bodyTime))
 		r.Body = &timedBody{r.Body, func() { deadline.SetReadDeadline(time.Time{}) }}
 	}
 	reply(w, r, answer)
+}
+
+func (s *server) tokensOf(ctx context.Context) chan struct{} {
+	uid := callerIn(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users[uid] == nil {
+		s.users[uid] = make(chan struct{}, maxForUser)
+	}
+	return s.users[uid]
 }
 
 // timedBody lifts the deadline at its end: what follows is waiting for the answer.
