@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"bouncefeed/inputs"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
@@ -96,12 +98,14 @@ func probeQueue(ctx context.Context, cfg *config.Config) error {
 		}
 		break
 	}
-	f, err := os.CreateTemp(dir, ".bouncefeed-check-*")
-	if err != nil {
+	if info, err := os.Lstat(cfg.Queue.Path); err == nil && info.Mode().Type() == os.ModeSymlink {
+		return fmt.Errorf("%s is a symlink, which is not followed: name the file itself in queue.path", cfg.Queue.Path)
+	}
+	// Root makes no file in a directory of the service's.
+	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
 		return fmt.Errorf("the queue can't be written: %w: run the check as the daemon's user (sudo -u bouncefeed), or mend the owner of %s", err, dir)
 	}
-	f.Close()
-	return os.Remove(f.Name())
+	return nil
 }
 
 func running(ctx context.Context, cfg *config.Config) bool {

@@ -154,4 +154,10 @@ func TestProbeQueue(t *testing.T) {
 	if err := probe(filepath.Join(dir, "file", "queue.db")); err == nil || !strings.Contains(err.Error(), "is no directory") {
 		t.Errorf("below a file: %v", err)
 	}
+	if err := os.Symlink("file", filepath.Join(dir, "link.db")); err != nil {
+		t.Fatal(err)
+	}
+	if err := probe(filepath.Join(dir, "link.db")); err == nil || !strings.Contains(err.Error(), "is a symlink") {
+		t.Errorf("a symlink: %v", err)
+	}
 }
