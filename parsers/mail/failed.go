@@ -86,10 +86,23 @@ func addFailure(events []event.Event, e event.Event) []event.Event {
 	return append(events, e)
 }
 
-// alike says whether two failures have the same reason, as far as that can be told without knowing any.
+// alike says whether two failures have the same reason, as far as that can be told without knowing any: by the status, else by
+// the one that the reply has, else by its words.
 func alike(a, b *event.Event) bool {
-	vague := a.Status == "" || strings.HasSuffix(a.Status, ".0.0")
-	return a.Status == b.Status && (!vague || a.Diagnostic == b.Diagnostic)
+	if x, y := clearStatus(a), clearStatus(b); x != "" || y != "" {
+		return x == y
+	}
+	return a.Diagnostic == b.Diagnostic && a.Diagnostic+a.Status != ""
+}
+
+// clearStatus is the enhanced status code of a failure, "" if that tells nothing.
+func clearStatus(e *event.Event) string {
+	for _, status := range []string{e.Status, smtp.FindStatus(e.Diagnostic, "245")} {
+		if status != "" && !strings.HasSuffix(status, ".0.0") {
+			return status
+		}
+	}
+	return ""
 }
 
 // hasArrived says whether another group tells that the same message arrived at one of the addresses into which an alias turned
