@@ -27,7 +27,10 @@ func (p *postfix) readDelivery(l *logLine, emit func(event.Event)) error {
 		m.arrived = l.at - readSeconds(d.delay).Microseconds()
 		p.memory.setQueued(m)
 	}
-	if d.twoReadings() {
+	clock := postfixClock{
+		known: m.active != 0, sinceActive: time.Duration(l.at-m.active) * time.Microsecond, resolution: l.resolution(),
+	}
+	if d.twoReadings(clock) {
 		m.take(d.to, d.origTo, true) // whatever it was, the recipient is not simply pending any more
 		p.memory.touch(m, l.seen)
 		return event.Refuse(event.WhyTwoReadings, "the address may end in two places")

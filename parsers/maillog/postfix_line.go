@@ -152,8 +152,70 @@ func readSeconds(b []byte) time.Duration {
 	return t
 }
 
+// sinceActive is how long the message was in the active queue, by the agent's own reckoning: all delays but the first.
+func (d *postfixDelivery) sinceActive() (time.Duration, bool) {
+	var sum time.Duration
+	parts := bytes.Split(d.delays, []byte("/"))
+	for i, part := range parts {
+		if !isNumber(part) {
+			return 0, false
+		}
+		if i > 0 {
+			sum += readSeconds(part)
+		}
+	}
+	return sum, len(parts) == 4
+}
+
+// A postfixClock is what the log tells of the time a message was in the active queue when a line was written.
+type postfixClock struct {
+	known       bool
+	sinceActive time.Duration
+	resolution  time.Duration // of the log's stamps
+}
+
 // twoReadings says whether the line may as well be about another address. With info_log_address_format=internal, the
 // only form before Postfix 3.5, quotes are missing: then everything up to a later ">, relay=…, status=… (" may be one
-// local part that a stranger made up. A server's reply may hold the same words, and which of both it is can't be told by
-// them: neither is believed. Whoever writes such a reply loses the bounces of his own users.
-func (d *postfixDelivery) twoReadings() bool { return bytes.Contains(d.reason, []byte(">, relay=")) }
+// local part that a stranger made up. A server's reply may hold the same words; but then what they tell must also
+// agree with what nobody outside can make up: the time the delivery took, and the server that spoke.
+func (d *postfixDelivery) twoReadings(clock postfixClock) bool {
+	for b := d.reason; ; {
+		at := bytes.Index(b, []byte(">, "))
+		if at < 0 {
+			return false
+		}
+		b = b[at+len(">, "):]
+		var other postfixDelivery
+		fields := b
+		if bytes.HasPrefix(fields, []byte("orig_to=<")) {
+			end := bytes.Index(fields, []byte(">, relay="))
+			if end < 0 {
+				continue
+			}
+			fields = fields[end+len(">, "):]
+		}
+		if other.scanFields(fields) && other.relay != nil && other.mayBeTrue(clock) {
+			return true
+		}
+	}
+}
+
+// mayBeTrue says whether d agrees with the clock, and its relay with its reason.
+func (d *postfixDelivery) mayBeTrue(clock postfixClock) bool {
+	if told, ok := d.sinceActive(); ok && clock.known {
+		tolerance := clock.resolution + time.Second/2 + told/10
+		if diff := clock.sinceActive - told; diff > tolerance || diff < -tolerance {
+			return false
+		}
+	}
+	reason, suspended := bytes.CutPrefix(d.reason, []byte(postfixSuspended))
+	host, spoke := bytes.CutPrefix(reason, []byte("host "))
+	switch {
+	case suspended:
+		return true
+	case !spoke: // "in reply to RCPT TO command" ends what a server said, and none had: but a refusal of TLS may end so, too
+		return bytes.IndexByte(d.relay, '[') >= 0 || !bytes.HasSuffix(bytes.TrimRight(reason, ")"), []byte(" command"))
+	}
+	host, same := bytes.CutPrefix(host, withoutPort(d.relay))
+	return same && bytes.HasPrefix(host, []byte(" "))
+}

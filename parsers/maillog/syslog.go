@@ -198,6 +198,14 @@ func behindStructuredData(b []byte) []byte {
 	return nil
 }
 
+// resolution is what the stamp is exact to.
+func (l *syslogLine) resolution() time.Duration {
+	if l.when.IsZero() && !bytes.ContainsAny(l.stamp, ".,") {
+		return time.Second
+	}
+	return time.Millisecond
+}
+
 // isLevel knows the words between time and tag that are no host: "INFO", "mail.info", "<mail.info>", "<2.6>".
 func isLevel(word []byte) bool {
 	if word[0] == '<' && word[len(word)-1] == '>' {
