@@ -32,15 +32,16 @@ const maxDetail = 512
 // draft is a batch in the making: records are parsed into it one after the other, each between begin and end.
 type draft struct {
 	*sinkConfig
-	batch    queue.Batch
-	nameless []event.Event // failures that name nobody, beside their refusals
-	notOurs  []event.Event // failures of foreign messages, for explain
-	read     uint64        // outcomes of all records
-	other    uint64        // records without any
-	noted    map[event.Type]uint64
-	logHost  string // whose log the events are from, where they are
-	foreign  bool   // a failure of a foreign message, of a sender that is wanted
-	record   finding
+	batch     queue.Batch
+	nameless  []event.Event // failures that name nobody, beside their refusals
+	notOurs   []event.Event // failures of foreign messages, for explain
+	read      uint64        // outcomes of all records
+	other     uint64        // records without any
+	noted     map[event.Type]uint64
+	logHost   string // whose log the events are from, where they are
+	forgotten bool   // a failure of a message that the parser had no room for
+	foreign   bool   // a failure of a foreign message, of a sender that is wanted
+	record    finding
 }
 
 // finding is what came of one record.
@@ -149,6 +150,7 @@ func (d *draft) accept(e event.Event) {
 	if e.Ours {
 		d.enter(&e)
 	}
+	d.forgotten = d.forgotten || e.Type == event.Forgotten
 	if e.Type == event.Foreign {
 		d.foreign = true
 		d.keepNotOurs(e)

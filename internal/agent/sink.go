@@ -54,6 +54,7 @@ type sink struct {
 	sinkConfig
 	turnedAway  turnedAway
 	saidForeign bool // once
+	saidRoom    bool
 	saidWrapped bool // once
 
 	mu        sync.Mutex // held while parsing; commits of independent records run side by side
@@ -88,6 +89,10 @@ func (s *sink) commit(ctx context.Context, recs []event.Record, checkpoint map[s
 	if d.foreign && len(s.senders) > 0 && !s.saidForeign && s.watcher != nil {
 		s.env.Log.Warn(foreignHint)
 		s.saidForeign = true
+	}
+	if d.forgotten && !s.saidRoom && s.watcher != nil {
+		s.env.Log.Warn(forgottenHint)
+		s.saidRoom = true
 	}
 	return nil
 }

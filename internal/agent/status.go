@@ -115,8 +115,13 @@ func (in *plannedInput) hints(ignored map[string]uint64) (hints []string) {
 	if ignored[string(event.Foreign)] > 0 && len(in.built.Settings.Senders) > 0 {
 		hints = append(hints, foreignHint)
 	}
+	if ignored[string(event.Forgotten)] > 0 {
+		hints = append(hints, forgottenHint)
+	}
 	return hints
 }
+
+const forgottenHint = "messages failed of which the parser had no room to remember the recipients: raise its memory:"
 
 // foreignHint is said where mail of one of the `senders:` fails that no client of ours handed in. Where no senders are
 // named, other people's mail fails every day.

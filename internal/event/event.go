@@ -23,6 +23,7 @@ const (
 	NotSpamReport     Type = "not_spam_report"     // RFC 5965 not-spam
 	Ordinary          Type = "ordinary"            // any other mail
 	CopyFailed        Type = "copy_failed"         // of a recipient who has the message: a copy's failure, or one of several targets'
+	Forgotten         Type = "forgotten"           // of a message that a log's parser had no room to remember
 	Foreign           Type = "foreign"             // a failure of a message that a client handed in which is not ours
 )
 

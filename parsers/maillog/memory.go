@@ -150,6 +150,7 @@ type memory struct {
 	strange  waitingRoom           // the same of foreign clients, who can begin any number: they must not crowd out ours
 	flooded  int64                 // when strange was last too long, Unix microseconds; 0: never
 	size     int                   // of those queued
+	forgot   int64                 // when one of those was last forgotten for want of room, Unix microseconds; 0: never
 	limit    int
 	maxAge   time.Duration
 
@@ -418,6 +419,9 @@ func (l *messageList) isOlder(than int64) bool { return l.oldest != nil && l.old
 func (p *memory) bound(now int64) {
 	tooOld := now - p.maxAge.Microseconds()
 	for m := p.queued.oldest; m != nil && (m.seen < tooOld || p.size > p.limit && m != p.queued.newest); m = p.queued.oldest {
+		if m.seen >= tooOld {
+			p.forgot = now
+		}
 		p.forget(m)
 	}
 	if p.strange.waiting > maxArriving {

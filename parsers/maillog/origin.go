@@ -43,7 +43,12 @@ func (t *tracker) mayBeEarlier(arrived int64) bool {
 	if flooded := t.memory.flooded; flooded != 0 && arrived > t.first && arrived > flooded-grace && arrived < flooded+grace {
 		return false
 	}
-	return arrived-t.first <= grace
+	return arrived-t.first <= grace || t.mayBeForgotten(arrived)
+}
+
+// mayBeForgotten says whether a message that is not known at a time may have been forgotten for want of room.
+func (t *tracker) mayBeForgotten(at int64) bool {
+	return t.memory.forgot != 0 && at-t.memory.forgot <= t.memory.maxAge.Microseconds()
 }
 
 // opened notes which client handed m in: the line that a message begins with.

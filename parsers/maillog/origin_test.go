@@ -87,3 +87,27 @@ func TestSharedMessageID(t *testing.T) {
 		t.Errorf("ours: %+v", said)
 	}
 }
+
+// What is forgotten for want of room is told where the line says enough, and counted where it does not.
+func TestForgottenForWantOfRoom(t *testing.T) {
+	p := newTestPostfix(t, func(c *postfixConfig) { c.Memory = 1 << 20 })
+	line := stamped(t, p)
+	const messages = 5000
+	for i := range messages {
+		line("pickup[1]: %012X: uid=1 from=<list@news.example>", 0xA00000000000+i)
+		line("cleanup[1]: %012X: message-id=<m%d@news.example>", 0xA00000000000+i, i)
+		line("qmgr[1]: %012X: from=<list@news.example>, size=1, nrcpt=1 (queue active)", 0xA00000000000+i)
+		line("smtp[1]: %012X: to=<u%d@example.net>, relay=none, delay=1, delays=1/0/0/0, dsn=4.4.1, status=deferred (no)", 0xA00000000000+i, i)
+	}
+	p.first -= 48 * time.Hour.Microseconds()
+	if said := line("qmgr[1]: %012X: from=<list@news.example>, status=expired, returned to sender", 0xA00000000000); len(said.events) != 1 || said.events[0].Type != event.Forgotten {
+		t.Errorf("expired: %+v", said)
+	}
+	line("qmgr[1]: %012X: from=<list@news.example>, size=1, nrcpt=1 (queue active)", 0xA00000000001)
+	if said := line("smtp[1]: %012X: to=<u1@example.net>, "+testBounce, 0xA00000000001); len(said.events) != 1 || said.events[0].Type != "" || said.events[0].Ours {
+		t.Errorf("bounced: %+v", said)
+	}
+	if said := line("qmgr[1]: %012X: from=<list@news.example>, status=expired, returned to sender", 0xA00000000000+messages-1); len(said.events) != 1 || said.events[0].Type != "" {
+		t.Errorf("not forgotten: %+v", said)
+	}
+}

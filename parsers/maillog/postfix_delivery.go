@@ -20,7 +20,7 @@ func (p *postfix) readDelivery(l *logLine, emit func(event.Event)) error {
 	}
 	m := p.find(l)
 	if m == nil {
-		if !p.openedBefore(l, &d) {
+		if !p.openedBefore(l, &d) && !p.mayBeForgotten(l.at) {
 			return event.Refuse(whyUnopened, "no cleanup or qmgr line opened this queue id")
 		}
 		m = p.memory.open(l)

@@ -136,6 +136,9 @@ func (p *postfix) readQueue(l *logLine, emit func(event.Event)) error {
 				p.decide(l, m, true, emit)
 				return err
 			}
+			if len(sender) > 0 && p.mayBeForgotten(l.at) { // whose recipients stand in no line from now on
+				emit(event.Event{Type: event.Forgotten, Time: l.now, Sender: string(sender)})
+			}
 			return nil
 		}
 		if recipients, ok = readQueueActive(rest); !ok {

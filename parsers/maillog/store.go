@@ -30,7 +30,7 @@ func (t *tracker) Changes() map[string][]byte {
 	mem := t.memory
 	changes := make(map[string][]byte, len(mem.changed)+len(mem.gone)+1)
 	if t.firstChanged {
-		changes[firstLineKey] = binary.AppendVarint(binary.AppendVarint(nil, t.first), mem.flooded)
+		changes[firstLineKey] = binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(nil, t.first), mem.flooded), mem.forgot)
 		t.firstChanged = false
 	}
 	for _, key := range mem.gone {
@@ -60,9 +60,8 @@ func (t *tracker) Load(state iter.Seq2[string, []byte]) error {
 	var all []*message
 	for key, value := range state {
 		if key == firstLineKey {
-			var n int
-			t.first, n = binary.Varint(value)
-			t.memory.flooded, _ = binary.Varint(value[max(n, 0):])
+			r := stateReader{b: value}
+			t.first, t.memory.flooded, t.memory.forgot = r.int(), r.int(), r.int() // the last two are missing since before version 2
 			continue
 		}
 		m, err := decodeMessage(key, value)

@@ -107,9 +107,9 @@ func (t *tracker) begin(l *logLine, read time.Time) bool {
 		t.first, t.firstChanged = l.at, true
 	}
 	if l.seen = min(l.at, latest(read)); t.memory.isDue(l.seen) {
-		flooded := t.memory.flooded
+		flooded, forgot := t.memory.flooded, t.memory.forgot
 		t.memory.bound(l.seen)
-		t.firstChanged = t.firstChanged || t.memory.flooded != flooded
+		t.firstChanged = t.firstChanged || t.memory.flooded != flooded || t.memory.forgot != forgot
 	}
 	return true
 }
