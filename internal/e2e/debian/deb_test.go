@@ -29,7 +29,7 @@ func TestDeb(t *testing.T) {
 				name string
 				run  func(*debian, *receiver)
 			}{
-				{"install", install}, {"configure", configure}, {"bounce", bounce}, {"rotate", rotate}, {"drop-in", dropIn},
+				{"install", install}, {"configure", configure}, {"bounce", bounce}, {"rotate", rotate}, {"drop-in", dropIn}, {"rights", rights},
 				{"hang", hang}, {"crash", crash}, {"upgrade", upgrade}, {"mistake", mistake}, {"journal", journal},
 				{"power cut", powerCut},
 				{"remove and purge", removeAndPurge},
@@ -153,6 +153,30 @@ printf '[Service]\nLoadCredential=listmonk:/root/listmonk.token\nReadWritePaths=
 	})
 	d.put("/etc/bouncefeed/config.yaml", realConfig)
 	d.run("rm -r /srv/bounces /etc/systemd/system/bouncefeed.service.d; systemctl daemon-reload; systemctl restart bouncefeed")
+}
+
+// rights: who may ask what, and that root's backfill leaves nothing of root's behind.
+func rights(d *debian, _ *receiver) {
+	const asNobody = "runuser -u nobody -- "
+	d.put("/etc/bouncefeed/config.yaml", realConfig+"deliver: {mode: 0660, group: pipes}\ncontrol: {group: operators}\n")
+	d.run(`sed -i '/^inputs:/a\  pipe: {type: pipe, trust: proof}' /etc/bouncefeed/config.yaml
+groupadd pipes; groupadd operators; useradd -G pipes carrier; useradd -G operators watcher
+mkdir -p /etc/systemd/system/bouncefeed.service.d
+printf '[Service]\nSupplementaryGroups=pipes operators\n' > /etc/systemd/system/bouncefeed.service.d/test.conf
+systemctl daemon-reload; systemctl restart bouncefeed`)
+	d.want("stat -c '%n %U:%G %a' /run/bouncefeed /run/bouncefeed/*.sock", "/run/bouncefeed bouncefeed:bouncefeed 755\n"+
+		"/run/bouncefeed/control.sock bouncefeed:operators 660\n/run/bouncefeed/deliver.sock bouncefeed:pipes 660")
+	message := "printf 'Subject: hello\\n\\nbody\\n' | "
+	d.run(message + "runuser -u carrier -- bouncefeed deliver")
+	d.want(message+asNobody+"bouncefeed deliver 2>/dev/null; echo $?", "75")
+	d.run("runuser -u watcher -- bouncefeed status && runuser -u watcher -- bouncefeed held list && bouncefeed held drop --all")
+	d.want("runuser -u watcher -- bouncefeed held drop --all 2>&1", `bouncefeed: no access: only root and user bouncefeed may ask for "held-drop", not user watcher`)
+	d.want(asNobody+"bouncefeed status 2>&1", "bouncefeed: no access to the socket /run/bouncefeed/control.sock: run this as root")
+
+	d.run("systemctl stop bouncefeed; install -m 600 /var/log/mail.log /root/old.log; bouncefeed backfill --as postfix /root/old.log && bouncefeed refused list")
+	d.want("find /var/lib/bouncefeed ! -user bouncefeed", "")
+	d.put("/etc/bouncefeed/config.yaml", realConfig)
+	d.run("rm -r /etc/systemd/system/bouncefeed.service.d; userdel carrier; userdel watcher; groupdel pipes; groupdel operators; systemctl daemon-reload; systemctl start bouncefeed")
 }
 
 // hang: a daemon that no longer says it lives is replaced.
