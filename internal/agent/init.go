@@ -13,7 +13,7 @@ type Found struct {
 	Name   string // of the input to be
 	Type   string // logfile or journald
 	Path   string // of a log file
-	Parser string // of a log file
+	Parser string // of a log file, or of the journal's entries
 	Why    string
 }
 
@@ -22,12 +22,12 @@ var mailServers = []struct {
 	name, parser string
 	installed    []string
 	logs         []string
-	journal      bool // it logs to the journal where syslog is the journal
+	journal      bool // it logs through syslog, so that the journal has it where there is one
 }{
 	{"postfix", "postfix", []string{"etc/postfix/main.cf"}, []string{"var/log/mail.log", "var/log/maillog"}, true},
 	{"exim", "exim", []string{"etc/exim4", "etc/exim", "etc/exim.conf"}, []string{"var/log/exim4/mainlog", "var/log/exim/main.log", "var/log/exim_mainlog", "var/log/exim/mainlog"}, false},
-	{"sendmail", "sendmail", []string{"etc/mail/sendmail.cf"}, []string{"var/log/mail.log", "var/log/maillog"}, false},
-	{"opensmtpd", "opensmtpd", []string{"etc/smtpd.conf"}, []string{"var/log/mail.log", "var/log/maillog"}, false},
+	{"sendmail", "sendmail", []string{"etc/mail/sendmail.cf"}, []string{"var/log/mail.log", "var/log/maillog"}, true},
+	{"opensmtpd", "opensmtpd", []string{"etc/smtpd.conf"}, []string{"var/log/mail.log", "var/log/maillog"}, true},
 }
 
 // stale is how old a log may be until the journal is the likelier place: rsyslog was removed, its last file was left.
@@ -42,17 +42,18 @@ func Look(root fs.FS, now time.Time) []Found {
 		if !exists(root, server.installed...) {
 			continue
 		}
-		logs := server.logs
-		if own := maillogFile(root, server.name); own != "" {
+		logs, own := server.logs, maillogFile(root, server.name)
+		if own != "" {
 			logs = []string{own}
 		}
 		f := Found{Name: server.name, Type: "logfile", Path: "/" + logs[0], Parser: server.parser, Why: "its log was not found: this is where it usually is"}
 		log, fresh := freshest(root, logs, now)
 		switch {
+		case server.journal && hasJournal && own == "":
+			// Into a file of syslog's whoever may call logger(1) writes what he likes; the journal says who wrote it.
+			f = Found{Name: server.name, Type: "journald", Parser: server.parser, Why: "it logs through syslog: unlike a file, the journal tells who wrote a line"}
 		case fresh:
 			f.Path, f.Why = "/"+log, "its log is there and in use"
-		case server.journal && hasJournal:
-			f = Found{Name: server.name, Type: "journald", Why: "there is no log file in use: without rsyslog it logs to the journal only"}
 		case log != "":
 			f.Path, f.Why = "/"+log, "its log is there, but nothing was written for days"
 		}
@@ -115,6 +116,8 @@ func Draft(found []Found, url, username, passwordFile string) []byte {
 		fmt.Fprintf(&b, "  %s:   # %s\n    type: %s\n", f.Name, f.Why, f.Type)
 		if f.Path != "" {
 			fmt.Fprintf(&b, "    path: %s\n    parser: %s\n", f.Path, f.Parser)
+		} else if f.Parser != "" {
+			fmt.Fprintf(&b, "    parser: {type: journald, parsers: [%s]}\n", f.Parser)
 		}
 		b.WriteString("    # senders: [\"*@news.example.com\"]   # report only mail of these envelope senders: recommended\n")
 	}

@@ -32,10 +32,11 @@ func TestLook(t *testing.T) {
 		root fstest.MapFS
 		want []Found // type, path
 	}{
-		"Debian with rsyslog":               {fstest.MapFS{"etc/postfix/main.cf": in(day), "var/log/mail.log": in(day), "usr/bin/journalctl": in(day)}, []Found{{Type: "logfile", Path: "/var/log/mail.log"}}},
+		"Debian with rsyslog":               {fstest.MapFS{"etc/postfix/main.cf": in(day), "var/log/mail.log": in(day), "usr/bin/journalctl": in(day)}, []Found{{Type: "journald"}}},
 		"Debian 12 without rsyslog":         {fstest.MapFS{"etc/postfix/main.cf": in(day), "usr/bin/journalctl": in(day)}, []Found{{Type: "journald"}}},
+		"rsyslog without systemd":           {fstest.MapFS{"etc/postfix/main.cf": in(day), "var/log/mail.log": in(day)}, []Found{{Type: "logfile", Path: "/var/log/mail.log"}}},
 		"rsyslog was removed":               {fstest.MapFS{"etc/postfix/main.cf": in(day), "var/log/mail.log": in(40 * day), "usr/bin/journalctl": in(day)}, []Found{{Type: "journald"}}},
-		"postlogd":                          {fstest.MapFS{"etc/postfix/main.cf": {Data: []byte("# maillog_file = /x\nmaillog_file = /var/log/postfix.log\n")}, "var/log/postfix.log": in(0), "var/log/mail.log": in(0)}, []Found{{Type: "logfile", Path: "/var/log/postfix.log"}}},
+		"postlogd":                          {fstest.MapFS{"usr/bin/journalctl": in(day), "etc/postfix/main.cf": {Data: []byte("# maillog_file = /x\nmaillog_file = /var/log/postfix.log\n")}, "var/log/postfix.log": in(0), "var/log/mail.log": in(0)}, []Found{{Type: "logfile", Path: "/var/log/postfix.log"}}},
 		"Red Hat":                           {fstest.MapFS{"etc/postfix/main.cf": in(day), "var/log/maillog": in(day)}, []Found{{Type: "logfile", Path: "/var/log/maillog"}}},
 		"Exim logs to its own file":         {fstest.MapFS{"etc/exim4/update-exim4.conf.conf": in(day), "var/log/exim4/mainlog": in(20 * day), "usr/bin/journalctl": in(day)}, []Found{{Type: "logfile", Path: "/var/log/exim4/mainlog"}}},
 		"two servers":                       {fstest.MapFS{"etc/postfix/main.cf": in(day), "var/log/mail.log": in(0), "etc/exim4/x": in(0), "var/log/exim4/mainlog": in(0)}, []Found{{Type: "logfile", Path: "/var/log/mail.log"}, {Type: "logfile", Path: "/var/log/exim4/mainlog"}}},
