@@ -24,8 +24,8 @@ const (
 )
 
 // Keys are e's identity keys, strongest first: recipient with the original Message-ID, recipient with MTA host and
-// queue id, the provider's own event id, subscriber with the Message-ID. An event is a repeat if one of its keys was seen
-// before. Where an alias made two addresses, both count: a DSN may name the one and the log the other.
+// queue id, the provider's own event id; of a nameless event subscriber with the Message-ID. An event is a repeat if one
+// of its keys was seen before. Where an alias made two addresses, both count: a DSN may name the one and the log the other.
 //
 // Only what is proven makes a key, so that nobody can have another's bounce taken for a repeat. See Claims.
 func (e *Event) Keys() []Key {
@@ -33,7 +33,9 @@ func (e *Event) Keys() []Key {
 	switch e.Proof {
 	case ProofSource, ProofTrusted:
 		keys = e.told(e.recipients())
-		keys = e.addSubscriber(keys)
+		if e.Recipient == "" {
+			keys = e.addSubscriber(keys)
+		}
 		if len(keys) == 0 {
 			keys = append(keys, key("t", strings.Join(e.recipients(), "\x00"), e.telling(), e.Diagnostic))
 		}
@@ -41,7 +43,6 @@ func (e *Event) Keys() []Key {
 		for _, r := range e.recipients() {
 			keys = append(keys, key("m", r, e.MessageID))
 		}
-		keys = e.addSubscriber(keys)
 	case ProofSubscriber:
 		if keys = e.addSubscriber(keys); len(keys) == 0 {
 			keys = append(keys, key("s", e.SubscriberUUID, "", e.CampaignUUID, e.telling()))
@@ -55,9 +56,9 @@ func (e *Event) Keys() []Key {
 func (e *Event) Claims() []Key {
 	switch e.Proof {
 	case ProofSource:
-		return nil
+		return e.ofType(e.addSubscriber(nil))
 	case ProofTrusted:
-		return e.CopyKeys()
+		return append(e.ofType(e.addSubscriber(nil)), e.CopyKeys()...)
 	}
 	recipients := e.recipients()
 	keys := e.addSubscriber(e.told(recipients))
@@ -121,7 +122,9 @@ func (e *Event) telling() string {
 	return e.Time.UTC().Format(time.RFC3339)
 }
 
-// addSubscriber adds the key of one message to one subscriber: it fails once, however many recipients a report names.
+// addSubscriber adds the key of one message to one subscriber, of whom no more is known: he fails once, however many
+// recipients a report names. Failures that name a recipient know a nameless one by it; of themselves each is one of its own,
+// for the message may have gone to several.
 func (e *Event) addSubscriber(keys []Key) []Key {
 	if e.SubscriberUUID == "" || e.MessageID == "" {
 		return keys

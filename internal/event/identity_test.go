@@ -83,3 +83,32 @@ func TestClaimsMakeNoKeys(t *testing.T) {
 		t.Error("one message to one subscriber is two events")
 	}
 }
+
+// knows says whether later is a repeat where first is stored.
+func knows(later, first Event) bool {
+	stored := first.Keys()
+	return slices.ContainsFunc(append(later.Keys(), later.Claims()...), func(k Key) bool { return slices.Contains(stored, k) })
+}
+
+// One message with one subscriber's UUID may have gone to several recipients: the log tells of each. A report that proves
+// the subscriber and nobody's address is the same as theirs.
+func TestOneSubscriberSeveralRecipients(t *testing.T) {
+	jo := Event{Recipient: "jo@example.org", SubscriberUUID: "u", MessageID: "m@x"}
+	ann := Event{Recipient: "ann@example.org", SubscriberUUID: "u", MessageID: "m@x"}
+	nameless := Event{Claimed: "jo@example.org", SubscriberUUID: "u", MessageID: "m@x", Proof: ProofSubscriber}
+	joTrusted, annTrusted := jo, ann
+	joTrusted.Proof, annTrusted.Proof = ProofTrusted, ProofTrusted
+	for _, pair := range [][2]Event{{jo, ann}, {ann, jo}, {joTrusted, annTrusted}, {jo, annTrusted}} {
+		if knows(pair[0], pair[1]) {
+			t.Errorf("%s is taken for a repeat of %s", pair[0].Recipient, pair[1].Recipient)
+		}
+	}
+	for _, named := range []Event{jo, ann, joTrusted} {
+		if !knows(named, nameless) || named.Recipient == nameless.Claimed && !knows(nameless, named) {
+			t.Errorf("%s and the subscriber's report are two events", named.Recipient)
+		}
+	}
+	if again := nameless; !knows(again, nameless) || !knows(joTrusted, jo) {
+		t.Error("the same is told twice")
+	}
+}
