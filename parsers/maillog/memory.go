@@ -72,12 +72,14 @@ type details struct {
 func (m *message) has(flag uint32) bool { return m.flags&flag != 0 }
 
 // details gives what few messages have, to be read.
-func (m *message) details() details {
+func (m *message) details() *details {
 	if m.more == nil {
-		return details{}
+		return &noDetails
 	}
-	return *m.more
+	return m.more
 }
+
+var noDetails details // never written to
 
 // editDetails gives the same to be written to.
 func (m *message) editDetails() *details {
