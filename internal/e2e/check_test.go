@@ -115,6 +115,9 @@ func (w want) differences(p e2etest.Post) []string {
 		{"subscriber_uuid", p.SubscriberUUID, w.subscriber},
 		{"source", p.Source, "bouncefeed/" + hostName},
 	} {
+		if w.several && f.got == "" && strings.HasSuffix(f.name, "_uuid") {
+			continue // one subscriber's UUID is left with one of those to whom the message went, or with none
+		}
 		if f.got != f.want {
 			diffs = append(diffs, fmt.Sprintf("%s: %s is %q, want %q (%s)", w.recipient, f.name, f.got, f.want, p.Meta.Diagnostic))
 		}

@@ -21,6 +21,7 @@ type want struct {
 	campaign   string
 	subscriber string
 	sent       time.Time
+	several    bool // recipients of the message
 }
 
 // How a mail tells campaign and subscriber.
@@ -59,6 +60,7 @@ func (tr *traffic) send(t *testing.T, l letter) []want {
 	w := want{messageID: cmp.Or(l.messageID, fmt.Sprintf("m%d@news.test", tr.n)), sent: time.Now()}
 	l.sender = cmp.Or(l.sender, "bounces@news.test")
 	campaign, subscriber := uuid(1, tr.n), uuid(2, tr.n)
+	w.several = len(l.to) > 1
 	var headers string
 	switch l.identified {
 	case inHeaders, asTest:
