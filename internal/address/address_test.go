@@ -178,19 +178,20 @@ func TestInAngles(t *testing.T) {
 		address, rest string
 		err           error
 	}{
-		"<jo@example.org>, relay=":             {"jo@example.org", ", relay=", nil},
-		`<"a>b"@example.org>, x`:               {`"a>b"@example.org`, ", x", nil},
-		"<root>, x":                            {"root", ", x", nil},
-		"<>, size":                             {"", ", size", nil},
-		"<jo doe@example.org>, x":              {"jo doe@example.org", ", x", nil}, // without the quotes it needs
-		`<"a>, relay=x"@example.org>, y`:       {"", "", ErrTwoReadings},
-		`<"a>, x`:                              {"", "", ErrTwoReadings},
-		"<jo@example.org":                      {"", "", ErrNoEnd},
-		"jo@example.org":                       {"", "", ErrNoAngles},
-		"<a\x01b@example.org>":                 {"a\x01b@example.org", "", ErrUnseen},
-		"<a b@c d@example.org>":                {"a b@c d@example.org", "", ErrTwoReadings},
-		"<a@b@example.org>":                    {"a@b@example.org", "", ErrTwoReadings},
-		"<" + strings.Repeat("a", 600) + "@x>": {strings.Repeat("a", 600) + "@x", "", ErrTooLong},
+		"<jo@example.org>, relay=": {"jo@example.org", ", relay=", nil},
+		`<"a>b"@example.org>, x`:   {`"a>b"@example.org`, ", x", nil},
+		"<root>, x":                {"root", ", x", nil},
+		"<>, size":                 {"", ", size", nil},
+		"<jo doe@example.org>, x":  {"jo doe@example.org", ", x", nil}, // without the quotes it needs
+		`<"see victim@x.example 550"@example.org>, y`: {`"see victim@x.example 550"@example.org`, ", y", ErrTwoReadings},
+		`<"a>, relay=x"@example.org>, y`:              {"", "", ErrTwoReadings},
+		`<"a>, x`:                                     {"", "", ErrTwoReadings},
+		"<jo@example.org":                             {"", "", ErrNoEnd},
+		"jo@example.org":                              {"", "", ErrNoAngles},
+		"<a\x01b@example.org>":                        {"a\x01b@example.org", "", ErrUnseen},
+		"<a b@c d@example.org>":                       {"a b@c d@example.org", "", ErrTwoReadings},
+		"<a@b@example.org>":                           {"a@b@example.org", "", ErrTwoReadings},
+		"<" + strings.Repeat("a", 600) + "@x>":        {strings.Repeat("a", 600) + "@x", "", ErrTooLong},
 	} {
 		address, rest, err := InAngles([]byte(in))
 		if !errors.Is(err, want.err) || string(address) != want.address || string(rest) != want.rest {

@@ -56,14 +56,17 @@ func QuotedLength(b []byte) int {
 }
 
 // CheckLogged says why a, an address that stands in a log without anything around it, is not to be believed; nil: it is. Mail
-// servers may log a local part without the quotes that it needs: then it holds no other address, and nothing that ends one.
+// servers may log a local part without the quotes that it needs: then it holds no other address, and nothing that ends one. One
+// that is words with an address among them is a line that somebody made up, for another reader of the log if not for us.
 func CheckLogged(a []byte) error {
 	if isSimple(a) {
 		return nil
 	}
 	s := string(a)
-	_, err := Parse(s)
+	m, err := Parse(s)
 	switch {
+	case err == nil && strings.Contains(m.Local, " ") && strings.Contains(m.Local, "@"): // words with an address among them
+		return ErrTwoReadings
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrTooLong), errors.Is(err, ErrEncoding), errors.Is(err, ErrUnseen):

@@ -74,6 +74,9 @@ func TestOneMailboxFromLogToListmonk(t *testing.T) {
 		want := address.Key(mailbox)
 		ids := map[string]bool{}
 		for kind, tell := range tellers {
+			if kind == "postfix" && address.CheckLogged([]byte(mailbox)) != nil {
+				continue // words with an address among them: none
+			}
 			events := eventsOf(t, kind, tell(mailbox))
 			for _, e := range events {
 				if e.Recipient != "" && address.Key(e.Recipient) != want || e.OriginalRecipient != "" && address.Key(e.OriginalRecipient) != want {
