@@ -69,14 +69,14 @@ func New(user []Rule) (*Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Classifier{rules: append(own, known...), users: len(own)}
+	c := &Classifier{rules: append(own, known.rules...), users: len(own)}
 	var phrases []text.Phrase
 	for i, r := range c.rules {
 		for _, p := range r.phrases {
 			phrases, c.rulesOf = append(phrases, p), append(c.rulesOf, i)
 		}
 	}
-	c.phrases = text.NewIndex(phrases)
+	c.phrases = text.NewIndex(phrases, known.samples...)
 	c.scratch.New = func() any { return &scratch{marks: marks{rules: make([]uint32, len(c.rules))}} }
 	return c, nil
 }

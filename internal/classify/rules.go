@@ -70,20 +70,28 @@ func Rules() ([]RuleInfo, error) {
 // builtinGap is how many bytes a * of the built-in rules spans: a word or an address, not the next sentence.
 const builtinGap = 60
 
-var builtin = sync.OnceValues(func() ([]rule, error) {
+// builtinRules are the built-in rules made ready, and their samples, folded.
+type builtinRules struct {
+	rules   []rule
+	samples []string
+}
+
+var builtin = sync.OnceValues(func() (b builtinRules, err error) {
 	all, err := Rules()
 	if err != nil {
-		return nil, err
+		return b, err
 	}
-	var rules []rule
 	for _, info := range all {
 		c := compiler{gap: builtinGap, name: info.Name}
-		rules = append(rules, c.compile(info.Rule))
+		b.rules = append(b.rules, c.compile(info.Rule))
 		if len(c.mistakes) > 0 {
-			return nil, c.mistakes
+			return b, c.mistakes
+		}
+		for _, sample := range info.Sample {
+			b.samples = append(b.samples, foldPhrase(sample))
 		}
 	}
-	return rules, nil
+	return b, nil
 })
 
 // rule is a Rule made ready. No condition of a kind: it holds.

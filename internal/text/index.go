@@ -26,8 +26,9 @@ type anchor struct {
 
 const keySize = 4
 
-// NewIndex makes an index of phrases; they are told by their place in the list.
-func NewIndex(phrases []Phrase) *Index {
+// NewIndex makes an index of phrases; they are told by their place in the list. typical are texts like those that will be
+// searched: what is rare in them is what a phrase is filed under.
+func NewIndex(phrases []Phrase, typical ...string) *Index {
 	x := &Index{phrases: phrases}
 	words := 0
 	for i := range phrases {
@@ -44,6 +45,9 @@ func NewIndex(phrases []Phrase) *Index {
 			}
 		}
 	}
+	for _, s := range typical {
+		x.eachKey(s, func(hash uint16, _ int) { uses[hash] += typicalWeight })
+	}
 	for i := range phrases {
 		if anchors := x.rarest(i, uses); anchors != nil {
 			x.anchors = append(x.anchors, anchors...)
@@ -54,6 +58,9 @@ func NewIndex(phrases []Phrase) *Index {
 	x.file()
 	return x
 }
+
+// typicalWeight is how much more a key's place in a typical text counts than one in another phrase.
+const typicalWeight = 4
 
 // rarest anchors a phrase by the piece whose keys have the fewest uses; nil: each piece has a spelling without a key.
 func (x *Index) rarest(phrase int, uses []int) (best []anchor) {
