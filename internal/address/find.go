@@ -39,10 +39,12 @@ func Find(line string) []Span {
 // angled reads a mailbox in angle brackets that begins before the @.
 func angled(line string, from, at int) (Span, bool) {
 	lowest := max(from, at-MaxLength)
-	for open := lowest; open < at; open++ {
-		if line[open] != '<' {
-			continue
+	for open := lowest; ; open++ {
+		i := strings.IndexByte(line[open:at], '<')
+		if i < 0 {
+			return Span{}, false
 		}
+		open += i
 		rest := line[open:min(len(line), open+2*MaxLength)]
 		if end := angleEnd(rest); end > at-open {
 			if m, err := Parse(rest[1:end]); err == nil {
@@ -50,7 +52,6 @@ func angled(line string, from, at int) (Span, bool) {
 			}
 		}
 	}
-	return Span{}, false
 }
 
 // around reads as much before and behind the @ as an address may have.

@@ -37,6 +37,9 @@ var (
 // Parse reads a mailbox. Beyond RFC 5321 it takes what leaves no second reading: a local part with dots at its ends or side by
 // side, which some providers give out; the dot that ends a fully qualified domain; atoms of RFC 5322 in a domain.
 func Parse(s string) (Mailbox, error) {
+	if m, ok := parsePlain(s); ok {
+		return m, nil
+	}
 	switch {
 	case len(s) > MaxLength:
 		return Mailbox{}, ErrTooLong
@@ -55,6 +58,42 @@ func Parse(s string) (Mailbox, error) {
 	}
 	return Mailbox{local, domain, !strings.HasPrefix(s, `"`)}, nil
 }
+
+// parsePlain reads what nearly all mailboxes are: a dot-string of ASCII at a host name.
+func parsePlain(s string) (m Mailbox, ok bool) {
+	at, label := -1, 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case at < 0 && c == '@':
+			at = i
+		case at < 0:
+			if !plainLocal[c] {
+				return m, false
+			}
+		case c == '.':
+			if label == 0 || label > 63 {
+				return m, false
+			}
+			label = 0
+		case !IsDomainByte(c):
+			return m, false
+		default:
+			label++
+		}
+	}
+	if at < 1 || label == 0 || label > 63 || len(s)-at > 255 || len(s) > MaxLength {
+		return m, false
+	}
+	return Mailbox{s[:at], s[at+1:], true}, true
+}
+
+// plainLocal has the bytes of a dot-string.
+var plainLocal = func() (table [256]bool) {
+	for c := range utf8.RuneSelf {
+		table[c] = c == '.' || isAtext(rune(c))
+	}
+	return table
+}()
 
 // Valid says whether s is a mailbox.
 func Valid(s string) bool {
@@ -161,7 +200,7 @@ func (m Mailbox) String() string {
 // unquoted is the local part, in quotes only if something in it needs them. Dots do not: where they may not stand, many put
 // them all the same.
 func (m Mailbox) unquoted() string {
-	if m.Local != "" && !strings.ContainsFunc(m.Local, func(r rune) bool { return r != '.' && !isAtext(r) }) {
+	if m.bare || m.Local != "" && !strings.ContainsFunc(m.Local, func(r rune) bool { return r != '.' && !isAtext(r) }) {
 		return m.Local
 	}
 	return quoted(m.Local)
