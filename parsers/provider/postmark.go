@@ -82,7 +82,8 @@ func (p *postmark) notices(emit func(notice) error) error {
 		n.kind = event.Complaint
 	case "SubscriptionChange": // tells again what a Bounce or SpamComplaint told, or tells it alone if only this hook is on
 		var known bool
-		if n.meaning, known = postmarkSuppressions[p.SuppressionReason]; !known || !p.SuppressSending {
+		n.meaning, known = postmarkSuppressions[p.SuppressionReason]
+		if !known || !p.SuppressSending || p.MessageID == "" { // of which message, tells a repeat from another
 			return nil
 		}
 	case "Delivery":
