@@ -196,6 +196,7 @@ func outputNames(cfg *config.Config) []string {
 // assemble makes a sink for every input and a delivery for every output.
 func (a *Agent) assemble() {
 	a.logHosts = newLogHosts()
+	a.logHosts.behind = a.isBehind
 	for _, in := range a.plan.inputs {
 		if readsLog(in.built.Settings.Parser.Type) {
 			a.logHosts.add(a.config.Host)

@@ -39,8 +39,9 @@ type draft struct {
 	other     uint64        // records without any
 	noted     map[event.Type]uint64
 	logHost   string // whose log the events are from, where they are
-	forgotten bool   // a failure of a message that the parser had no room for
-	foreign   bool   // a failure of a foreign message, of a sender that is wanted
+	unproven  []unprovenReport
+	forgotten bool // a failure of a message that the parser had no room for
+	foreign   bool // a failure of a foreign message, of a sender that is wanted
 	record    finding
 }
 
@@ -174,6 +175,7 @@ func (d *draft) accept(e event.Event) {
 	}
 	d.record.outcomes++
 	if (d.trust == trustProof || e.NeedsProof) && !d.prove(&e) {
+		d.lacksLog(&e)
 		d.complete(&e)
 		d.record.kept++
 		d.batch.Held = append(d.batch.Held, queue.Held{Event: e, Why: whyUnproven})

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 const (
 	logWait     = 2500 * time.Millisecond
 	logPatience = 10 * time.Minute // with a log input that is behind
+	logNews     = time.Minute      // a report that came longer ago is no news to its host's log
 	whyWaits    = "waits a moment: the log of the reporting host, which is read here, may know more"
 	whyNotInLog = "the log of the reporting host, which is read here, does not tell of this failure"
 )
@@ -27,6 +29,9 @@ type logHosts struct {
 	mu      sync.Mutex
 	hosts   map[string]bool
 	waiting atomic.Bool // something may wait in the queue
+	behind  func() bool // whether a log has more to say; nil: none ever has
+
+	patientUntil time.Time // with logs that are behind; zero: none was when last asked
 }
 
 func newLogHosts() *logHosts {
@@ -73,6 +78,52 @@ func (d *draft) waits(e *event.Event) bool {
 	}
 	d.logHosts.waiting.Store(true)
 	return true
+}
+
+// lacksLog notes a report whose proof may only not be there yet: it was read before the log line that enters its message
+// in the ledger.
+func (d *draft) lacksLog(e *event.Event) {
+	if d.formats == nil && parsers.IsMessage(d.format.Type) && d.logHosts.has(e.QueueIDIssuer) {
+		d.unproven = append(d.unproven, unprovenReport{e.MessageID, e.Recipient, e.OriginalRecipient, d.record.time})
+	}
+}
+
+// An unprovenReport is what the ledger is asked for again.
+type unprovenReport struct {
+	messageID, recipient, original string
+	came                           time.Time
+}
+
+// awaitProof waits until the ledger has all that was not proven, or the logs have spoken, and says whether it waited at
+// all: then the messages are to be judged again. Meanwhile they stay where they are, like those behind them.
+func (s *sink) awaitProof(ctx context.Context, unproven []unprovenReport) (waited bool) {
+	start := s.now()
+	isNews := slices.ContainsFunc(unproven, func(u unprovenReport) bool { return start.Sub(u.came).Abs() < logNews })
+	for len(unproven) > 0 {
+		now := s.now()
+		if (!isNews || now.Sub(start) >= logWait) && !s.logHosts.mayCatchUp(now) || !wait(ctx, logWait/25) {
+			return waited
+		}
+		waited = true
+		unproven = slices.DeleteFunc(unproven, func(u unprovenReport) bool {
+			return s.ledger.has(u.messageID, u.recipient) || s.ledger.has(u.messageID, u.original)
+		})
+	}
+	return waited
+}
+
+// mayCatchUp says whether a log is behind, and not for so long that nobody waits for it any more.
+func (l *logHosts) mayCatchUp(now time.Time) bool {
+	behind := l.behind != nil && l.behind()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !behind:
+		l.patientUntil = time.Time{}
+	case l.patientUntil.IsZero():
+		l.patientUntil = now.Add(logPatience)
+	}
+	return behind && now.Before(l.patientUntil)
 }
 
 // releaseWaiting queues the reports that have waited long enough.

@@ -78,7 +78,7 @@ func (s *sink) Commit(ctx context.Context, recs []event.Record, checkpoint map[s
 }
 
 func (s *sink) commit(ctx context.Context, recs []event.Record, checkpoint map[string]string) error {
-	d, err := s.parse(recs, nil, checkpoint[gaps])
+	d, err := s.judge(ctx, recs, nil, checkpoint[gaps])
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ const gaps = "gaps"
 // CommitFates implements inputs.FateSink.
 func (s *sink) CommitFates(ctx context.Context, recs []event.Record, checkpoint func([]event.Fate) map[string]string) error {
 	fates := make([]event.Fate, len(recs))
-	d, err := s.parse(recs, fates, "")
+	d, err := s.judge(ctx, recs, fates, "")
 	if err != nil {
 		return err
 	}
@@ -142,6 +142,18 @@ func (s *sink) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.parsers.forget()
+}
+
+// judge is parse, once more where reports came before the log that proves them.
+func (s *sink) judge(ctx context.Context, recs []event.Record, fates []event.Fate, missed string) (*draft, error) {
+	d, err := s.parse(recs, fates, missed)
+	if err != nil || !s.awaitProof(ctx, d.unproven) {
+		return d, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.parse(recs, fates, missed)
 }
 
 // parse makes a batch of recs and tells what becomes of each in fates, which is as long or nil. missed counts the times
