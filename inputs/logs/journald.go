@@ -70,6 +70,11 @@ func buildJournald(env config.Env, section config.Section, c *journaldConfig) (i
 // is its immediate successor; reading goes on with the oldest entry left. journald's own notices that it dropped messages
 // of the mail server count as gaps, too. An entry keeps its identity when journald moves it from /run to /var.
 //
+// What is there already, of all boots, is read by a child that ends; another one follows, which without --merge knows the
+// current boot only. An entry from the future, by a clock that was wrong or a file made by hand, never becomes the cursor:
+// sd-journal goes by time between files, and would skip all that is written until then. It waits until its time has come,
+// or until others follow it.
+//
 // Only the system's journal is followed. sd-journal merges several files by time, and an entry written to one of them
 // while a later one of another is already being read is never seen; an unprivileged user could provoke that through his
 // own journal file. These files hold no mail server's entries, only what users pretend; they are read now and then, one
@@ -99,7 +104,7 @@ func (j *journald) Run(ctx context.Context, sink inputs.Sink) error {
 		err = r.begin(ctx)
 	}
 	if err == nil {
-		err = r.follow(ctx)
+		err = r.read(ctx)
 	}
 	if ctx.Err() != nil {
 		return nil
@@ -131,14 +136,14 @@ func (j *journald) Report() inputs.Position {
 	return p
 }
 
-// source are the arguments that say where the journal is. --follow shows the current boot only, so that what was written
-// before a power cut would be lost, unless with --merge; that includes other machines' journals (containers' for instance),
-// which ours leaves out.
+// source are the arguments that say where the journal is. Ours is what journald of this machine writes: --merge would add
+// what lies beside it, other machines' and containers' journals, where whoever filled them chose every field. A directory
+// that the admin names is read as it is.
 func (j *journald) source() []string {
 	if j.config.Directory != "" {
 		return []string{"--merge", "--directory=" + j.config.Directory}
 	}
-	return []string{"--merge", "--system"}
+	return []string{"--system"}
 }
 
 // ours are the matches that every entry has to fit.

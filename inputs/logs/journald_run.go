@@ -27,6 +27,7 @@ type journalRun struct {
 	users   string
 	gaps    uint64
 	skip    string // the entry that comes first and is committed
+	early   early  // what this child printed last, of a time that has not come
 	sweepAt time.Time
 	warned  bool // that users' journals can't be read
 }
@@ -53,16 +54,22 @@ func newJournalRun(j *journald, sink inputs.Sink) (*journalRun, error) {
 // begin finds where to read from. What a first start finds at the end is stored at once: what comes later is not lost.
 func (r *journalRun) begin(ctx context.Context) error {
 	last, err := r.first(ctx, "--lines=1", r.ours())
+	if err == nil && isEarly(cursorOf(last)) {
+		last, err = r.first(ctx, "--lines=1", append([]string{"--reverse", untilNow()}, r.ours()...))
+		if err == nil && last == nil && r.cursor == "" {
+			return r.store(ctx, journalBeginning, true)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	end := cursorOf(last)
 	switch {
+	case end == "" && r.cursor == "":
+		err = r.store(ctx, journalBeginning, true)
+		return cmp.Or(err, errEmptyJournal)
 	case end == "":
-		if r.cursor == "" {
-			err = r.store(ctx, journalBeginning, true)
-		}
-		return cmp.Or(err, errors.New("the journal is empty: is systemd-journald running?"))
+		return errEmptyJournal
 	case r.cursor == "":
 		r.users = end
 		return r.store(ctx, end, false)
@@ -71,6 +78,8 @@ func (r *journalRun) begin(ctx context.Context) error {
 	}
 	return r.resume(ctx, end)
 }
+
+var errEmptyJournal = errors.New("the journal is empty: is systemd-journald running?")
 
 // resume looks for the entry at the checkpoint.
 func (r *journalRun) resume(ctx context.Context, end string) error {
@@ -88,31 +97,60 @@ func (r *journalRun) resume(ctx context.Context, end string) error {
 	r.gaps++
 	r.log.Error("the journal no longer holds the last entry that was read: what came after it may be lost",
 		"entry", cursorTime(r.cursor), "oldest_left", cursorTime(next))
-	if next == "" { // nothing later is left, or the clock was set back
+	if next == "" || isEarly(next) { // nothing later is left, or the clock was set back
 		return r.store(ctx, end, false)
 	}
 	return r.store(ctx, next, true)
 }
 
-// follow reads what the child prints until ctx, the child or the sink ends it.
-func (r *journalRun) follow(ctx context.Context) error {
-	args := append(r.source(), "--follow", "--no-tail")
+// read reads what is there, then what comes, until ctx, a child or the sink ends it. While there are entries from the
+// future, a following child could miss what is written meanwhile: it looks again now and then instead.
+func (r *journalRun) read(ctx context.Context) error {
+	for {
+		begun := time.Now()
+		if err := r.child(ctx); err != nil {
+			return err
+		}
+		r.where.Store(&journalPosition{r.cursor, r.gaps, true})
+		if !r.early.none() {
+			if !r.early.wait(ctx, r.log, time.Since(begun)) {
+				return nil
+			}
+			continue
+		}
+		if err := r.child(ctx, "--follow", "--no-tail"); err != nil {
+			return err
+		}
+	}
+}
+
+// child reads what one journalctl prints, from the checkpoint on. One that follows is stopped (nil) by an entry from the
+// future.
+func (r *journalRun) child(ctx context.Context, how ...string) error {
+	args := append(r.source(), how...)
 	if r.cursor != journalBeginning {
 		args = append(args, "--cursor="+r.cursor)
 	}
+	r.skip = ""
 	if !r.unread {
 		r.skip = r.cursor
 	}
+	r.early.forget()
 	c, err := r.start(ctx, append(args, r.matches()...)...)
 	if err != nil {
 		return err
 	}
+	follows := len(how) > 0
 	r.where.Store(&journalPosition{cursor: r.cursor, gaps: r.gaps})
 	var s splitter
-	for err == nil && !c.ended {
+	for err == nil && !c.ended && (!follows || r.early.none()) {
 		err = r.round(ctx, c, &s)
 	}
-	return cmp.Or(err, c.stop(), errors.New("journalctl ended by itself"))
+	stopped := c.ended
+	if err = cmp.Or(err, c.stop()); err == nil && follows && stopped {
+		err = errors.New("journalctl ended by itself")
+	}
+	return err
 }
 
 // round reads one batch and commits it, and looks into the users' journals when it is time.
@@ -134,6 +172,11 @@ func (r *journalRun) round(ctx context.Context, c *journalChild, s *splitter) er
 			recs = recs[1:]
 		}
 		r.skip = ""
+	}
+	recs, lost := r.early.sort(recs)
+	if lost > 0 {
+		r.gaps++
+		r.log.Error("too many entries were written while the clock was wrong: some are not read", "entries", lost)
 	}
 	r.countDropped(recs)
 	if len(recs) > 0 {

@@ -253,7 +253,7 @@ func TestCursor(t *testing.T) {
 func TestJournaldTrouble(t *testing.T) {
 	t.Parallel()
 	const entry = `{"MESSAGE":"m","__CURSOR":"s=1;i=1;b=1;m=1;t=1;x=1"}`
-	const start = `case "$*" in *--follow*) ;; *) echo '` + entry + `'; exit 0;; esac; `
+	const start = `case "$*" in *--follow*) ;; *--lines=1*) echo '` + entry + `'; exit 0;; *) exit 0;; esac; `
 	for _, test := range []struct{ name, script, want string }{
 		{"dies", start + "echo '" + entry + "'; exit 0", "ended by itself"},
 		{"dies with words", start + "echo 'Failed to iterate: Bad message' >&2; exit 1", "exit status 1: Failed to iterate: Bad message"},
@@ -275,7 +275,7 @@ func TestJournaldTrouble(t *testing.T) {
 // Entries of any size and lines of anything pass in bounded memory, and reading goes on behind them.
 func TestJournaldHugeEntries(t *testing.T) {
 	t.Parallel()
-	in := scriptedJournal(t, `case "$*" in *--follow*) ;; *) echo '{"__CURSOR":"s=1;i=1;b=1;m=1;t=1;x=1"}'; exit 0;; esac
+	in := scriptedJournal(t, `case "$*" in *--follow*) ;; *--lines=1*) echo '{"__CURSOR":"s=1;i=1;b=1;m=1;t=1;x=1"}'; exit 0;; *) exit 0;; esac
 printf '{"MESSAGE":"'; head -c 30000000 /dev/zero | tr '\0' x; printf '","__CURSOR":"s=1;i=2;b=1;m=2;t=2;x=2"}\n'
 head -c 100000 /dev/urandom | tr '\n' x; echo
 echo '{"MESSAGE":"last","__CURSOR":"s=1;i=3;b=1;m=3;t=3;x=3"}'; sleep 60`)
@@ -290,7 +290,7 @@ echo '{"MESSAGE":"last","__CURSOR":"s=1;i=3;b=1;m=3;t=3;x=3"}'; sleep 60`)
 
 // The child, and what it started, ends with Run.
 func TestJournaldLeavesNoChild(t *testing.T) {
-	in := scriptedJournal(t, `case "$*" in *--follow*) ;; *) echo '{"__CURSOR":"s=1;i=1;b=1;m=1;t=1;x=1"}'; exit 0;; esac
+	in := scriptedJournal(t, `case "$*" in *--follow*) ;; *--lines=1*) echo '{"__CURSOR":"s=1;i=1;b=1;m=1;t=1;x=1"}'; exit 0;; *) exit 0;; esac
 sleep 987123 & echo '{"MESSAGE":"m","__CURSOR":"s=1;i=2;b=1;m=2;t=2;x=2"}'; wait`)
 	sink := &inputtest.Sink{}
 	if err := inputtest.RunUntil(t, in, sink, func() bool { return sink.Has([]string{""}) }); err != nil {
