@@ -26,7 +26,8 @@ type follower struct {
 	old      *file     // the one before it, plain, in case it still grows
 	obstacle string    // last told of: what keeps the input from reading
 	again    time.Time // when to list the directory again, if nothing else calls for it
-	idle     time.Time // since when nothing was read
+	idle     time.Time // since when nothing was read; zero: for so long that no buffers are held
+	readAt   time.Time // when something was read last
 }
 
 func newFollower(l *logfile, sink inputs.Sink) (*follower, error) {
@@ -106,7 +107,7 @@ func (f *follower) deliver(ctx context.Context, src *file) (readState, error) {
 	before := src.read
 	unread, err := src.fill(src)
 	if src.read > before {
-		src.grown, f.idle = src.now, src.now
+		src.grown, f.idle, f.readAt = src.now, src.now, src.now
 	}
 	if err != nil && src.unpack == nil {
 		return atEnd, err

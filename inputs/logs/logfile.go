@@ -29,7 +29,6 @@ const (
 	maxPoll  = time.Minute
 	minQuiet = 2 * time.Second // an old file with a successor is quiet after this long without a new byte
 	linger   = time.Minute     // a deleted old file is let go after this long without a new byte
-	gather   = 50 * time.Millisecond
 
 	listEvery = 4 // polls: between listings of the directory while there is nothing to read
 )
@@ -94,7 +93,7 @@ func (l *logfile) Run(ctx context.Context, sink inputs.Sink) error {
 			return err
 		}
 		if !again {
-			w.wait(ctx)
+			w.wait(ctx, f.readAt.Add(settle))
 		}
 	}
 	return nil
