@@ -4,6 +4,8 @@
 package classify
 
 import (
+	"math/bits"
+	"slices"
 	"sync"
 
 	"bouncefeed/internal/event"
@@ -37,17 +39,31 @@ const (
 
 // A Classifier holds compiled rules. It is safe for concurrent use.
 type Classifier struct {
-	rules   []rule // the user's first
-	users   int    // how many of them are the user's
-	phrases *text.Index
-	rulesOf []int     // the rule of each phrase
-	scratch sync.Pool // *scratch
+	rules    []rule      // the user's first
+	users    int         // how many of them are the user's
+	expired  []int       // those whose phrases tell of deferrals before the failure
+	wordless []uint64    // a bit for each that has no phrases
+	phrases  *text.Index // each rule's are a group, behind them temporaryWords
+	scratch  sync.Pool   // *scratch
 }
 
 // scratch is what one Classify needs; reused, so that a reply costs no allocation.
 type scratch struct {
 	facts
-	marks
+	worded []uint64 // a bit for each rule whose words the text has, or that asks for none; then one for temporaryWords
+}
+
+func (s *scratch) has(group int) bool { return s.worded[group>>6]&(1<<(group&63)) != 0 }
+
+// next is the first of n rules from i on whose words the text has; n: none.
+func (s *scratch) next(i, n int) int {
+	for at := i >> 6; i < n; at++ {
+		if left := s.worded[at] >> (i & 63); left != 0 {
+			return min(i+bits.TrailingZeros64(left), n)
+		}
+		i = (at + 1) << 6
+	}
+	return n
 }
 
 // Default has the built-in rules only.
@@ -70,14 +86,19 @@ func New(user []Rule) (*Classifier, error) {
 		return nil, err
 	}
 	c := &Classifier{rules: append(own, known.rules...), users: len(own)}
-	var phrases []text.Phrase
+	groups := make([][]text.Phrase, len(c.rules), len(c.rules)+1)
+	c.wordless = make([]uint64, len(c.rules)/64+1)
 	for i, r := range c.rules {
-		for _, p := range r.phrases {
-			phrases, c.rulesOf = append(phrases, p), append(c.rulesOf, i)
+		groups[i] = r.phrases
+		switch {
+		case r.phrases == nil:
+			c.wordless[i>>6] |= 1 << (i & 63)
+		case r.reason == event.Expired:
+			c.expired = append(c.expired, i)
 		}
 	}
-	c.phrases = text.NewIndex(phrases, known.samples...)
-	c.scratch.New = func() any { return &scratch{marks: marks{rules: make([]uint32, len(c.rules))}} }
+	c.phrases = text.NewGroups(append(groups, known.temporary), known.samples...)
+	c.scratch.New = func() any { return &scratch{worded: make([]uint64, len(c.wordless))} }
 	return c, nil
 }
 
@@ -88,17 +109,14 @@ func (c *Classifier) Classify(r Reply) Verdict {
 	s := c.scratch.Get().(*scratch)
 	defer c.scratch.Put(s)
 	s.facts.read(r)
-	s.marks.next()
-	c.phrases.Each(s.text, func(phrase, _, _ int) bool {
-		s.hit(c.rulesOf[phrase])
-		return true
-	})
+	copy(s.worded, c.wordless)
+	c.phrases.Mark(s.text, s.worded)
 	rules := c.rules
 	if r.OwnWords {
 		rules = rules[:c.users]
 	}
 	v, fixed := decide(rules, s, r.Hint)
-	if !fixed && v.Type == event.Hard && (r.NeverHard || !r.OwnWords && (s.temporary() || c.saysExpired(s))) {
+	if !fixed && v.Type == event.Hard && (r.NeverHard || !r.OwnWords && (s.temporary() || s.has(len(c.rules)) || c.saysExpired(s))) {
 		v.Type = event.Soft
 	}
 	return v
@@ -109,9 +127,9 @@ func (c *Classifier) Classify(r Reply) Verdict {
 func decide(rules []rule, s *scratch, hint event.Reason) (v Verdict, fixed bool) {
 	v = Verdict{Reason: event.Undetermined, Rule: RuleNone}
 	var typeRule *rule
-	for i := range rules {
+	for i := s.next(0, len(rules)); i < len(rules); i = s.next(i+1, len(rules)) {
 		r := &rules[i]
-		if !r.holds(i, s) {
+		if !r.holds(s) {
 			continue
 		}
 		if typeRule == nil && r.typ != "" {
@@ -136,26 +154,5 @@ func decide(rules []rule, s *scratch, hint event.Reason) (v Verdict, fixed bool)
 
 // saysExpired looks for words that tell of deferrals before the failure ("retry timeout exceeded"), whatever rule decided.
 func (c *Classifier) saysExpired(s *scratch) bool {
-	for i := range c.rules {
-		if r := &c.rules[i]; r.reason == event.Expired && r.phrases != nil && r.holds(i, s) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.expired, func(i int) bool { return s.has(i) && c.rules[i].holds(s) })
 }
-
-// marks remembers, for one text, which rules have a phrase in it; a new text begins a new round instead of clearing them.
-type marks struct {
-	round uint32
-	rules []uint32
-}
-
-func (m *marks) next() {
-	if m.round++; m.round == 0 { // 2^32 texts later
-		clear(m.rules)
-		m.round = 1
-	}
-}
-
-func (m *marks) hit(rule int)      { m.rules[rule] = m.round }
-func (m *marks) has(rule int) bool { return m.rules[rule] == m.round }

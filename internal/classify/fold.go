@@ -19,6 +19,11 @@ func fold(out []byte, words string, code int) []byte {
 	quote := len(out) // where the last quoted string began
 	for i := 0; i < len(words); {
 		c := words[i]
+		if plain := plainAtom[c]; plain != 0 {
+			out = append(out, plain)
+			i++
+			continue
+		}
 		switch {
 		case c >= utf8.RuneSelf:
 			n := foreign(words[i:])
@@ -50,8 +55,6 @@ func fold(out []byte, words string, code int) []byte {
 				i++
 				continue
 			}
-		case c >= 'A' && c <= 'Z':
-			out = append(out, c+'a'-'A')
 		default:
 			out = append(out, c)
 		}
@@ -76,6 +79,16 @@ func closeAddress(out []byte, words string, n *int, at int) []byte {
 	}
 	return out
 }
+
+// plainAtom has what fold makes of the bytes of an atom that stand for themselves, 0 for all others.
+var plainAtom = func() (plain [256]byte) {
+	for c := range utf8.RuneSelf {
+		if c := byte(c); isAtom(c) && strings.IndexByte("-_'`", c) < 0 {
+			plain[c] = text.Lower(c)
+		}
+	}
+	return plain
+}()
 
 // isAtom says whether c may stand in an unquoted local part (RFC 5322 §3.2.3), without the "/" of URLs.
 func isAtom(c byte) bool {

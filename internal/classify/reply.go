@@ -1,7 +1,6 @@
 package classify
 
 import (
-	"slices"
 	"strings"
 
 	"bouncefeed/internal/smtp"
@@ -53,27 +52,19 @@ func (f *facts) read(r Reply) {
 func failure(code int) bool { return code >= 400 && code <= 599 }
 
 // temporary says that only temporary replies tell of the failure: 4xx or 4.x.x, and no 5.x.x that says something. A
-// reply that calls itself temporary ("550 user temporarily locked") is believed too.
+// reply that calls itself temporary ("550 user temporarily locked") is believed too, see temporaryWords.
 func (f *facts) temporary() bool {
-	if slices.ContainsFunc(temporaryWords, func(word string) bool { return strings.Contains(f.text, word) }) {
-		return true
-	}
 	if f.code/100 == 4 {
 		return f.status[0] != 5 || f.status.Vague()
 	}
 	return f.code == 0 && f.status[0] == 4
 }
 
-// temporaryWords say "for now" in many languages, as texts are folded.
-var temporaryWords = func() (words []string) {
-	for _, word := range []string{
-		"temporar", "temporair", "temporalment", "tijdelijk", "vorübergehend", "voruebergehend", "momentan", "derzeit", "midlertidig", "tillfällig",
-		"tilapäis", "tymczasow", "chwilow", "dočasn", "dočasne", "átmeneti", "geçici", "временн", "тимчасов", "προσωριν", "一時", "暂时", "暫時", "일시", "ชั่วคราว", "tạm thời", "sementara",
-	} {
-		words = append(words, foldPhrase(word))
-	}
-	return words
-}()
+// temporaryWords say "for now" in many languages.
+var temporaryWords = []string{
+	"temporar", "temporair", "temporalment", "tijdelijk", "vorübergehend", "voruebergehend", "momentan", "derzeit", "midlertidig", "tillfällig",
+	"tilapäis", "tymczasow", "chwilow", "dočasn", "átmeneti", "geçici", "временн", "тимчасов", "προσωριν", "一時", "暂时", "暫時", "일시", "ชั่วคราว", "tạm thời", "sementara",
+}
 
 // foldHost takes "mx.example.net[192.0.2.7]:25" too.
 func foldHost(h string) string {
@@ -87,29 +78,29 @@ func foldHost(h string) string {
 //	SMTP error from remote mail server after RCPT TO:<jo@example.net>: host mx.example.net [192.0.2.1]: 550 5.1.1 …  (Exim)
 //	smtp; 550 5.1.1 …                                                                        (RFC 3464 §2.3.6)
 //	5.1.0 - Unknown address error 550-'5.7.1 …'                                              (IronPort: its own words say nothing)
-func splitReporter(text string) (prefix, words string) {
-	text = strings.TrimLeft(text, " \t\r\n")
-	if kind, rest, ok := strings.Cut(text, ";"); ok && len(kind) < 16 && diagnosticType(kind) {
-		text = strings.TrimLeft(rest, " \t\r\n")
+func splitReporter(s string) (prefix, words string) {
+	s = text.Skip(s, " \t\r\n")
+	if kind, rest, ok := strings.Cut(s, ";"); ok && len(kind) < 16 && diagnosticType(kind) {
+		s = text.Skip(rest, " \t\r\n")
 	}
-	if code, _ := head(text); failure(code) {
-		return "", text
+	if code, _ := head(s); failure(code) {
+		return "", s
 	}
-	for i := 1; i+4 <= len(text); i++ {
-		if quotesReply(text[:i], text[i:]) {
-			if text[i+3] == '-' && i+4 < len(text) && text[i+4] == '\'' {
-				return "", text[i:]
+	for i := 1; i+4 <= len(s); i++ {
+		if (s[i] == '4' || s[i] == '5') && quotesReply(s[:i], s[i:]) {
+			if s[i+3] == '-' && i+4 < len(s) && s[i+4] == '\'' {
+				return "", s[i:]
 			}
-			return text[:i], text[i:]
+			return s[:i], s[i:]
 		}
 	}
-	return "", text
+	return "", s
 }
 
 // quotesReply says whether a reply begins at s: a code with a status, a code of a first line ("550-"), or a code
 // behind "said: " and its like.
 func quotesReply(before, s string) bool {
-	if s[0] != '4' && s[0] != '5' || !strings.ContainsRune(" \n<:'\"", rune(before[len(before)-1])) {
+	if strings.IndexByte(" \n<:'\"", before[len(before)-1]) < 0 {
 		return false
 	}
 	code, st := head(s)
@@ -148,7 +139,7 @@ func cutName(s, marker, next string) (start, end int) {
 	}
 	start = at + len(marker)
 	end = start + strings.IndexAny(s[start:]+" ", " [:\n,")
-	if rest := strings.TrimLeft(s[end:], "\n"); rest == "" || strings.IndexByte(next, rest[0]) < 0 && (!strings.HasPrefix(rest, " [") || next[0] != '[') {
+	if rest := text.Skip(s[end:], "\n"); rest == "" || strings.IndexByte(next, rest[0]) < 0 && (!strings.HasPrefix(rest, " [") || next[0] != '[') {
 		return 0, 0
 	}
 	return start, end
@@ -156,11 +147,11 @@ func cutName(s, marker, next string) (start, end int) {
 
 // head reads "550 5.1.1 …", "550-5.1.1 …", "550 #5.1.1 …" or "5.1.1 …" at the start of a reply.
 func head(words string) (code int, st smtp.Status) {
-	words = strings.TrimLeft(words, " \t\r\n<>\"'`(")
+	words = text.Skip(words, " \t\r\n<>\"'`(")
 	if code = smtp.Code(words); code != 0 {
 		words = words[3:]
 	}
-	words = strings.TrimLeft(words, " \t\r\n-:#[(<.,")
+	words = text.Skip(words, " \t\r\n-:#[(<.,")
 	st, _ = smtp.ParseStatus(words)
 	return code, st
 }
@@ -173,6 +164,6 @@ func firstStatus(words string) smtp.Status {
 
 // parseStatus reads a source's status field, which may say more behind the code: "5.1.1 (bad destination)".
 func parseStatus(s string) smtp.Status {
-	st, _ := smtp.ParseStatus(strings.TrimLeft(s, " \t#("))
+	st, _ := smtp.ParseStatus(text.Skip(s, " \t#("))
 	return st
 }

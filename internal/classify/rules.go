@@ -70,10 +70,11 @@ func Rules() ([]RuleInfo, error) {
 // builtinGap is how many bytes a * of the built-in rules spans: a word or an address, not the next sentence.
 const builtinGap = 60
 
-// builtinRules are the built-in rules made ready, and their samples, folded.
+// builtinRules are the built-in rules made ready, their samples, folded, and temporaryWords.
 type builtinRules struct {
-	rules   []rule
-	samples []string
+	rules     []rule
+	samples   []string
+	temporary []text.Phrase
 }
 
 var builtin = sync.OnceValues(func() (b builtinRules, err error) {
@@ -91,6 +92,13 @@ var builtin = sync.OnceValues(func() (b builtinRules, err error) {
 			b.samples = append(b.samples, foldPhrase(sample))
 		}
 	}
+	for _, word := range temporaryWords {
+		phrases, err := text.ParsePhrase(word, 0, func(s string) []string { return []string{foldPhrase(s)} })
+		if err != nil {
+			return b, err
+		}
+		b.temporary = append(b.temporary, phrases...)
+	}
 	return b, nil
 })
 
@@ -105,9 +113,9 @@ type rule struct {
 	typ      event.Type
 }
 
-// holds says whether every condition of r, the rule number i, is met.
-func (r *rule) holds(i int, s *scratch) bool {
-	return (r.phrases == nil || s.has(i)) && r.codeHolds(s.code) && r.statusHolds(s.status) && r.remoteHolds(s.remote)
+// holds says whether every condition of r is met, besides its words.
+func (r *rule) holds(s *scratch) bool {
+	return r.codeHolds(s.code) && r.statusHolds(s.status) && r.remoteHolds(s.remote)
 }
 
 func (r *rule) codeHolds(code int) bool {

@@ -1,58 +1,77 @@
 package text
 
 import (
+	"math"
 	"math/bits"
+	"slices"
 	"strings"
 )
 
-// An Index finds all of its phrases in one pass over a text: every phrase is filed under four bytes of each spelling of one
-// of its pieces, the piece whose bytes the fewest others share, so that most places of a text cost one look at a small
-// table. It is safe for concurrent use.
+// An Index finds all of its phrases in one pass over a text: every phrase is filed under a key, four bytes of each spelling
+// of one of its pieces, the piece whose keys the fewest others share, so that most places of a text cost one look at a few
+// kilobytes. It takes 32 bytes for each spelling that is filed, and 72 KiB at most besides. It is safe for concurrent use.
+//
+// An automaton over all spellings, as Aho and Corasick have it, would need a state for nearly each of their letters: for
+// the rules of replies 58,000 of them, which no cache holds.
 type Index struct {
 	phrases []Phrase
-	bits    int      // of a hash
-	maybe   []uint64 // a bit for each hash that has anchors
-	heads   []uint32 // where the anchors of a hash begin; they end where the next one's begin
+	shift   int      // of a hash, to its bucket
+	filter  []uint64 // a bit for each hash that a key has
+	heads   []uint32 // where the anchors of a bucket begin; they end where the next one's begin
 	anchors []anchor
-	short   []int // phrases of which no piece has four bytes in every spelling
+	threes  bool     // there are keys of three bytes as well, of spellings that have no more
+	short   []anchor // of phrases of which each piece has a spelling without a key: one for each of the first piece's
 }
 
 // An anchor says that a key stands at offset in a spelling of a phrase's piece.
 type anchor struct {
-	phrase                  int32
-	hash                    uint16
-	piece, spelling, offset int16
+	key           uint32
+	offset, piece int16
+	phrase, group int32
+	word          string // the spelling
 }
 
-const keySize = 4
+const (
+	keySize    = 4
+	threeBytes = 1<<24 - 1 // of a key
+	filterBits = 16        // of a hash that the filter knows
+	bucketBits = 14        // of a hash that a bucket has, at most
+)
 
 // NewIndex makes an index of phrases; they are told by their place in the list. typical are texts like those that will be
 // searched: what is rare in them is what a phrase is filed under.
 func NewIndex(phrases []Phrase, typical ...string) *Index {
-	x := &Index{phrases: phrases}
-	words := 0
+	groups := make([][]Phrase, len(phrases))
 	for i := range phrases {
-		for _, spellings := range phrases[i].pieces {
-			words += len(spellings)
-		}
+		groups[i] = phrases[i : i+1]
 	}
-	x.bits = min(max(bits.Len(uint(words))+2, 6), 14)
-	uses := make([]int, 1<<x.bits)
-	for i := range phrases {
-		for _, spellings := range phrases[i].pieces {
-			for _, word := range spellings {
-				x.eachKey(word, func(hash uint16, _ int) { uses[hash]++ })
+	return NewGroups(groups, typical...)
+}
+
+// NewGroups is NewIndex of all the groups' phrases, in their order.
+func NewGroups(groups [][]Phrase, typical ...string) *Index {
+	x := &Index{phrases: slices.Concat(groups...), filter: make([]uint64, 1<<filterBits/64)}
+	uses := x.uses(typical)
+	phrase := 0
+	for group, phrases := range groups {
+		for range phrases {
+			piece := x.rarestPiece(phrase, uses)
+			for _, word := range x.phrases[phrase].pieces[max(piece, 0)] {
+				a := anchor{phrase: int32(phrase), group: int32(group), word: word}
+				if piece < 0 {
+					x.short = append(x.short, a)
+					continue
+				}
+				if len(word) < keySize {
+					a.key, x.threes = keyAt(word+"\x00", 0), true
+				} else {
+					offset, _ := rarestKey(word, uses)
+					a.key, a.offset = keyAt(word, offset), int16(offset)
+				}
+				a.piece = int16(piece)
+				x.anchors = append(x.anchors, a)
 			}
-		}
-	}
-	for _, s := range typical {
-		x.eachKey(s, func(hash uint16, _ int) { uses[hash] += typicalWeight })
-	}
-	for i := range phrases {
-		if anchors := x.rarest(i, uses); anchors != nil {
-			x.anchors = append(x.anchors, anchors...)
-		} else {
-			x.short = append(x.short, i)
+			phrase++
 		}
 	}
 	x.file()
@@ -62,102 +81,159 @@ func NewIndex(phrases []Phrase, typical ...string) *Index {
 // typicalWeight is how much more a key's place in a typical text counts than one in another phrase.
 const typicalWeight = 4
 
-// rarest anchors a phrase by the piece whose keys have the fewest uses; nil: each piece has a spelling without a key.
-func (x *Index) rarest(phrase int, uses []int) (best []anchor) {
-	least := 0
-	for i, spellings := range x.phrases[phrase].pieces {
-		var anchors []anchor
-		cost := 0
-		for j, word := range spellings {
-			a := anchor{phrase: int32(phrase), piece: int16(i), spelling: int16(j), offset: -1}
-			x.eachKey(word, func(hash uint16, offset int) {
-				if a.offset < 0 || uses[hash] < uses[a.hash] {
-					a.hash, a.offset = hash, int16(offset)
+// uses counts for each hash how often its keys stand in the phrases and in typical texts.
+func (x *Index) uses(typical []string) []uint32 {
+	uses := make([]uint32, 1<<filterBits)
+	for i := range x.phrases {
+		for _, spellings := range x.phrases[i].pieces {
+			for _, word := range spellings {
+				for o := 0; o+keySize <= len(word); o++ {
+					uses[hashOf(keyAt(word, o))]++
 				}
-			})
-			if a.offset < 0 {
-				anchors = nil
+			}
+		}
+	}
+	for _, s := range typical {
+		for o := 0; o+keySize <= len(s); o++ {
+			uses[hashOf(keyAt(s, o))] += typicalWeight
+		}
+	}
+	return uses
+}
+
+// rarestPiece is the piece of a phrase whose keys have the fewest uses, -1 if each has a spelling without a key.
+func (x *Index) rarestPiece(phrase int, uses []uint32) int {
+	best, least := -1, uint64(math.MaxUint64)
+	for i, spellings := range x.phrases[phrase].pieces {
+		cost := uint64(0)
+		for _, word := range spellings {
+			_, n := rarestKey(word, uses)
+			cost += uint64(n)
+			if len(word) < keySize-1 {
+				cost = math.MaxUint64
 				break
 			}
-			cost += uses[a.hash]
-			anchors = append(anchors, a)
 		}
-		if anchors != nil && (best == nil || cost < least) {
-			best, least = anchors, cost
+		if cost < least {
+			best, least = i, cost
 		}
 	}
 	return best
 }
 
-// file sorts the anchors by their hashes.
+// rarestKey is the place of the key in word that has the fewest uses.
+func rarestKey(word string, uses []uint32) (offset int, least uint32) {
+	least = math.MaxUint32
+	for o := 0; o+keySize <= len(word) && o <= math.MaxInt16; o++ {
+		if n := uses[hashOf(keyAt(word, o))]; n < least {
+			offset, least = o, n
+		}
+	}
+	return offset, least
+}
+
+// file sorts the anchors by their buckets.
 func (x *Index) file() {
-	x.heads = make([]uint32, 1<<x.bits+1)
+	size := min(max(bits.Len(uint(len(x.anchors)))+1, 4), bucketBits)
+	x.shift = filterBits - size
+	x.heads = make([]uint32, 1<<size+1)
 	for _, a := range x.anchors {
-		x.heads[a.hash+1]++
+		hash := hashOf(a.key)
+		x.filter[hash>>6] |= 1 << (hash & 63)
+		x.heads[hash>>x.shift+1]++
 	}
 	for i := range x.heads[1:] {
 		x.heads[i+1] += x.heads[i]
 	}
 	sorted := make([]anchor, len(x.anchors))
-	next := append([]uint32(nil), x.heads...)
+	next := slices.Clone(x.heads)
 	for _, a := range x.anchors {
-		sorted[next[a.hash]] = a
-		next[a.hash]++
+		bucket := hashOf(a.key) >> x.shift
+		sorted[next[bucket]] = a
+		next[bucket]++
 	}
 	x.anchors = sorted
-	x.maybe = make([]uint64, (1<<x.bits+63)/64)
-	for _, a := range sorted {
-		x.maybe[a.hash>>6] |= 1 << (a.hash & 63)
-	}
 }
 
-func (x *Index) eachKey(word string, f func(hash uint16, offset int)) {
-	for o := 0; o+keySize <= len(word); o++ {
-		f(x.hash(word, o), o)
-	}
-}
-
-func (x *Index) hash(s string, i int) uint16 {
+func keyAt(s string, i int) uint32 {
 	_ = s[i+3]
-	key := uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
-	return uint16(key * 2654435761 >> (32 - x.bits))
+	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
 }
+
+func hashOf(key uint32) uint32 { return key * 2654435761 >> (32 - filterBits) }
 
 // Each calls f with each phrase that stands in s, until f returns false: in no order, and several times for a phrase that
 // stands there several times. at and length are of the phrase's first spelling that was met, of whichever piece.
 func (x *Index) Each(s string, f func(phrase, at, length int) bool) {
+	x.search(s, nil, f)
+}
+
+// Mark sets the bit of each group in found of which a phrase stands in s.
+func (x *Index) Mark(s string, found []uint64) {
+	x.search(s, found, nil)
+}
+
+// search goes through s for Each or for Mark, whichever gave what it needs.
+func (x *Index) search(s string, found []uint64, f func(phrase, at, length int) bool) {
 	for i := 0; i+keySize <= len(s); i++ {
-		hash := x.hash(s, i)
-		if x.maybe[hash>>6]&(1<<(hash&63)) == 0 {
-			continue
+		key := keyAt(s, i)
+		if x.mayFile(key) && !x.try(s, i, key, found, f) || x.threes && x.mayFile(key&threeBytes) && !x.try(s, i, key&threeBytes, found, f) {
+			return
 		}
-		for _, a := range x.anchors[x.heads[hash]:x.heads[hash+1]] {
-			p, start := &x.phrases[a.phrase], i-int(a.offset)
-			if p.holds(s, int(a.piece), int(a.spelling), start) && !f(int(a.phrase), start, len(p.pieces[a.piece][a.spelling])) {
+	}
+	if i := len(s) - keySize + 1; x.threes && i >= 0 && !x.try(s, i, keyAt(s[i:]+"\x00", 0), found, f) {
+		return
+	}
+	for i := range x.short {
+		a := &x.short[i]
+		for at := strings.Index(s, a.word); at >= 0; at = indexFrom(s, a.word, at+1) {
+			if !x.meet(a, s, at, found, f) {
 				return
 			}
 		}
 	}
-	for _, i := range x.short {
-		if !x.phrases[i].each(s, func(at, length int) bool { return f(i, at, length) }) {
-			return
-		}
-	}
 }
 
-// each calls f for each place of s where p stands with one of its spellings of its first piece.
-func (p *Phrase) each(s string, f func(at, length int) bool) bool {
-	for j, word := range p.pieces[0] {
-		for from := 0; ; from++ {
-			i := strings.Index(s[from:], word)
-			if i < 0 {
-				break
-			}
-			if from += i; p.holds(s, 0, j, from) && !f(from, len(word)) {
-				return false
-			}
+func indexFrom(s, word string, from int) int {
+	i := strings.Index(s[from:], word)
+	if i < 0 {
+		return -1
+	}
+	return from + i
+}
+
+// mayFile says whether something may be filed under key.
+func (x *Index) mayFile(key uint32) bool {
+	hash := hashOf(key)
+	return x.filter[hash>>6]&(1<<(hash&63)) != 0
+}
+
+// try looks at what is filed under key, which stands at i in s; false: f wants no more.
+func (x *Index) try(s string, i int, key uint32, found []uint64, f func(phrase, at, length int) bool) bool {
+	bucket := hashOf(key) >> x.shift
+	anchors := x.anchors[x.heads[bucket]:x.heads[bucket+1]]
+	for j := range anchors {
+		if a := &anchors[j]; a.key == key && !x.meet(a, s, i-int(a.offset), found, f) {
+			return false
 		}
 	}
+	return true
+}
+
+// meet notes the phrase of a if it stands in s with a's spelling at start; false: f wants no more.
+func (x *Index) meet(a *anchor, s string, start int, found []uint64, f func(phrase, at, length int) bool) bool {
+	bit := uint64(1) << (a.group & 63)
+	end := start + len(a.word)
+	if found != nil && found[a.group>>6]&bit != 0 || start < 0 || end > len(s) || s[start:end] != a.word {
+		return true
+	}
+	if p := &x.phrases[a.phrase]; len(p.pieces) > 1 && !p.surrounds(s, int(a.piece), start, end) {
+		return true
+	}
+	if found == nil {
+		return f(int(a.phrase), start, len(a.word))
+	}
+	found[a.group>>6] |= bit
 	return true
 }
 

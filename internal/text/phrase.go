@@ -136,14 +136,10 @@ func starsOutside(phrase string) []string {
 	return all
 }
 
-// holds says whether p stands in s with one of its spellings of a piece at start: the others before and behind it, each as
-// near as can be.
-func (p *Phrase) holds(s string, piece, spelling, start int) bool {
-	word := p.pieces[piece][spelling]
-	if start < 0 || len(s)-start < len(word) || s[start:start+len(word)] != word {
-		return false
-	}
-	return p.follows(s[start+len(word):], piece+1) && p.precedes(s[:start], piece-1)
+// surrounds says whether p stands in s with the given piece from start to end: the others before and behind it, each as near
+// as can be.
+func (p *Phrase) surrounds(s string, piece, start, end int) bool {
+	return p.follows(s[end:], piece+1) && p.precedes(s[:start], piece-1)
 }
 
 // follows says whether the pieces from the given one on stand at the beginning of s, with gaps.
@@ -168,9 +164,9 @@ func (p *Phrase) precedes(s string, piece int) bool {
 	for ; piece >= 0; piece-- {
 		last := -1
 		for _, word := range p.pieces[piece] {
-			from := max(0, len(s)-p.gap-len(word))
-			if i := strings.LastIndex(s[from:], word); i >= 0 {
-				last = max(last, from+i)
+			from := max(0, len(s)-p.gap-len(word), last+1)
+			if strings.Contains(s[from:], word) { // which is faster than to look from behind
+				last = from + strings.LastIndex(s[from:], word)
 			}
 		}
 		if last < 0 {

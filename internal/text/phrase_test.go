@@ -93,6 +93,28 @@ func TestEach(t *testing.T) {
 	}
 }
 
+// A group is marked for any of its phrases, however short they are and wherever they stand.
+func TestMark(t *testing.T) {
+	groups := make([][]Phrase, 70)
+	groups[1] = mustParse(t, 5, "spf", "abcd")
+	groups[2] = mustParse(t, 5, "{no|kein} * ptr")
+	groups[3] = mustParse(t, 5, "ab", "ab*cd")
+	groups[69] = mustParse(t, 5, "a*longer words", "\x00")
+	x := NewGroups(groups)
+	for s, want := range map[string][]int{
+		"spf": {1}, "no spf": {1}, "spf no": {1}, "ab": {3}, "abc": {3}, "abcd": {1, 3}, "no a ptr": {2}, "keinptr": nil, "kein ptr": {2},
+		"ptr no": nil, "a longer words": {69}, "longer words": nil, "sp\x00": {69}, "": nil, "f": nil, "sp": nil, "spf\x00": {1, 69},
+	} {
+		found := make([]uint64, 2)
+		x.Mark(s, found)
+		for group := range groups {
+			if got := found[group>>6]&(1<<(group&63)) != 0; got != slices.Contains(want, group) {
+				t.Errorf("%q: group %d is marked: %v", s, group, got)
+			}
+		}
+	}
+}
+
 // FuzzPhrases holds the index to what looking for every spelling would find.
 func FuzzPhrases(f *testing.F) {
 	f.Add("the mailbox of jo is full", "mailbox", "full", "{user|jo}")
@@ -114,6 +136,10 @@ func FuzzPhrases(f *testing.F) {
 				got = got || i < len(parsed)
 				return !got
 			})
+			found := make([]uint64, 1)
+			if NewGroups([][]Phrase{nil, mustParse(t, gap, "no"), parsed}).Mark(s, found); got != (found[0]&4 != 0) {
+				t.Errorf("%q in %q: %v, marked %b", phrase, s, got, found)
+			}
 			if want := slices.ContainsFunc(parsed, func(p Phrase) bool { return standsIn(p, s) }); len(parsed[0].pieces) <= 2 && got != want {
 				t.Errorf("%q in %q: %v, expected %v", phrase, s, got, want)
 			}
