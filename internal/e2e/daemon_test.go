@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/e2e/e2etest"
+	"bouncefeed/internal/queue"
 )
 
 // daemon is bouncefeed as its unit starts it: its own user, group adm, readiness by sd_notify.
@@ -184,6 +185,10 @@ type status struct {
 		Pending, Sent, Dead uint64
 		NotSent             uint64 `json:"not_sent"`
 		Problem             string
+	}
+	Queue struct {
+		Held     uint64 // now; an input's Held is all that ever were
+		Counters queue.Counters
 	}
 }
 
