@@ -23,13 +23,13 @@ func TestExplainLog(t *testing.T) {
 	t.Parallel()
 	log := write(t, "mail.log", postfixLog)
 	r := command(t, "", "explain", log)
-	r.expect(t, 0, "", "")
+	r.expect(t, 0, "", log+": read as postfix (guessed; --as says otherwise)\n5 lines: 1 bounce (1 hard, 0 soft), 1 delayed, 1 refused, 2 of no interest\n")
 	for _, want := range []string{
 		log + ":3: hard bounce: user_unknown (fault: recipient)\n",
 		"  recipient   jo@example.org\n", "  queue id    4F1A01C2D0\n", "  sender      b@news.example\n", "  remote MTA  mx.example.org\n",
 		"  code        550\n", "  status      5.1.1\n", "  rule        ", "  reported    yes, as hard\n",
-		log + ":4: delayed: nothing to report\n",
-		log + ":5: refused: unopened_queue_id\n",
+		log + ":4: delayed: nothing to report (a deferral",
+		log + ":5: refused: unopened_queue_id (a bounce of a message whose beginning",
 	} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("lacks %q:\n%s", want, r.out)
@@ -38,7 +38,7 @@ func TestExplainLog(t *testing.T) {
 	if strings.Contains(r.out, "mail.log:1:") {
 		t.Errorf("a line of no interest is shown:\n%s", r.out)
 	}
-	command(t, "", "explain", "--all", "--as", "postfix", log).expect(t, 0, log+":1: other: nothing to report\n", "")
+	command(t, "", "explain", "--all", "--as", "postfix", log).expect(t, 0, log+":1: other: nothing to report (a line or record about something else)\n", "")
 }
 
 func TestExplainAsJSON(t *testing.T) {
@@ -82,7 +82,7 @@ func TestExplainMail(t *testing.T) {
 	box := write(t, "mbox", "From MAILER-DAEMON Sun Nov 22 10:00:00 2026\n"+bounceMail+"\nFrom jo@example.org Sun Nov 22 10:00:00 2026\nFrom: jo@example.org\nSubject: Lunch\n\nAt noon?\n")
 	r := command(t, "", "explain", "--as", "mail", box)
 	r.expect(t, 0, box+":1: hard bounce: user_unknown (fault: recipient)\n  recipient   jo@example.org\n", "")
-	r.expect(t, 0, ": ordinary: nothing to report\n", "")
+	r.expect(t, 0, ": ordinary: nothing to report (a mail that is no report at all)\n", "")
 }
 
 // bounceMail is a report of RFC 3464.
@@ -147,8 +147,30 @@ func TestPrintExplanation(t *testing.T) {
 			"f: refused: malformed\nf: soft bounce: spam (fault: sender)\n  delivered to x@y\n  code        554\n  reported    no: the sender's fault says nothing about the subscriber (send: [sender_fault] reports it)\n"},
 	} {
 		var out strings.Builder
-		if err := printExplanation(&out, c.x, false); err != nil || out.String() != c.want {
+		p := explanationPrinter{w: &out, said: map[string]bool{}}
+		if err := p.print(c.x); err != nil || out.String() != c.want {
 			t.Errorf("%+v\n got %q, %v\nwant %q", c.x, out.String(), err, c.want)
 		}
 	}
+}
+
+// The first thing that anybody types.
+func TestExplainGrep(t *testing.T) {
+	t.Parallel()
+	lines := strings.SplitAfter(postfixLog, "\n")
+	r := command(t, lines[2]+lines[4], "explain", "-")
+	r.expect(t, 0, "-:1: hard bounce: user_unknown (fault: recipient)\n", "standard input: read as postfix (guessed")
+	r.expect(t, 0, "-:2: hard bounce: user_unknown (fault: recipient)\n", "2 lines: 2 bounces (2 hard, 0 soft)\nnote: the lines before of 2 bounces are not among these")
+	r.expect(t, 0, "  reported    yes, as hard, if the lines before it are in order (see the note)\n", "")
+}
+
+func TestExplainSaysWhatFits(t *testing.T) {
+	t.Parallel()
+	log := write(t, "mail.log", postfixLog)
+	command(t, "", "explain", "--as", "exim", log).expect(t, 0, "", log+": nothing in it is exim's; it looks like postfix's: try --as postfix\n5 lines: 0 bounces, 5 of no interest\n")
+	text := write(t, "notes.txt", "buy milk\n")
+	command(t, "", "explain", text).expect(t, 0, "", text+": nothing in it looks like a mail server's log, a mail, or a provider's request")
+	command(t, "", "explain", write(t, "empty", "")).expect(t, 0, "", "/empty: empty\n")
+	command(t, "550 5.1.1 no such user here\n", "explain", "-").expect(t, 0, "-:1: hard bounce: user_unknown", "read as reply (guessed")
+	command(t, bounceMail, "explain", "-").expect(t, 0, "  reported    yes, as hard, with trust: any; with trust: proof only if a log shows", "1 message: 1 bounce (1 hard, 0 soft)")
 }

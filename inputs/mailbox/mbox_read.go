@@ -51,6 +51,11 @@ func ReadMailbox(ctx context.Context, path string, from int64, commit func(recs 
 	return readMbox(ctx, f, path, from, commit)
 }
 
+// ReadOpen is ReadMailbox for an open pipe called name.
+func ReadOpen(ctx context.Context, in *os.File, name string, commit func(recs []event.Record, at inputs.Spot) error) error {
+	return readMbox(ctx, in, name, 0, commit)
+}
+
 // wholeMessage reads a file of that size that is a plain message for itself; nil: it is something else.
 func wholeMessage(f *os.File, path string, size int64) []byte {
 	body := make([]byte, size)

@@ -15,7 +15,6 @@ import (
 	"bouncefeed/inputs"
 	"bouncefeed/inputs/logs"
 	"bouncefeed/inputs/mailbox"
-	"bouncefeed/internal/classify"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
 	"bouncefeed/internal/event"
@@ -228,29 +227,4 @@ func (b *Backfill) mayAsk(l ledger) error {
 		return fmt.Errorf("--trust proof asks the queue what was sent: %w (else stop the daemon while this runs: nothing is lost)", err)
 	}
 	return nil
-}
-
-// looseSink is the beginning of a sink that belongs to no running input, for format as. With a configuration it has the
-// admin's rules and the settings of the first input that reads this format.
-func looseSink(cfg *config.Config, as, version string, log *slog.Logger) (c sinkConfig, err error) {
-	if !slices.Contains(Formats(), as) {
-		return c, fmt.Errorf("unknown format %q: one of %s", as, strings.Join(Formats(), ", "))
-	}
-	c = sinkConfig{name: as, format: config.Section{Type: as}, classifier: classify.Default(), now: time.Now}
-	host := config.Default().Host
-	if cfg != nil {
-		p, err := newPlan(cfg, "", version, log)
-		if err != nil {
-			return c, err
-		}
-		c.classifier, host = p.classifier, cfg.Host
-		for _, in := range p.inputs {
-			if section, ok := in.reads(as); ok {
-				c.name, c.format, c.senders, c.container = in.name, section, in.built.Settings.Senders, in.built.Settings.Container
-				break
-			}
-		}
-	}
-	c.env = config.Env{Name: c.name, Host: host, Version: version, Log: log}
-	return c, nil
 }

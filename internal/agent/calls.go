@@ -92,7 +92,8 @@ var Calls = struct {
 	BackfillMemory     control.Call[control.None, memory]
 	BackfillForget     control.Call[control.None, control.None]
 	LedgerKey          control.Call[control.None, []byte]
-	WasSent            control.Call[[8]byte, bool] // a hash of the ledger
+	WasSent            control.Call[[8]byte, bool]        // a hash of the ledger
+	Known              control.Call[control.None, []bool] // the body is [][]event.Key
 }{
 	Status:  control.Call[control.None, Status]{Name: "status", Right: control.Anyone},
 	Tail:    control.Call[control.None, Line]{Name: "tail", Right: control.Anyone},
@@ -112,6 +113,7 @@ var Calls = struct {
 	BackfillForget:     control.Call[control.None, control.None]{Name: "backfill-forget"},
 	LedgerKey:          control.Call[control.None, []byte]{Name: "ledger-key"},
 	WasSent:            control.Call[[8]byte, bool]{Name: "was-sent"},
+	Known:              control.Call[control.None, []bool]{Name: "known", Right: control.Anyone, Body: maxBatch},
 }
 
 // memory is one entry of a parser's stored state on the wire.
@@ -147,6 +149,7 @@ func storedAnswers(q *queue.Queue) []control.Answer {
 		}),
 		Calls.LedgerKey.Answer(one(func(control.None) ([]byte, error) { return q.Secret(), nil })),
 		Calls.WasSent.Answer(one(func(hash [8]byte) (bool, error) { return q.WasSent(hash) })),
+		Calls.Known.Answer(answerKnown(q)),
 	}
 }
 

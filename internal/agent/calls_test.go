@@ -36,7 +36,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 			anyones = append(anyones, call.FieldByName("Name").String())
 		}
 	}
-	if want := []string{"status", "tail", "deliver", "dead", "held", "refused"}; !slices.Equal(anyones, want) {
+	if want := []string{"status", "tail", "deliver", "dead", "held", "refused", "known"}; !slices.Equal(anyones, want) {
 		t.Errorf("anybody may ask %q, want %q", anyones, want)
 	}
 }

@@ -1,25 +1,16 @@
 package agent
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
-	"net/textproto"
-	"os"
-	"strings"
 
 	"bouncefeed/inputs"
 	"bouncefeed/inputs/logs"
-	"bouncefeed/inputs/mailbox"
-	"bouncefeed/internal/classify"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
-	"bouncefeed/internal/queue"
 	"bouncefeed/parsers"
 )
 
@@ -27,8 +18,11 @@ import (
 type Explanation struct {
 	File string `json:"file"`
 	Line int    `json:"line,omitempty"` // from 1: of an mbox where the message begins; absent for a file that is one
+	As   string `json:"as,omitempty"`   // the format, where it was guessed
 	Kind string `json:"kind"`           // bounce, complaint, delivered, delayed, autoreply …, other, refused
 	Why  string `json:"why,omitempty"`  // of a refusal
+	// If says what the daemon must have read besides, to come to the same; it is not in what was given.
+	If string `json:"if,omitempty"`
 	// Means and Remedy are the refusal's, as the glossary has them; of what is ignored Kind stands there, too.
 	Means  string `json:"-"`
 	Remedy string `json:"-"`
@@ -37,6 +31,8 @@ type Explanation struct {
 	// Signature says whether a webhook request's signature holds; absent if it was not asked for.
 	Signature string        `json:"signature,omitempty"`
 	Events    []event.Event `json:"events"` // bounces and complaints only; of kind foreign: what they would be if mynetworks had the client
+	// Outcomes are what becomes of each of Events; absent where all would simply be queued.
+	Outcomes []Outcome `json:"outcomes,omitempty"`
 }
 
 // asReply is the format of bare SMTP replies, one a line: they have no parser, only a verdict.
@@ -48,236 +44,186 @@ const maxMessage = 1 << 20
 // Inquiry is what Explain is asked.
 type Inquiry struct {
 	Config  *config.Config // nil: the built-in rules and settings
-	Files   []string       // "-" is standard input
-	As      string         // the format
-	Headers string         // a file with the header fields of a webhook request, or ""
+	Files   []string       // "-" is In
+	In      io.Reader
+	As      string // the format; AsAuto or "": guessed for each file
+	Headers string // a file with the header fields of a webhook request, or ""
 	Version string
 	Log     *slog.Logger
 }
 
+// ExplainSummary is what came of an Inquiry as a whole.
+type ExplainSummary struct {
+	Parts []ExplainedPart
+	Kinds map[string]uint64 // records by kind
+	Types map[event.Type]uint64
+	If    uint64   // records that have an If
+	Notes []string // what the daemon could not be asked, and the like
+}
+
+// ExplainedPart is one file as it was read.
+type ExplainedPart struct {
+	File    string
+	As      string
+	Guessed bool
+	Seems   string // the format that it seems to have, if not As; "": it is as it should be, or like none
+	Input   string // whose settings were taken; "": built-in ones
+	Records uint64
+	Told    uint64 // of these: what is more than "other"
+	Unit    string // "line", "message", "request" or "reply"
+}
+
 // Explain says of every line of the files (of every message, of every file if the format is a request) what it is.
-func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) error {
-	if q.As == asReply {
-		return explainReplies(ctx, q.Config, q.Files, show)
+func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) (ExplainSummary, error) {
+	x := &explaining{Inquiry: q, show: show, sum: ExplainSummary{Kinds: map[string]uint64{}, Types: map[event.Type]uint64{}}}
+	if x.As == "" {
+		x.As = AsAuto
 	}
-	c, err := looseSink(q.Config, q.As, q.Version, q.Log)
+	if x.As != AsAuto && x.As != asReply {
+		if _, err := looseSink(nil, x.As, "", q.Log); err != nil { // before anything is read
+			return x.sum, err
+		}
+	}
+	var err error
+	if q.Config != nil && x.As != asReply {
+		if x.plan, err = newPlan(q.Config, "", q.Version, q.Log); err != nil {
+			return x.sum, err
+		}
+	}
+	for _, file := range q.Files {
+		if err = x.file(ctx, file); err != nil {
+			break
+		}
+	}
+	return x.sum, errors.Join(x.flush(), err)
+}
+
+// explaining is the work on an Inquiry: files of one format in a row are one stream.
+type explaining struct {
+	Inquiry
+	show func(Explanation) error
+	sum  ExplainSummary
+	last Explanation // not shown yet: what is decided at the end of all is said of it
+	part int         // that it is of
+
+	as     string // of the stream being read
+	sink   *sink
+	begun  bool   // the stream told of the beginning of a message
+	input  string // whose settings the sink has
+	plan   *plan  // of the configuration; nil: there is none
+	stored *storedAsked
+}
+
+// later shows the explanation before e.
+func (x *explaining) later(e Explanation) error {
+	previous, part := x.last, x.part
+	if x.last, x.part = e, len(x.sum.Parts)-1; previous.Kind == "" {
+		return nil
+	}
+	return x.tell(previous, part)
+}
+
+func (x *explaining) tell(e Explanation, part int) error {
+	if x.As == AsAuto {
+		e.As = x.sum.Parts[part].As
+	}
+	x.sum.Kinds[e.Kind]++
+	if e.If != "" {
+		x.sum.If++
+	}
+	if e.Kind != string(event.Foreign) {
+		for i := range e.Events {
+			x.sum.Types[e.Events[i].Type]++
+		}
+	}
+	if e.Kind != ignoredOther {
+		x.sum.Parts[part].Told++
+	}
+	return x.show(e)
+}
+
+// flush ends a stream.
+func (x *explaining) flush() error {
+	if x.sink != nil {
+		if d := x.sink.flushed(); d != nil {
+			x.add(&x.last, d)
+		}
+	}
+	x.sink = nil
+	return x.later(Explanation{})
+}
+
+// file explains one.
+func (x *explaining) file(ctx context.Context, file string) error {
+	var in *source
+	var err error
+	if in, err = openSource(file, x.In); err != nil {
+		return err
+	}
+	defer in.close()
+	seems, err := in.guess(ctx)
+	if err != nil {
+		return err
+	}
+	as := x.As
+	if as == AsAuto {
+		as = cmp.Or(seems.as, x.as, "postfix")
+	}
+	if err := x.begin(ctx, as, file); err != nil {
+		return err
+	}
+	part := ExplainedPart{File: file, As: as, Guessed: x.As == AsAuto && seems.as != "", Input: x.input, Unit: unitOf(as)}
+	if seems.as != as {
+		part.Seems = seems.as
+	}
+	x.sum.Parts = append(x.sum.Parts, part)
+	e := explainer{explaining: x, file: file}
+	switch {
+	case as == asReply:
+		err = e.replies(ctx, in)
+	case as == asMail && x.Headers == "":
+		err = in.messages(ctx, e.messages)
+	case parsers.IsMessage(as):
+		err = e.request(ctx, in, x.Headers)
+	default:
+		err = logs.ReadLog(ctx, in.file, in.name, 0, e.lines)
+	}
+	x.sum.Parts[len(x.sum.Parts)-1].Records = e.records
+	return err
+}
+
+func unitOf(as string) string {
+	switch {
+	case as == asReply:
+		return "reply"
+	case as == asMail:
+		return "message"
+	case parsers.IsMessage(as):
+		return "request"
+	}
+	return "line"
+}
+
+// begin makes the sink of a stream, or goes on with the one before.
+func (x *explaining) begin(ctx context.Context, as, file string) error {
+	input := x.plan.inputFor(as, file)
+	if x.sink != nil && x.as == as && x.input == input {
+		return nil
+	}
+	if err := x.flush(); err != nil {
+		return err
+	}
+	x.as, x.input, x.begun = as, input, false
+	if as == asReply {
+		return nil
+	}
+	c, err := x.plan.looseSink(as, input, hostOf(x.Config), x.Version, x.Log)
 	if err != nil {
 		return err
 	}
 	c.explains = true
-	s := newSink(c)
-	s.unwrapper.any = c.container == "" && !parsers.IsMessage(q.As)
-	if err := s.parsers.ready(); err != nil {
-		return err
-	}
-	var last Explanation // not shown yet: what is decided at the end of all is said of it
-	later := func(e Explanation) error {
-		previous := last
-		if last = e; previous.Kind == "" {
-			return nil
-		}
-		return show(previous)
-	}
-	for _, file := range q.Files {
-		x := explainer{sink: s, file: file, show: later}
-		switch {
-		case q.As == asMail && q.Headers == "":
-			err = mailbox.ReadMailbox(ctx, file, 0, x.messages)
-		case parsers.IsMessage(q.As):
-			err = x.request(ctx, q.Headers)
-		default:
-			err = logs.ReadFile(ctx, file, 0, x.lines)
-		}
-		if err != nil {
-			return errors.Join(later(Explanation{}), err)
-		}
-	}
-	if d := s.flushed(); d != nil {
-		last.add(d)
-	}
-	if last.Kind == "" {
-		return nil
-	}
-	return show(last)
-}
-
-// add takes over what was decided only then.
-func (e *Explanation) add(d *draft) {
-	b := &d.batch
-	e.Events = append(e.Events, b.Events...)
-	for _, h := range b.Held {
-		e.Events = append(e.Events, h.Event)
-	}
-	e.Kind, e.Why = kindOf(b, e.Events)
-	w := wordOf(cmp.Or(e.Why, e.Kind))
-	e.Means, e.Remedy = w.Means, w.Remedy
-}
-
-type explainer struct {
-	sink *sink
-	file string
-	line int
-	show func(Explanation) error
-
-	signature string
-}
-
-func (x *explainer) lines(recs []event.Record, _ inputs.Spot) error {
-	for i := range recs {
-		x.line++
-		if err := x.record(recs[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (x *explainer) messages(recs []event.Record, _ inputs.Spot) error {
-	for i := range recs {
-		if recs[i].File != "" {
-			x.file = recs[i].File
-		}
-		x.line = recs[i].Line
-		if err := x.record(recs[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (x *explainer) request(ctx context.Context, headers string) error {
-	f := os.Stdin
-	if x.file != "-" {
-		var err error
-		if f, err = os.Open(x.file); err != nil {
-			return err
-		}
-		defer f.Close()
-	}
-	body, err := io.ReadAll(io.LimitReader(f, maxMessage+1))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", x.file, err)
-	}
-	rec := event.Record{Body: body}
-	if len(body) > maxMessage {
-		rec.Body, rec.Truncated = body[:maxMessage], true
-	}
-	if headers != "" {
-		if err := x.verify(ctx, headers, &rec); err != nil {
-			return err
-		}
-	}
-	return x.record(rec)
-}
-
-// verify says whether the request came from whom it seems to, as the daemon would find.
-func (x *explainer) verify(ctx context.Context, headers string, rec *event.Record) error {
-	f, err := os.Open(headers)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if rec.Request, err = readRequest(f); err != nil {
-		return fmt.Errorf("read the header fields in %s: %w", headers, err)
-	}
-	v, signed := x.sink.parsers.main.(parsers.Verifier)
-	err = admit(ctx, x.sink.parsers.main, *rec)
-	switch {
-	case err != nil:
-		x.signature = "does not hold: " + err.Error()
-	case !signed || !v.Keyed():
-		x.signature = "not checked: no key is configured for this format"
-	default:
-		x.signature = "holds"
-	}
-	return nil
-}
-
-// readRequest reads header fields as a webhook's listener would hand them over; a request line may come first.
-func readRequest(r io.Reader) (*event.Request, error) {
-	text := bufio.NewReader(io.LimitReader(r, 64<<10))
-	request := &event.Request{Method: http.MethodPost, Header: map[string]string{}}
-	if first, _ := text.Peek(5); string(first) == "POST " {
-		line, err := text.ReadString('\n')
-		if err != nil {
-			return nil, err
-		}
-		request.Target = strings.Fields(line + " -")[1]
-	}
-	fields, err := textproto.NewReader(text).ReadMIMEHeader()
-	if err != nil && err != io.EOF {
-		return nil, err
-	}
-	for name, values := range fields {
-		request.Header[name] = strings.Join(values, ", ")
-	}
-	return request, nil
-}
-
-// record takes the way of the daemon up to the queue, for one record.
-func (x *explainer) record(rec event.Record) error {
-	d, err := x.sink.parse([]event.Record{rec}, nil, "")
-	if err != nil {
-		return err
-	}
-	b := &d.batch
-	e := Explanation{File: x.file, Line: x.line, Signature: x.signature, Wrapper: x.sink.unwrapper.found, Events: append(append([]event.Event{}, b.Events...), d.nameless...)}
-	for _, h := range b.Held {
-		e.Events = append(e.Events, h.Event)
-	}
-	e.Kind, e.Why = kindOf(b, e.Events)
-	e.Events = append(e.Events, d.notOurs...)
-	return x.show(e)
-}
-
-// kindOf names what a batch of one record shows it to be. Of several reasons to refuse
-// it names the same one every time.
-func kindOf(b *queue.Batch, events []event.Event) (kind, why string) {
-	kind = ignoredOther
-	for f := range b.Counts {
-		switch {
-		case f.Word == queue.CountRefused:
-			why = max(why, f.Why)
-		case f.Word == queue.CountIgnored && f.Why != ignoredOther && (kind == ignoredOther || f.Why > kind):
-			kind = f.Why
-		}
-	}
-	if why != "" {
-		kind = "refused"
-	}
-	for i := range events {
-		if events[i].Type == event.Complaint {
-			return string(event.Complaint), why
-		}
-		kind = "bounce"
-	}
-	return kind, why
-}
-
-func explainReplies(ctx context.Context, cfg *config.Config, files []string, show func(Explanation) error) error {
-	c := classify.Default()
-	if cfg != nil {
-		var err error
-		if c, err = newClassifier(cfg.Rules); err != nil {
-			return err
-		}
-	}
-	for _, file := range files {
-		line := 0
-		err := logs.ReadFile(ctx, file, 0, func(recs []event.Record, _ inputs.Spot) error {
-			for i := range recs {
-				line++
-				e := event.Event{Diagnostic: string(recs[i].Body)}
-				judge(c, &e)
-				if err := show(Explanation{File: file, Line: line, Kind: asReply, Events: []event.Event{e}}); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	x.askStored(ctx, &c)
+	x.sink = newSink(c)
+	x.sink.unwrapper.any = c.container == "" && !parsers.IsMessage(as)
+	return x.sink.parsers.ready()
 }

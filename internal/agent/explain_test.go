@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/queue"
 )
@@ -28,7 +29,7 @@ func explain(t *testing.T, as, text, headers string) []Explanation {
 		}
 	}
 	var all []Explanation
-	if err := Explain(t.Context(), q, func(x Explanation) error { all = append(all, x); return nil }); err != nil {
+	if _, err := Explain(t.Context(), q, func(x Explanation) error { all = append(all, x); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return all
@@ -88,7 +89,7 @@ func TestExplainMailbox(t *testing.T) {
 	one := w.file("one.eml", dsn(4, ""))
 	var got []string
 	q := Inquiry{Files: []string{box, filepath.Join(w.dir, "Maildir"), one}, As: "mail", Log: slog.New(slog.DiscardHandler)}
-	err := Explain(t.Context(), q, func(x Explanation) error {
+	_, err := Explain(t.Context(), q, func(x Explanation) error {
 		name, _ := filepath.Rel(w.dir, x.File)
 		got = append(got, fmt.Sprintf("%s:%d %s", name, x.Line, x.Kind))
 		return nil
@@ -121,11 +122,62 @@ func TestExplainForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	var last Explanation
-	err := Explain(t.Context(), Inquiry{Files: []string{log}, As: "postfix", Log: slog.New(slog.DiscardHandler)}, func(x Explanation) error {
+	_, err := Explain(t.Context(), Inquiry{Files: []string{log}, As: "postfix", Log: slog.New(slog.DiscardHandler)}, func(x Explanation) error {
 		last = x
 		return nil
 	})
 	if err != nil || last.Kind != string(event.Foreign) || len(last.Events) != 1 || last.Events[0].Type != event.Hard || last.Events[0].Recipient != "jo@example.net" {
 		t.Errorf("%+v, %v", last, err)
+	}
+}
+
+// Lines picked out of a log are judged, and what is missing is said; in a whole log an unknown queue id is refused.
+func TestExplainExcerpt(t *testing.T) {
+	t.Parallel()
+	const head = "2026-11-29T09:10:0"
+	bounce := func(second int, id, to string) string {
+		return head + fmt.Sprint(second) + ".000000+00:00 mx1 postfix/smtp[4]: " + id + ": to=<" + to + ">, relay=mx.example.net[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.example.net[192.0.2.1] said: 550 5.1.1 user unknown (in reply to RCPT TO command))\n"
+	}
+	begun := head + "1.000000+00:00 mx1 postfix/smtpd[1]: 4F1A22E332: client=localhost[127.0.0.1]\n"
+	excerpt := bounce(1, "4F1A22E331", "a@example.net") + bounce(5, "4F1A22E339", "b@example.net")
+	for name, c := range map[string]struct {
+		text string
+		want string
+	}{
+		"an excerpt":  {excerpt, "bounce if 1, bounce if 1"},
+		"a whole log": {begun + excerpt, "other 0, bounce 1, refused 0"},
+	} {
+		var got []string
+		for _, x := range explain(t, "postfix", c.text, "") {
+			kind := x.Kind
+			if x.If != "" {
+				kind += " if"
+			}
+			got = append(got, fmt.Sprint(kind, " ", len(x.Events)))
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: %s, want %s", name, strings.Join(got, ", "), c.want)
+		}
+	}
+}
+
+// A configuration's trust: and send: hold for explain as for the daemon.
+func TestExplainOutcomes(t *testing.T) {
+	t.Parallel()
+	w := newMailWorld(t)
+	one := w.file("one.eml", dsn(1, ""))
+	for trust, want := range map[string]string{"any": "queued", "proof": "held"} {
+		cfg, err := config.Parse("c.yaml", []byte("inputs: {box: {type: maildir, path: "+w.dir+", parser: mail, trust: "+trust+"}}\noutputs: {f: {type: file, path: "+w.dir+"/out}}\nqueue: {path: "+w.dir+"/q.db}\ncontrol: {socket: "+w.dir+"/none.sock}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Explanation
+		sum, err := Explain(t.Context(), Inquiry{Config: cfg, Files: []string{one}, Log: slog.New(slog.DiscardHandler)}, func(x Explanation) error { got = x; return nil })
+		if err != nil || len(got.Outcomes) != 1 || got.Outcomes[0].Outcome != want || got.As != "mail" {
+			t.Errorf("trust: %s: %+v, %v", trust, got.Outcomes, err)
+		}
+		if len(sum.Parts) != 1 || sum.Parts[0].Input != "box" || len(sum.Notes) != 1 || !strings.Contains(sum.Notes[0], "does not run") {
+			t.Errorf("got %+v", sum)
+		}
 	}
 }
