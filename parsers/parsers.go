@@ -28,6 +28,19 @@ type Stateful interface {
 	Changes() map[string][]byte // since the last call; nil value = forget
 }
 
+// A Recaller is a Stateful parser that need not have in memory all that it has stored.
+type Recaller interface {
+	// KeepStored gives it what is stored, before Load: to be read whenever Parse asks for it.
+	KeepStored(Stored)
+}
+
+// Stored is what a Stateful parser has stored, as of its last Changes that were. What can't be read is as if it were not
+// there; the next Commit tells.
+type Stored interface {
+	Value(key string) []byte // the caller's own; nil: there is none
+	All() iter.Seq2[string, []byte]
+}
+
 // A Misser is a Stateful parser that is told where records are missing: before the next one.
 type Misser interface{ Missed() }
 

@@ -218,7 +218,7 @@ func (a *Agent) newSink(in plannedInput) *sink {
 		name: in.name, env: in.env, format: in.built.Settings.Parser, formats: sections(in.built.Input),
 		senders: in.built.Settings.Senders, trust: in.built.Settings.Trust, container: in.built.Settings.Container, ledger: ledger{a.queue.Secret(), a.queue.WasSent},
 		classifier: a.plan.classifier, now: time.Now, store: a.queue,
-		memory:  func(p parsers.Stateful) error { return p.Load(a.queue.State(in.name)) },
+		memory:  func(p parsers.Stateful) error { return loadStored(p, a.queue.Stored(in.name)) },
 		watcher: &inputWatcher{in, &a.tail}, logHosts: a.logHosts,
 	})
 }

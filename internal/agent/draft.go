@@ -143,7 +143,7 @@ func (d *draft) countOnly(t event.Type) {
 // accept completes what a parser emitted and decides where it goes.
 func (d *draft) accept(e event.Event) {
 	d.logHost = e.QueueIDIssuer
-	if !d.wanted(e.Sender) {
+	if isUnknown := e.Type == event.Forgotten && e.Sender == ""; !isUnknown && !d.wanted(e.Sender) {
 		d.record.unreported++
 		d.ignore(ignoredSender)
 		return

@@ -65,6 +65,14 @@ func (s *parserSet) ready() error {
 	return nil
 }
 
+// loadStored restores a parser's memory.
+func loadStored(p parsers.Stateful, stored parsers.Stored) error {
+	if r, ok := p.(parsers.Recaller); ok {
+		r.KeepStored(stored)
+	}
+	return p.Load(stored.All())
+}
+
 // countMissed tells the format's parser where records are missing: missed has grown over what is stored.
 func (s *parserSet) countMissed(missed string, stored store, input string) error {
 	if missed == "" || missed == s.missed {

@@ -18,6 +18,8 @@ var Words = []Word{
 	{"delivered", false, "a message that arrived", ""},
 	{"foreign", false, "a message that no client of yours handed in: anybody can make such mail fail in anybody's name",
 		"if it is your list manager's, name its address in the parser's mynetworks:, or let it log in"},
+	{"forgotten", false, "a failure of a message that the log's parser had no room to remember, and whose line does not say enough by itself",
+		"raise the parser's memory:"},
 	{"mdn", false, "a receipt: displayed, deleted (RFC 8098)", ""},
 	{"no_wrapper", false, "a line that is not in the container's wrapper which container: names, or only a part of one", "take container: out, or name the other wrapper"},
 	{"not_spam_report", false, "somebody took back a complaint (RFC 5965 not-spam)", ""},

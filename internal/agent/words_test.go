@@ -106,7 +106,7 @@ func TestEveryWordIsExplained(t *testing.T) {
 	t.Parallel()
 	used := counterWords(t)
 	for _, e := range []event.Type{event.Delivered, event.Delayed, event.Autoreply, event.Challenge, event.MDN, event.AuthFailureReport, event.NotSpamReport,
-		event.Ordinary, event.CopyFailed, event.Foreign} {
+		event.Ordinary, event.CopyFailed, event.Foreign, event.Forgotten} {
 		used[string(e)] = "event.Type"
 	}
 	if len(used) < 25 {

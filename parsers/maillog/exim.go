@@ -101,8 +101,13 @@ func (x *exim) readMessage(q *logLine, id, words []byte, emit func(event.Event))
 			x.memory.forget(m)
 		}
 	case bytes.HasPrefix(words, []byte("cancelled by ")): // exim -Mg
-		if m := x.find(q); m != nil {
+		switch m := x.find(q); {
+		case m != nil && len(m.pending) == 0 && m.got == "" && !m.isSilent() && x.originOf(m) != foreign:
+			return event.Refuse(parsers.WhyNobody, "cancelled before any attempt: the log names no recipient")
+		case m != nil:
 			return x.expire(q, m, emit)
+		case x.mayBeForgotten(q.at):
+			return x.unopened(q, true, emit)
 		}
 	case bytes.HasPrefix(words, []byte("listmonk id=")):
 		x.readLink(q, id, words[len("listmonk id="):])
@@ -174,8 +179,8 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 	case m != nil:
 	case err != nil:
 		return err
-	case !x.openedBefore(q):
-		return event.Refuse(whyUnopened, "no <= line opened this message id")
+	case !x.openedBefore(q) && (d.sender == nil || !x.mayBeForgotten(q.at)):
+		return x.unopened(q, kind == "", emit)
 	default:
 		m = x.memory.open(q)
 		x.memory.setQueued(m)

@@ -286,36 +286,49 @@ func (j *journald) Changes() map[string][]byte {
 
 // Load implements Stateful. What a parser stored that is configured no longer stays where it is.
 func (j *journald) Load(state iter.Seq2[string, []byte]) error {
-	parts := map[string]map[string][]byte{}
-	for key, value := range state {
-		format, rest, _ := strings.Cut(key, "/")
-		if format == journalAccountKey {
-			j.loadAccount(rest, value)
-			continue
-		}
-		if parts[format] == nil {
-			parts[format] = map[string][]byte{}
-		}
-		parts[format][rest] = bytes.Clone(value)
+	for key, value := range withPrefix(state, journalAccountKey+"/") {
+		j.loadAccount(key, value)
 	}
 	for _, m := range j.mtas {
 		s, ok := m.parser.(parsers.Stateful)
 		if !ok {
 			continue
 		}
-		part := parts[m.format]
-		if err := s.Load(func(yield func(string, []byte) bool) {
-			for key, value := range part {
-				if !yield(key, value) {
-					return
-				}
-			}
-		}); err != nil {
+		if err := s.Load(withPrefix(state, m.format+"/")); err != nil {
 			return fmt.Errorf("parser %s: %w", m.format, err)
 		}
 	}
 	return nil
 }
+
+// withPrefix gives those whose key begins with prefix, without it.
+func withPrefix(state iter.Seq2[string, []byte], prefix string) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for key, value := range state {
+			if rest, ok := strings.CutPrefix(key, prefix); ok && !yield(rest, value) {
+				return
+			}
+		}
+	}
+}
+
+// KeepStored implements parsers.Recaller.
+func (j *journald) KeepStored(stored parsers.Stored) {
+	for _, m := range j.mtas {
+		if p, ok := m.parser.(parsers.Recaller); ok {
+			p.KeepStored(storedPart{stored, m.format + "/"})
+		}
+	}
+}
+
+// storedPart is what one of several parsers has stored.
+type storedPart struct {
+	all    parsers.Stored
+	prefix string
+}
+
+func (s storedPart) Value(key string) []byte        { return s.all.Value(s.prefix + key) }
+func (s storedPart) All() iter.Seq2[string, []byte] { return withPrefix(s.all.All(), s.prefix) }
 
 // Missed implements parsers.Misser.
 func (j *journald) Missed() {

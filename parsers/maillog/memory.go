@@ -13,10 +13,11 @@ type memory struct {
 	strange  waitingRoom           // the same of foreign clients, who can begin any number: they must not crowd out ours
 	flooded  int64                 // when strange was last too long, Unix microseconds; 0: never
 	size     int                   // of those queued
-	forgot   int64                 // when one of those was last forgotten for want of room, Unix microseconds; 0: never
+	forgot   int64                 // when one of ours was last forgotten for want of room, Unix microseconds; 0: never
 	limit    int
 	maxAge   time.Duration
 
+	spill     spill
 	undecided map[*message]int64 // those with failures that are not told yet, and since when
 	orphans   []*message         // such as were forgotten
 
@@ -38,6 +39,7 @@ const (
 func newMemory(limit int, maxAge time.Duration) *memory {
 	return &memory{
 		messages: map[queueKey]*message{}, firsts: map[string]*message{}, undecided: map[*message]int64{}, limit: limit, maxAge: maxAge,
+		spill: newSpill(nil),
 	}
 }
 
@@ -271,21 +273,29 @@ func (p *memory) retire(m *message) {
 // isDue says whether bound has something to do at a time.
 func (p *memory) isDue(now int64) bool {
 	old := now - arrivingMaxAge.Microseconds()
-	return p.size > p.limit || p.arriving.isDue(old) || p.strange.isDue(old) || p.queued.isOlder(now-p.maxAge.Microseconds())
+	return p.size > p.limit || p.spill.isDue(now, p.limit) || p.arriving.isDue(old) || p.strange.isDue(old) || p.queued.isOlder(now-p.maxAge.Microseconds())
 }
 
 func (r *waitingRoom) isDue(old int64) bool { return r.waiting > maxArriving || r.isOlder(old) }
 
 func (l *messageList) isOlder(than int64) bool { return l.oldest != nil && l.oldest.seen < than }
 
-// bound forgets what is too old and, of the oldest, what is too much.
+// bound forgets what is too old and spills, of the oldest, what is too much.
 func (p *memory) bound(now int64) {
 	tooOld := now - p.maxAge.Microseconds()
 	for m := p.queued.oldest; m != nil && (m.seen < tooOld || p.size > p.limit && m != p.queued.newest); m = p.queued.oldest {
-		if m.seen >= tooOld {
+		switch {
+		case m.seen < tooOld:
+			p.forget(m)
+		case p.spill.stored != nil:
+			p.spillOldest(m)
+		default:
 			p.forgot = now
+			p.forget(m)
 		}
-		p.forget(m)
+	}
+	if p.spill.isDue(now, p.limit) {
+		p.sweep(now)
 	}
 	if p.strange.waiting > maxArriving {
 		p.flooded = now

@@ -267,8 +267,8 @@ func (p *opensmtpd) readDelivery(l *logLine, d *opensmtpdDelivery, emit func(eve
 		return nil
 	}
 	if m == nil {
-		if arrived := l.at - goSpan(d.delay).Microseconds(); !p.mayPredate(l, arrived) {
-			return event.Refuse(whyUnopened, "no envelope line opened this message id")
+		if arrived := l.at - goSpan(d.delay).Microseconds(); !p.mayPredate(l, arrived) && !p.mayBeForgotten(l.at) {
+			return p.unopened(l, true, emit)
 		}
 		m = p.memory.open(l)
 		p.memory.setQueued(m)

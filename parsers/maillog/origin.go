@@ -3,6 +3,8 @@ package maillog
 import (
 	"net/netip"
 	"strings"
+
+	"bouncefeed/internal/event"
 )
 
 // Only what we send gives bounces: a message that a client of ours handed in, one that logged in, or a process of this
@@ -49,6 +51,18 @@ func (t *tracker) mayBeEarlier(arrived int64) bool {
 // mayBeForgotten says whether a message that is not known at a time may have been forgotten for want of room.
 func (t *tracker) mayBeForgotten(at int64) bool {
 	return t.memory.forgot != 0 && at-t.memory.forgot <= t.memory.maxAge.Microseconds()
+}
+
+// unopened is what becomes of a line about a message that is not known and can't have begun before the first line: of a
+// failure that does not say enough itself, one that was forgotten is counted.
+func (t *tracker) unopened(l *logLine, failed bool, emit func(event.Event)) error {
+	if !t.mayBeForgotten(l.at) {
+		return event.Refuse(whyUnopened, "no line opened this queue id")
+	}
+	if failed {
+		emit(event.Event{Type: event.Forgotten, Time: l.now})
+	}
+	return nil
 }
 
 // opened notes which client handed m in: the line that a message begins with.

@@ -123,10 +123,13 @@ func (p *sendmail) readNotice(l *logLine, emit func(event.Event)) (err error) {
 		return nil
 	}
 	_, words, _ := bytes.Cut(l.text[n+2:], []byte(": "))
-	if m := p.find(l); m != nil && isSendmailExpiry(words) {
+	if m := p.find(l); !isSendmailExpiry(words) {
+	} else if m != nil {
 		err = p.expire(l, m, emit)
 		p.decide(l, m, true, emit)
 		p.memory.setDone(m)
+	} else if p.mayBeForgotten(l.at) {
+		err = p.unopened(l, true, emit)
 	}
 	p.setKey(l, l.text[:n], 0)
 	notice := p.memory.open(l)
@@ -244,7 +247,7 @@ func (p *sendmail) readDelivery(l *logLine, emit func(event.Event)) error {
 	m := p.find(l)
 	if m == nil {
 		if arrived := l.at - sendmailSpan(d.delay).Microseconds(); !p.mayPredate(l, arrived) {
-			return event.Refuse(whyUnopened, "no from= line opened this queue id")
+			return p.unopened(l, d.kind() == "", emit)
 		}
 		m = p.memory.open(l)
 		p.memory.setQueued(m)

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+
+	"bouncefeed/parsers"
 )
 
 // The parser's memory as the queue stores it: one value for each message, under "m", host, instance and queue id; and
-// under "first" the time of the first line ever read.
+// "e" in place of "m" those that the memory has no room for; under "first" the time of the first line ever read.
 
 const (
 	firstLineKey = "first"
@@ -46,6 +48,7 @@ func (t *tracker) Changes() map[string][]byte {
 		m.flags = m.flags&^msgChanged | msgStored
 		changes[m.storedKey()] = m.encode()
 	}
+	mem.spill.changes(changes)
 	mem.changed, mem.gone = mem.changed[:0], mem.gone[:0]
 	if cap(mem.changed) > 1<<16 {
 		mem.changed, mem.gone = nil, nil
@@ -53,15 +56,24 @@ func (t *tracker) Changes() map[string][]byte {
 	return changes
 }
 
+// KeepStored implements parsers.Recaller.
+func (t *tracker) KeepStored(stored parsers.Stored) { t.memory.spill.stored = stored }
+
 // Load implements Stateful. A value that cannot be read is an error: it would lose what the checkpoint relies on.
 func (t *tracker) Load(state iter.Seq2[string, []byte]) error {
+	stored := t.memory.spill.stored
 	t.memory = newMemory(t.memory.limit, t.memory.maxAge)
+	t.memory.spill = newSpill(stored)
 	t.first, t.firstChanged = 0, false
 	var all []*message
 	for key, value := range state {
 		if key == firstLineKey {
 			r := stateReader{b: value}
 			t.first, t.memory.flooded, t.memory.forgot = r.int(), r.int(), r.int() // the last two are missing since before version 2
+			continue
+		}
+		if isSpilled(key) && len(value) > 1 {
+			t.memory.spill.count(value, 1)
 			continue
 		}
 		m, err := decodeMessage(key, value)

@@ -155,7 +155,13 @@ func fnv32(b []byte) uint32 {
 }
 
 // find gives the message that a line is about; nil: it is not known.
-func (t *tracker) find(l *logLine) *message { return t.memory.find(&l.key, l.instance) }
+func (t *tracker) find(l *logLine) *message {
+	m := t.memory.find(&l.key, l.instance)
+	if m == nil {
+		m = t.recall(&l.key, l.instance, l.seen)
+	}
+	return m
+}
 
 // findOther gives the message of another queue id of the same host.
 func (t *tracker) findOther(l *logLine, id []byte) *message {
