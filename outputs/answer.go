@@ -18,6 +18,15 @@ import (
 	"bouncefeed/internal/event"
 )
 
+// UncertainError is an attempt after which nobody knows whether the receiver has the events: there was no answer, or one
+// that was not the receiver's own.
+type UncertainError struct{ Err error }
+
+func (e *UncertainError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the failure.
+func (e *UncertainError) Unwrap() error { return e.Err }
+
 // LaterError is a temporary answer with the receiver's own wish of how long to wait.
 type LaterError struct {
 	After time.Duration // from Retry-After, at most an hour; 0: it named none
@@ -39,31 +48,45 @@ type answer struct {
 	status     int
 	text       string // its words: one line, without addresses and login, at most textLimit characters
 	json       bool   // a JSON object: an API spoke, not a web server in front of it
+	own        bool   // one with a "message", as listmonk says everything but yes
 	page       bool   // a web page (or other markup)
+	taken      bool   // listmonk's {"data":true}, nothing else
+	body       []byte
 	plainToTLS bool   // we spoke plain HTTP to a TLS port
 	location   string // where a 3xx points: scheme and host
 	retryAfter time.Duration
 }
 
 // readAnswer never fails: the status says what became of the request, even if the body then breaks off.
-func readAnswer(resp *http.Response, hide []string) *answer {
+func readAnswer(resp *http.Response, hide []string, limit int64) *answer {
 	a := &answer{status: resp.StatusCode, retryAfter: retryAfter(resp.Header.Get("Retry-After"))}
 	if to, err := resp.Location(); err == nil {
 		a.location = redact(clean(to.Scheme+"://"+to.Host, textLimit), hide)
 	}
 	var body []byte
+	var broken error
 	if resp.StatusCode >= 200 { // after 101 the "body" is an open connection
-		body, _ = io.ReadAll(io.LimitReader(resp.Body, answerLimit))
+		body, broken = io.ReadAll(io.LimitReader(resp.Body, limit))
 	}
+	a.body, a.taken = body, saysTaken(body, broken != nil)
 	// Not by Content-Type: Flask and PHP call even an empty answer text/html.
 	a.page = bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 	a.plainToTLS = resp.Request.URL.Scheme == "http" && saysTLS(body)
-	if !a.page {
+	if !a.page && len(body) <= answerLimit {
 		var words string
-		words, a.json = wordsOf(body)
+		words, a.json, a.own = wordsOf(body)
 		a.text = clean(redact(words, hide), textLimit)
 	}
 	return a
+}
+
+// saysTaken recognizes listmonk's {"data":true}, or its beginning where the rest was cut off.
+func saysTaken(body []byte, cut bool) bool {
+	if cut {
+		return len(body) > 0 && bytes.HasPrefix([]byte(`{"data":true}`), body)
+	}
+	var says map[string]any
+	return json.Unmarshal(body, &says) == nil && len(says) == 1 && says["data"] == true
 }
 
 // saysTLS recognizes the 400 of nginx, Apache and Go to plain HTTP on their TLS port. It says nothing of the event.
@@ -78,17 +101,17 @@ func saysTLS(body []byte) bool {
 }
 
 // wordsOf finds the message in a JSON answer: {"message":"…"} of listmonk, {"error":"…"} of others.
-func wordsOf(body []byte) (words string, isObject bool) {
+func wordsOf(body []byte) (words string, isObject, isMessage bool) {
 	var object map[string]json.RawMessage
 	if json.Unmarshal(body, &object) != nil {
-		return string(bytes.TrimSpace(body)), false
+		return string(bytes.TrimSpace(body)), false, false
 	}
 	for _, key := range []string{"message", "error"} {
 		if json.Unmarshal(object[key], &words) == nil && words != "" {
-			return words, true
+			return words, true, key == "message"
 		}
 	}
-	return string(bytes.TrimSpace(body)), true
+	return string(bytes.TrimSpace(body)), true, false
 }
 
 // verdict is what Send makes of an answer: nil for 2xx, a permanent error for 400, 413 and 422, else a LaterError.
@@ -97,20 +120,29 @@ func (a *answer) verdict(remedy string) error {
 	if a.status/100 == 2 {
 		return nil
 	}
-	if remedy == "" {
-		remedy = a.remedy()
-	}
-	err := fmt.Errorf("%d: %s", a.status, remedy)
-	if a.text != "" {
-		err = fmt.Errorf("%d: %s (it said: %s)", a.status, remedy, a.text)
-	}
 	switch a.status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		if !a.plainToTLS {
-			return event.Permanent(err)
+			return event.Permanent(a.failure(remedy))
 		}
 	}
-	return &LaterError{After: a.retryAfter, Err: err}
+	return a.later(remedy)
+}
+
+// later is the answer as a temporary one.
+func (a *answer) later(remedy string) error {
+	return &LaterError{After: a.retryAfter, Err: a.failure(remedy)}
+}
+
+// failure is the answer in words: its status, what can be done, what it said.
+func (a *answer) failure(remedy string) error {
+	if remedy == "" {
+		remedy = a.remedy()
+	}
+	if a.text != "" {
+		return fmt.Errorf("%d: %s (it said: %s)", a.status, remedy, a.text)
+	}
+	return fmt.Errorf("%d: %s", a.status, remedy)
 }
 
 // remedy is the advice that holds for any receiver.

@@ -25,7 +25,7 @@ func (b *endless) Close() error { return nil }
 
 func TestAnswerIsReadUpToALimit(t *testing.T) {
 	body := new(endless)
-	readAnswer(&http.Response{StatusCode: 200, Body: body, Request: httptest.NewRequest("POST", "/", nil)}, nil)
+	readAnswer(&http.Response{StatusCode: 200, Body: body, Request: httptest.NewRequest("POST", "/", nil)}, nil, answerLimit)
 	if body.read > 2*answerLimit {
 		t.Errorf("%d bytes were read", body.read)
 	}

@@ -250,3 +250,10 @@ func TestBuildDoesNothing(t *testing.T) {
 		t.Error("building made a file")
 	}
 }
+
+// probe is what an output says of its receiver.
+func probe(t *testing.T, out Output) error {
+	t.Helper()
+	_, err := out.(Probe).Probe(t.Context())
+	return err
+}

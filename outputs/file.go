@@ -154,7 +154,9 @@ func syncDir(dir string) error {
 
 // Probe looks whether the file, or else its directory, may be written. It creates nothing: a check run by root would
 // leave a file that the daemon may not open.
-func (f *file) Probe(context.Context) error {
+func (f *file) Probe(context.Context) ([]string, error) { return nil, f.probe() }
+
+func (f *file) probe() error {
 	info, err := os.Lstat(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -121,7 +121,7 @@ func TestFileRefusesWhatKeepsNothing(t *testing.T) {
 		if err := sendIDs(t, out, "a"); err == nil || event.IsPermanent(err) || !strings.Contains(err.Error(), filepath.Dir(path)) {
 			t.Errorf("%s: %v", path, err)
 		}
-		if err := out.(Probe).Probe(t.Context()); err == nil {
+		if err := probe(t, out); err == nil {
 			t.Errorf("%s: the probe sees nothing wrong", path)
 		}
 	}
@@ -130,7 +130,7 @@ func TestFileRefusesWhatKeepsNothing(t *testing.T) {
 func TestFileProbeCreatesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b.jsonl")
 	out := mustBuild(t, "file", "path: "+path)
-	if err := out.(Probe).Probe(t.Context()); err != nil {
+	if err := probe(t, out); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(path); err == nil {
@@ -139,7 +139,7 @@ func TestFileProbeCreatesNothing(t *testing.T) {
 	if err := sendIDs(t, out, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if err := out.(Probe).Probe(t.Context()); err != nil {
+	if err := probe(t, out); err != nil {
 		t.Error(err)
 	}
 }
@@ -162,7 +162,7 @@ func TestFileFollowsNoSymlink(t *testing.T) {
 		if err := sendIDs(t, out, "1"); err == nil || !strings.Contains(err.Error(), "a symlink is not followed") {
 			t.Errorf("%v", err)
 		}
-		if err := out.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "a symlink is not followed") {
+		if _, err := out.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "a symlink is not followed") {
 			t.Errorf("probe: %v", err)
 		}
 		if err := os.Remove(path); err != nil {

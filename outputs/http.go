@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"time"
@@ -62,6 +63,11 @@ func (p *poster) String() string {
 
 // do makes one request and reads its answer. The error says why there is none; it carries no login, query or address.
 func (p *poster) do(ctx context.Context, method string, u *url.URL, body []byte, header http.Header) (*answer, error) {
+	return p.ask(ctx, method, u, body, header, answerLimit)
+}
+
+// ask is do where more is expected: up to limit bytes of an answer.
+func (p *poster) ask(ctx context.Context, method string, u *url.URL, body []byte, header http.Header, limit int64) (*answer, error) {
 	login, err := p.Password.Read()
 	if err != nil {
 		return nil, err
@@ -77,6 +83,8 @@ func (p *poster) do(ctx context.Context, method string, u *url.URL, body []byte,
 	if body != nil {
 		raw = body
 	}
+	connected := false
+	limited = httptrace.WithClientTrace(limited, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
 	req, err := retryablehttp.NewRequestWithContext(limited, method, u.String(), raw)
 	if err != nil {
 		return nil, errors.New("make a request: url is not usable") // the cause would repeat the query
@@ -90,10 +98,14 @@ func (p *poster) do(ctx context.Context, method string, u *url.URL, body []byte,
 	hide := p.secrets(u, login)
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return nil, p.explain(ctx, u, err, hide)
+		err = p.explain(ctx, u, err, hide)
+		if connected { // it may have been sent, and taken
+			err = &UncertainError{err}
+		}
+		return nil, err
 	}
 	defer resp.Body.Close()
-	return readAnswer(resp, hide), nil
+	return readAnswer(resp, hide, limit), nil
 }
 
 func (p *poster) authorize(h http.Header, login string) {
@@ -171,12 +183,13 @@ func (p *poster) explain(ctx context.Context, u *url.URL, err error, hide []stri
 		err = ue.Err // ue repeats the URL with its query
 	}
 	what := redact(err.Error(), hide)
+	remedy := "" // never cut off
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
 	case ctx.Err() != nil:
 		err, what = ctx.Err(), ctx.Err().Error()
 	case untrusted:
-		what += " (name its CA with ca_file, or write the name in the certificate into url)"
+		remedy = " (name its CA with ca_file, or write the name in the certificate into url)"
 		p.client.HTTPClient.CloseIdleConnections()
 		p.client = nil // ca_file may be mended meanwhile
 	case errors.Is(err, context.DeadlineExceeded):
@@ -184,7 +197,7 @@ func (p *poster) explain(ctx context.Context, u *url.URL, err error, hide []stri
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		what = "the connection was closed without an answer"
 	}
-	return &attemptError{text: fmt.Sprintf("reach %s: %s", bare(u), clean(what, textLimit)), cause: err}
+	return &attemptError{text: fmt.Sprintf("reach %s: %s", bare(u), clean(what, textLimit)+remedy), cause: err}
 }
 
 // bare is u as it may be logged: without login, query and fragment.

@@ -26,6 +26,8 @@ type listmonkConfig struct {
 	// SubscriberUUID sends the subscriber's UUID, where the mail carried it, beside the address: it finds a subscriber
 	// whose mail was forwarded. false: the address alone decides, for a mail server that serves several listmonks.
 	SubscriberUUID bool `yaml:"subscriber_uuid"`
+	// Verify reads back what listmonk has stored: auto (where the API user may), on or off.
+	Verify string `yaml:"verify"`
 }
 
 func init() {
@@ -33,6 +35,7 @@ func init() {
 		Settings:       Settings{Send: DefaultSend, MaxRate: 100, Batch: 1},
 		HTTP:           HTTP{Auth: "basic", Timeout: config.Duration(30 * time.Second)},
 		SubscriberUUID: true,
+		Verify:         verifyAuto,
 	}, newListmonk)
 }
 
@@ -41,11 +44,13 @@ func init() {
 //	{"email":"jo@example.org","source":"bouncefeed/mx1","type":"hard","created_at":"2026-11-22T07:01:02Z","meta":{…}}
 //
 // A 200 means queued in listmonk's memory, not stored; a subscriber it does not know is a 200, too. It has no
-// idempotency: what is posted twice counts twice.
+// idempotency: what is posted twice counts twice. What became of it is read back, see Stored.
 type listmonkReceiver struct {
 	*poster
 	source string
 	uuids  bool
+	verify string
+	place  readingPlace
 }
 
 func newListmonk(env config.Env, section config.Section, c *listmonkConfig) (Output, error) {
@@ -60,7 +65,10 @@ func newListmonk(env config.Env, section config.Section, c *listmonkConfig) (Out
 	if c.Source == "" {
 		c.Source = "bouncefeed/" + env.Host
 	}
-	return &listmonkReceiver{poster: p, source: clean(c.Source, metaLimit), uuids: c.SubscriberUUID}, nil
+	if c.Verify != verifyAuto && c.Verify != verifyOn && c.Verify != verifyOff {
+		return nil, section.Errorf("verify", "%q is none of auto, on, off", c.Verify)
+	}
+	return &listmonkReceiver{poster: p, source: clean(c.Source, metaLimit), uuids: c.SubscriberUUID, verify: c.Verify}, nil
 }
 
 const listmonkRoute = "/webhooks/bounce"
@@ -80,28 +88,26 @@ func (l *listmonkReceiver) Send(ctx context.Context, batch []event.Event) error 
 	if err != nil {
 		return err
 	}
-	if a.status/100 == 2 && a.page { // any web server in listmonk's place might say so, and every bounce be lost
-		return fmt.Errorf("%d: a web page instead of listmonk's answer: url leads to the wrong place", a.status)
-	}
-	return a.verdict(l.remedy(a))
+	return l.understand(a)
 }
 
-// Probe posts an empty event. listmonk's complaint that nobody is named proves route, login and settings.
-func (l *listmonkReceiver) Probe(ctx context.Context) error {
-	a, err := l.post(ctx, []byte("{}"))
+// understand believes listmonk's own words only: any web server in its place may say 200, or 400, and every bounce be lost.
+func (l *listmonkReceiver) understand(a *answer) error {
 	switch {
-	case err != nil:
-		return err
-	case a.status == http.StatusBadRequest && strings.Contains(a.text, "subscriber_uuid"):
+	case a.taken && a.status == http.StatusOK:
 		return nil
-	case a.status == http.StatusForbidden:
-		return a.verdict(l.whyForbidden(ctx, l.remedy(a)))
 	case a.status/100 == 2:
-		return fmt.Errorf("%d to an event that names nobody: this is not listmonk's %s; check url, or use type: webhook for another receiver", a.status, listmonkRoute)
-	case a.status == http.StatusBadRequest && !a.plainToTLS:
-		return a.verdict("not what listmonk's " + listmonkRoute + " says to an empty event: check url")
+		what := "not listmonk's answer: url leads to the wrong place"
+		if a.page {
+			what = "a web page instead of listmonk's answer: url leads to the wrong place"
+		}
+		return &UncertainError{a.failure(what)}
+	case a.status == http.StatusBadRequest && a.own && !a.plainToTLS:
+		return event.Permanent(a.failure(l.remedy(a)))
+	case a.status == http.StatusInternalServerError, a.status == http.StatusBadGateway, a.status == http.StatusGatewayTimeout:
+		return &UncertainError{a.later(l.remedy(a))} // it may have taken it before
 	}
-	return a.verdict(l.remedy(a))
+	return a.later(l.remedy(a))
 }
 
 func (l *listmonkReceiver) post(ctx context.Context, body []byte) (*answer, error) {
@@ -112,14 +118,27 @@ func (l *listmonkReceiver) post(ctx context.Context, body []byte) (*answer, erro
 	return a, err
 }
 
+// Unfit is a bounce that listmonk can never store: it names nobody whom listmonk could find.
+func (l *listmonkReceiver) Unfit(e *event.Event) bool {
+	b := l.bounce(e)
+	return b.SubscriberUUID == "" && !takesAddress(b.Email)
+}
+
 // remedy is what listmonk means by an answer, where that is more than any receiver would.
 func (l *listmonkReceiver) remedy(a *answer) string {
 	switch a.status {
 	case http.StatusBadRequest:
-		if !a.plainToTLS {
+		switch {
+		case a.plainToTLS:
+		case a.own:
 			return "listmonk refuses the event"
+		default:
+			return "not listmonk's words: something in front of it refuses the event"
 		}
 	case http.StatusUnauthorized:
+		if a.own {
+			return "the API user's name or token is wrong (listmonk before 4.0 says so)"
+		}
 		return "something in front of listmonk wants a login of its own (listmonk itself says 403)"
 	case http.StatusForbidden:
 		if !l.Password.Set() {
@@ -131,29 +150,11 @@ func (l *listmonkReceiver) remedy(a *answer) string {
 	case http.StatusMethodNotAllowed, http.StatusGone:
 		return "the path in url is wrong: listmonk's is " + listmonkRoute
 	case http.StatusServiceUnavailable:
-		if a.json {
+		if a.own {
 			return "bounce processing is switched off in Settings → Bounces"
 		}
 	}
 	return ""
-}
-
-// whyForbidden asks listmonk who we are: it answers every wrong login and every missing permission alike with 403.
-func (l *listmonkReceiver) whyForbidden(ctx context.Context, otherwise string) string {
-	root, found := strings.CutSuffix(l.url.Path, listmonkRoute)
-	if !found || !l.Password.Set() {
-		return otherwise
-	}
-	profile := *l.url
-	profile.Path, profile.RawPath, profile.RawQuery = root+"/api/profile", "", ""
-	a, err := l.do(ctx, http.MethodGet, &profile, nil, nil)
-	switch {
-	case err == nil && a.status == http.StatusOK && a.json:
-		return "the login is right, but the user's role lacks webhooks:post_bounce (Admin → Users → User roles)"
-	case err == nil && a.status == http.StatusForbidden:
-		return "listmonk does not know this username and token, or the user is disabled (Admin → Users)"
-	}
-	return otherwise
 }
 
 // bounce is the body of a POST. U+0000, a lone surrogate or a malformed UUID in it would get a 200 and be lost.

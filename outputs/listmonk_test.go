@@ -129,6 +129,7 @@ func TestListmonkLogin(t *testing.T) {
 			t.Errorf("%v", r.Header)
 		}
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: "x"}) // sent back, it would make listmonk ignore the login
+		io.WriteString(w, `{"data":true}`)
 	}))
 	defer s.Close()
 	secret := tokenFile(t)
@@ -184,7 +185,16 @@ func TestListmonkRemedies(t *testing.T) {
 		{"another 400", 400, `{"message":"bad"}`, "listmonk refuses the event (it said: bad)", "check url", true},
 		{"login in front", 401, "", "listmonk itself says 403", "listmonk itself says 403", false},
 		{"login", 403, `{"message":"permission denied"}`, "lacks webhooks:post_bounce", "does not know this username and token", false},
-		{"webhooks off", 404, nginx404, "404: bounce webhooks are off in Settings → Bounces, or", "Settings → Bounces", false},
+		{"nothing there", 404, nginx404, "404: bounce webhooks are off in Settings → Bounces, or", "no listmonk there: the host or the path in url is wrong", false},
+		{"login of listmonk 3", 401, `{"message":"invalid credentials"}`, "name or token is wrong", "name or token is wrong", false},
+		{"another's 400", 400, "<html>Bad Request", "something in front of it", "check url", false},
+		{"413", 413, nginx404, "413: ", "413: ", false},
+		{"empty", 200, "", "200: not listmonk's answer", "not listmonk's", false},
+		{"text", 200, "ok", "(it said: ok)", "not listmonk's", false},
+		{"an error", 200, `{"error":"x"}`, "(it said: x)", "not listmonk's", false},
+		{"a BOM", 200, "\ufeff{\"data\":true}", "not listmonk's answer", "not listmonk's", false},
+		{"something else", 200, `{"data":true,"x":1}`, "not listmonk's answer", "not listmonk's", false},
+		{"created", 201, `{"data":true}`, "not listmonk's answer", "not listmonk's", false},
 		{"method", 405, "{}", "listmonk's is /webhooks/bounce", "listmonk's is /webhooks/bounce", false},
 		{"processing off", 503, `{"message":"Bounce processing is not enabled."}`, "bounce processing is switched off", "bounce processing is switched off", false},
 		{"proxy", 503, nginx404, "down, restarting", "down, restarting", false},
@@ -207,7 +217,7 @@ func TestListmonkRemedies(t *testing.T) {
 			if event.IsPermanent(err) != c.sendPermanent {
 				t.Errorf("permanent: %v", err)
 			}
-			expect(t, "Probe", out.(Probe).Probe(t.Context()), c.probe)
+			expect(t, "Probe", probe(t, out), c.probe)
 		})
 	}
 }
@@ -230,11 +240,11 @@ func TestListmonkProbeTellsLoginFromPermission(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	defer s.Close()
-	expect(t, "known login", posterTo(t, "listmonk", s.URL+"/lists").(Probe).Probe(t.Context()), "role lacks webhooks:post_bounce")
+	expect(t, "known login", probe(t, posterTo(t, "listmonk", s.URL+"/lists")), "role lacks webhooks:post_bounce")
 	if profile != "/lists/api/profile" {
 		t.Errorf("asked %q", profile)
 	}
-	expect(t, "no login", mustBuild(t, "listmonk", "url: "+s.URL+listmonkRoute).(Probe).Probe(t.Context()), "set username and password_file")
+	expect(t, "no login", probe(t, mustBuild(t, "listmonk", "url: "+s.URL+listmonkRoute)), "set username and password_file")
 }
 
 func TestListmonkEOFNamesTheSwitch(t *testing.T) {

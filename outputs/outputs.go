@@ -19,9 +19,32 @@ type Output interface {
 }
 
 // Probe is an output that can ask its receiver whether it would take events, without giving it one: `check --online`
-// does. The error names the remedy.
+// does. found is worth telling: what the receiver is, hints ("hint: …"). The error names the remedy.
 type Probe interface {
-	Probe(ctx context.Context) error
+	Probe(ctx context.Context) (found []string, err error)
+}
+
+// Picky is an output whose receiver can never take some events: they are counted and not sent.
+type Picky interface {
+	Unfit(e *event.Event) bool
+}
+
+// Verifier is an output whose receiver answers before it has stored an event, and can be asked later whether it has.
+// It stores in the order in which it took them.
+type Verifier interface {
+	Output
+	// Verifies says whether it will be asked; an error: not known now, or that it should be and can't.
+	Verifies(ctx context.Context) (bool, error)
+	// Stored asks which of wanted are stored.
+	Stored(ctx context.Context, wanted []event.Event) (Answered, error)
+	// Otherwise gives an event that was not stored in a form in which it may yet be.
+	Otherwise(e event.Event) (event.Event, bool)
+}
+
+// Answered is what a receiver tells of what it has stored.
+type Answered struct {
+	Stored   map[string]bool // by id: it is, or it is not; missing: not looked at
+	Requests int             // what it cost
 }
 
 // Settings are the keys that every output takes; a module's configuration embeds them and its defaults set them.

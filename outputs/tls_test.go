@@ -22,7 +22,7 @@ import (
 // tlsReceiver takes everything over TLS, with a certificate for 127.0.0.1 that no system knows; ca is the place for
 // a ca_file, right the contents it should have.
 func tlsReceiver(t *testing.T) (s *httptest.Server, ca string, right []byte) {
-	s = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))
+	s = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"data":true}`) }))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	t.Cleanup(s.Close)

@@ -89,7 +89,9 @@ func (w *webhook) Send(ctx context.Context, batch []event.Event) error {
 
 // Probe asks for the headers only: an endpoint that takes nothing but POST may well answer 404 or 405, which tells
 // that it can be reached.
-func (w *webhook) Probe(ctx context.Context) error {
+func (w *webhook) Probe(ctx context.Context) ([]string, error) { return nil, w.probe(ctx) }
+
+func (w *webhook) probe(ctx context.Context) error {
 	if _, err := signingKey(w.secret); err != nil {
 		return err
 	}

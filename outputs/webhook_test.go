@@ -126,7 +126,7 @@ func TestWebhookSigns(t *testing.T) {
 		if err == nil || event.IsPermanent(err) || bad != "" && strings.Contains(err.Error(), bad) {
 			t.Errorf("secret %q: %v", bad, err)
 		}
-		if err := out.(Probe).Probe(t.Context()); err == nil {
+		if err := probe(t, out); err == nil {
 			t.Errorf("secret %q: the probe sees nothing wrong", bad)
 		}
 	}
@@ -142,7 +142,7 @@ func TestWebhookProbe(t *testing.T) {
 	} {
 		h.status = status
 		for i, out := range []Output{plain, signed} {
-			if err := out.(Probe).Probe(t.Context()); (err == nil) != want[i] {
+			if err := probe(t, out); (err == nil) != want[i] {
 				t.Errorf("%d, signed %v: %v", status, i == 1, err)
 			}
 		}

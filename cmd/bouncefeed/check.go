@@ -17,7 +17,7 @@ func newCheck(a *app) *cobra.Command {
 		Long: `Reads the configuration and names every mistake with file:line:column and its remedy, and tells the URL of every
 webhook, to paste into the provider's settings. With --online it also asks the environment, as the daemon's user
 (sudo -u bouncefeed bouncefeed check --online): can the inputs be read, can the queue be written, would the receivers
-take events. It changes nothing and sends no event.` + "\n" + exitHelp,
+take events. It changes nothing and sends no event but one about nobody, by which listmonk shows whether it processes any.` + "\n" + exitHelp,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd, online) },
 	}

@@ -40,14 +40,22 @@ func CheckOnline(ctx context.Context, cfg *config.Config, file, version string, 
 		return nil, err
 	}
 	var found []Finding
-	look := func(what string, f func(context.Context) error) {
+	ask := func(what string, f func(context.Context) ([]string, error)) {
 		ctx, cancel := context.WithTimeout(ctx, probeTime)
 		defer cancel()
-		finding := Finding{What: what, OK: true}
-		if err := guarded(ctx, f); err != nil {
-			finding.OK, finding.Detail = false, err.Error()
+		var told []string
+		err := guarded(ctx, func(ctx context.Context) (err error) { told, err = f(ctx); return err })
+		for _, one := range told {
+			found = append(found, Finding{what, true, one})
 		}
-		found = append(found, finding)
+		if err != nil {
+			found = append(found, Finding{what, false, err.Error()})
+		} else if len(told) == 0 {
+			found = append(found, Finding{What: what, OK: true})
+		}
+	}
+	look := func(what string, f func(context.Context) error) {
+		ask(what, func(ctx context.Context) ([]string, error) { return nil, f(ctx) })
 	}
 	for _, in := range p.inputs {
 		if probe, ok := in.built.Input.(inputs.Probe); ok {
@@ -58,7 +66,7 @@ func CheckOnline(ctx context.Context, cfg *config.Config, file, version string, 
 	look("queue", func(ctx context.Context) error { return probeQueue(ctx, cfg) })
 	for _, out := range p.outputs {
 		if probe, ok := out.built.Output.(outputs.Probe); ok {
-			look("output "+out.name, probe.Probe)
+			ask("output "+out.name, probe.Probe)
 		}
 	}
 	return found, nil

@@ -22,20 +22,21 @@ type Listmonk struct {
 	// Version is what /api/about says; "v6.1.0" and older behave as these do where they differ.
 	Version string
 
-	mu          sync.Mutex
-	addr        string
-	process     *listmonkProcess // nil: not running
-	settings    listmonkSettings
-	users       map[string]ListmonkUser
-	subscribers []*subscriber
-	campaigns   map[string]bool
-	rows        []ListmonkRow
-	nextRow     int
-	away        bool          // the database
-	locked      chan struct{} // closed when writers may go on; nil: they may
-	insert      time.Duration
-	requests    map[string]int
-	lost        int // posts that were answered 200 and left nothing, for want of the database or a process
+	mu        sync.Mutex
+	addr      string
+	process   *listmonkProcess // nil: not running
+	settings  listmonkSettings
+	users     map[string]ListmonkUser
+	byUUID    map[string]*subscriber
+	byEmail   map[string]*subscriber
+	campaigns map[string]bool
+	rows      []ListmonkRow
+	nextRow   int
+	away      bool          // the database
+	locked    chan struct{} // closed when writers may go on; nil: they may
+	insert    time.Duration
+	requests  map[string]int
+	lost      int // posts that were answered 200 and left nothing, for want of the database or a process
 }
 
 type listmonkSettings struct{ processing, webhooks bool }
@@ -62,6 +63,7 @@ type ListmonkRow struct {
 type subscriber struct {
 	uuid, email string
 	blocklisted bool
+	bounces     map[string]int // by type
 }
 
 // What listmonk's settings say of bounces by default: up to how many of a type it keeps, and whether it then blocklists.
@@ -85,6 +87,7 @@ func NewListmonk(permissions ...string) *Listmonk {
 		settings: listmonkSettings{processing: true, webhooks: true},
 		users:    map[string]ListmonkUser{User: {Token: Token, Permissions: permissions}},
 		requests: map[string]int{}, campaigns: map[string]bool{},
+		byUUID: map[string]*subscriber{}, byEmail: map[string]*subscriber{},
 	}
 }
 
@@ -165,13 +168,19 @@ func (m *Listmonk) SetUser(name string, u ListmonkUser) { m.set(func() { m.users
 
 // Subscribe adds a subscriber.
 func (m *Listmonk) Subscribe(uuid, email string) {
-	m.set(func() { m.subscribers = append(m.subscribers, &subscriber{uuid: uuid, email: email}) })
+	m.set(func() {
+		s := &subscriber{uuid: uuid, email: email, bounces: map[string]int{}}
+		m.byUUID[uuid], m.byEmail[email] = s, s
+	})
 }
 
 // Unsubscribe deletes a subscriber with the bounces that are stored of him.
 func (m *Listmonk) Unsubscribe(email string) {
 	m.set(func() {
-		m.subscribers = slices.DeleteFunc(m.subscribers, func(s *subscriber) bool { return s.email == email })
+		if s := m.byEmail[email]; s != nil {
+			delete(m.byUUID, s.uuid)
+			delete(m.byEmail, email)
+		}
 		m.rows = slices.DeleteFunc(m.rows, func(r ListmonkRow) bool { return r.Email == email })
 	})
 }
@@ -244,12 +253,10 @@ func (m *Listmonk) set(f func()) {
 
 // find is the statement's own lookup: the UUID alone if there is one. Locked by the caller.
 func (m *Listmonk) find(uuid, email string) *subscriber {
-	for _, s := range m.subscribers {
-		if uuid != "" && s.uuid == uuid || uuid == "" && s.email == email {
-			return s
-		}
+	if uuid != "" {
+		return m.byUUID[uuid]
 	}
-	return nil
+	return m.byEmail[email]
 }
 
 // consume stores what is queued, one after the other, until the process ends.
@@ -294,12 +301,7 @@ func (m *Listmonk) store(p *listmonkProcess, b queuedBounce) bool {
 	if s == nil {
 		return true
 	}
-	n := 1
-	for _, r := range m.rows {
-		if r.SubscriberUUID == s.uuid && r.Type == b.Type {
-			n++
-		}
-	}
+	n := s.bounces[b.Type] + 1
 	if s.blocklisted || n > listmonkCounts[b.Type] {
 		return true
 	}
@@ -307,6 +309,7 @@ func (m *Listmonk) store(p *listmonkProcess, b queuedBounce) bool {
 	if m.campaigns[b.CampaignUUID] {
 		campaign = b.CampaignUUID
 	}
+	s.bounces[b.Type] = n
 	s.blocklisted = listmonkBlocklists[b.Type] && n >= listmonkCounts[b.Type]
 	m.nextRow++
 	m.rows = append(m.rows, ListmonkRow{m.nextRow, b.Type, b.Source, b.Meta, b.CreatedAt.UTC().Round(time.Microsecond), s.email, s.uuid, campaign})
