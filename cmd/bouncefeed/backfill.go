@@ -20,12 +20,13 @@ func newBackfill(a *app) *cobra.Command {
 	var dryRun bool
 	var since, until string
 	cmd := &cobra.Command{
-		Use:   "backfill --as FORMAT FILE…",
+		Use:   "backfill FILE…",
 		Short: "report the bounces of old logs and mailboxes",
-		Long: `Reads old logs (plain, .gz, .xz or .zst; patterns with * in the order of their names; - is standard input) in the
-order given, oldest first please, as one stream, with their original times, and reports what they hold. What the daemon
-has reported already, or a backfill before, is not reported again. If the daemon runs, it delivers at its own pace; if
-not, the events wait in its queue. Interrupted with Ctrl-C, the same command goes on where it was.
+		Long: `Reads old logs (plain, .gz, .xz or .zst; - is standard input) as one stream, with their original times, and reports what
+they hold. The files of one log, mail.log and its rotated neighbours, are read by age, the oldest first, in whatever order
+they are given. What the daemon has reported already, or a backfill before, is not reported again. If the daemon runs, it
+delivers at its own pace; if not, the events wait in its queue. Interrupted with Ctrl-C, the same command goes on where
+it was. The format is guessed from what stands in the files; --as names it.
 
 --as journald without a file reads the system's journal, from --since to --until.
 
@@ -35,10 +36,10 @@ with "proof" only what a subscriber's UUID or a log proves, so backfill the logs
 10,000 are kept, is held (see 'bouncefeed held'). After Ctrl-C a Maildir, and an mbox that has changed since, are begun
 anew: what they told already is found to be a repeat.
 
---dry-run needs no configuration and changes nothing: it shows what would be reported. Of mailboxes it shows everything,
-or with --trust proof what a UUID proves; it does not ask what the logs prove.` + "\n" + exitHelp,
-		Example: `  bouncefeed backfill --dry-run --as postfix /var/log/mail.log.2.gz /var/log/mail.log.1 /var/log/mail.log
-  bouncefeed backfill --since 2026-11-01 --as postfix /var/log/mail.log.1
+--dry-run changes nothing: it shows what would be reported. It asks the daemon, or its queue, what was reported before and,
+with --trust proof, what the logs prove. It needs no configuration; without, or as a user who may not ask, it says so.` + "\n" + exitHelp,
+		Example: `  bouncefeed backfill --dry-run /var/log/mail.log*
+  bouncefeed backfill --since 2026-11-01 /var/log/mail.log*
   bouncefeed backfill --as journald --since 2026-11-01 --until 2026-11-08
   bouncefeed backfill --as mail --trust proof /var/mail/bounces /home/bounces/Maildir`,
 		RunE: func(cmd *cobra.Command, files []string) (err error) {
@@ -62,7 +63,7 @@ or with --trust proof what a UUID proves; it does not ask what the logs prove.` 
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&b.As, "as", "postfix", "the `format`: "+strings.Join(agent.BackfillFormats(), ", "))
+	f.StringVar(&b.As, "as", agent.AsAuto, "the `format`: auto, "+strings.Join(agent.BackfillFormats(), ", "))
 	f.StringVar(&b.Trust, "trust", "", "whom to believe in a mailbox: `proof|any`")
 	f.StringVar(&b.Container, "container", "", "what a container wraps around each line: `json-file|compose`; default: as the configuration says")
 	f.BoolVar(&dryRun, "dry-run", false, "show what would be reported, change nothing")
@@ -98,11 +99,20 @@ func (a *app) backfill(cmd *cobra.Command, b *agent.Backfill, dryRun bool) error
 			return nil
 		}
 	}
+	said, err := b.Prepare(cmd.Context())
+	if err != nil {
+		return err
+	}
 	if err := b.Check(); err != nil {
 		return &usageError{err}
 	}
 	if !dryRun && b.Config == nil {
 		return &exitError{exitConfig, "bouncefeed: no configuration at " + a.configPath + ": give --config, or --dry-run to only look"}
+	}
+	if !a.json {
+		for _, line := range said {
+			fmt.Fprintln(cmd.ErrOrStderr(), clean(line))
+		}
 	}
 	watch := newProgress(cmd.ErrOrStderr(), b.Files, a.json && !dryRun)
 	b.Progress = watch.show
@@ -110,6 +120,9 @@ func (a *app) backfill(cmd *cobra.Command, b *agent.Backfill, dryRun bool) error
 	watch.end()
 	if a.json && !dryRun {
 		return errors.Join(err, printJSON(cmd, sum))
+	}
+	if a.json && sum.NotAsked != "" && b.Config != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "bouncefeed: what was reported before could not be asked: %s\n", clean(sum.NotAsked))
 	}
 	if !a.json {
 		printSummary(cmd, sum, dryRun)
@@ -142,6 +155,9 @@ func printSummary(cmd *cobra.Command, sum agent.BackfillSummary, dryRun bool) {
 		fmt.Fprintf(errs, "%d %s\n", sum.Held, held)
 	}
 	fmt.Fprintf(errs, "ignored: %s\nrefused: %s\n", counts(sum.Ignored), counts(sum.Refused))
+	if sum.NotAsked != "" {
+		fmt.Fprintf(errs, "note: what was reported before could not be asked, some of it may be among these: %s\n", clean(sum.NotAsked))
+	}
 	if sum.Resumed {
 		fmt.Fprintln(errs, "it went on where the interrupted run before it was: these figures are of this run")
 	}

@@ -25,8 +25,8 @@ type Spot = inputs.Spot
 
 // Backfill reads old logs as one stream, or old mailboxes, with the memory and the judgement the daemon would have.
 type Backfill struct {
-	Files []string // in the order to read, "-" is standard input; none: the system's journal
-	As    string   // one of BackfillFormats
+	Files []string // "-" is standard input; none: the system's journal
+	As    string   // one of BackfillFormats, or AsAuto: guessed by Prepare
 	Trust string   // of a mailbox: as in the configuration, or empty in a dry run, which then shows everything
 	// Container is what is wrapped around each line, as in the configuration of a logfile; empty: as that says.
 	Container string
@@ -60,10 +60,51 @@ type BackfillSummary struct {
 	Resumed bool `json:"resumed"`
 	// Offline: no daemon runs, the events wait in its queue.
 	Offline bool `json:"offline"`
+	// NotAsked says why a dry run does not know what was reported before.
+	NotAsked string `json:"not_asked,omitempty"`
 }
 
 // BackfillFormats are what `backfill --as` knows.
 func BackfillFormats() []string { return append(LineFormats(), asMail) }
+
+// Prepare guesses the format, if that is asked for, and brings the files of logs into the order of their age: of a
+// pattern like mail.log* the shell makes another. It says what it did; "" where nothing is to be said.
+func (b *Backfill) Prepare(ctx context.Context) (said []string, err error) {
+	if b.As == AsAuto || b.As == "" {
+		if b.As, err = b.guess(ctx); err != nil {
+			return nil, err
+		}
+		said = append(said, "read as "+b.As+" (guessed; --as says otherwise)")
+	}
+	if b.As == asMail {
+		return said, nil
+	}
+	sorted := logs.InOrder(b.Files)
+	if len(sorted) < len(b.Files) {
+		said = append(said, fmt.Sprintf("of %d files %d are there twice, also compressed: read once", len(b.Files), len(b.Files)-len(sorted)))
+	} else if !slices.Equal(sorted, b.Files) {
+		said = append(said, "read by age, the oldest first: "+strings.Join(sorted, ", "))
+	}
+	b.Files = sorted
+	return said, nil
+}
+
+// guess says in which format the files are, by the first that tells.
+func (b *Backfill) guess(ctx context.Context) (string, error) {
+	for _, file := range b.Files {
+		if st, err := os.Stat(file); file == "-" || err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+			return "postfix", nil // what is read of a pipe is gone
+		}
+		g, err := guessFile(ctx, file)
+		if err != nil {
+			return "", err
+		}
+		if slices.Contains(BackfillFormats(), g.as) {
+			return g.as, nil
+		}
+	}
+	return "", fmt.Errorf("nothing in %s looks like a mail server's log or a mail: name the format with --as", strings.Join(b.Files, ", "))
+}
 
 // Check says what is wrong with what was asked for, without looking at any file.
 func (b *Backfill) Check() error {
@@ -181,7 +222,8 @@ func (b *Backfill) readJournal(ctx context.Context, s *sink) error {
 func (b *Backfill) target(ctx context.Context, c *sinkConfig, sum *BackfillSummary) (backfillStore, func() error, error) {
 	nothing := func() error { return nil }
 	if b.DryRun != nil {
-		return &dryStore{seen: map[event.Key]bool{}, show: b.DryRun}, nothing, nil
+		store, end := b.dry(ctx, c, sum)
+		return store, end, nil
 	}
 	remote, err := b.ask(ctx, c, b.Config.Control.Socket)
 	if err == nil || !errors.Is(err, control.ErrNotRunning) {

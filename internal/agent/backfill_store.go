@@ -96,35 +96,6 @@ func (s *BackfillSummary) add(b queue.Batch, r queue.Result) {
 // maxDomains bounds the summary: whoever sends to more has no use for the rest.
 const maxDomains = 10_000
 
-// dryStore shows events instead of storing them; repeats are dropped as the queue would.
-type dryStore struct {
-	seen map[event.Key]bool
-	show func(event.Event) error
-}
-
-func (d *dryStore) Checkpoint(string) (map[string]string, error) { return nil, nil }
-func (d *dryStore) State(string) iter.Seq2[string, []byte]       { return func(func(string, []byte) bool) {} }
-func (d *dryStore) Forget(string) error                          { return nil }
-
-func (d *dryStore) Commit(_ context.Context, b queue.Batch) (queue.Result, error) {
-	r := queue.Result{Repeat: make([]bool, len(b.Events))}
-	for i := range b.Events {
-		keys := b.Events[i].Keys()
-		for _, k := range append(keys, b.Events[i].Claims()...) {
-			r.Repeat[i] = r.Repeat[i] || d.seen[k]
-		}
-		for _, k := range keys {
-			d.seen[k] = true
-		}
-		if !r.Repeat[i] {
-			if err := d.show(b.Events[i]); err != nil {
-				return r, err
-			}
-		}
-	}
-	return r, nil
-}
-
 // remoteStore hands batches to the running daemon, which holds the queue file.
 type remoteStore struct {
 	socket string
