@@ -30,11 +30,11 @@ func (a *app) check(cmd *cobra.Command, online bool) error {
 	if err != nil {
 		return err
 	}
-	routes, err := agent.Routes(cfg, a.configPath, version, slog.New(slog.DiscardHandler))
+	notes, err := agent.Notes(cmd.Context(), cfg, a.configPath, version, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
-	found := append([]agent.Finding{{What: "configuration " + a.configPath, OK: true}}, routes...)
+	found := append([]agent.Finding{{What: "configuration " + a.configPath, OK: true}}, notes...)
 	if online {
 		asked, err := agent.CheckOnline(cmd.Context(), cfg, a.configPath, version, slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -49,6 +49,8 @@ func (a *app) check(cmd *cobra.Command, online bool) error {
 		}
 		if a.json {
 			err = printJSON(cmd, f)
+		} else if f.Warning {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "warn   %s: %s\n", f.What, f.Detail)
 		} else if f.OK && f.Detail != "" {
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "ok     %s: %s\n", f.What, f.Detail)
 		} else if f.OK {

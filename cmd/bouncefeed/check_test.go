@@ -46,7 +46,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
-	if r.code != 0 || strings.Count(r.out, "\n") != 2 {
+	if r.code != 0 || strings.Count(r.out, "\n") != 3 || !strings.Contains(r.out, "logger(1)") {
 		t.Errorf("%+v", r)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {

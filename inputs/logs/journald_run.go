@@ -194,7 +194,7 @@ func (r *journalRun) countDropped(recs []event.Record) {
 	for i := range recs {
 		if unit := droppedFrom(recs[i].Body); unit != "" && r.isWatched(unit) {
 			r.gaps++
-			r.log.Error("journald dropped messages of the mail server, bounces among them are lost: set LogRateLimitIntervalSec=0 with systemctl edit "+unit, "unit", unit)
+			r.log.Error("journald dropped messages of the mail server, bounces among them are lost: set LogRateLimitBurst=1000000 below [Service] with systemctl edit "+unit+", then restart the mail server", "unit", unit)
 		}
 	}
 }

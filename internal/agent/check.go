@@ -22,6 +22,8 @@ type Finding struct {
 	What   string `json:"what"`             // "input postfix", "queue", "output listmonk"
 	OK     bool   `json:"ok"`               // it works
 	Detail string `json:"detail,omitempty"` // what is wrong and what mends it, or what was found
+	// Warning: it works, but something beside it is better mended; Detail says what.
+	Warning bool `json:"warning,omitempty"`
 }
 
 const probeTime = 20 * time.Second
@@ -62,6 +64,7 @@ func CheckOnline(ctx context.Context, cfg *config.Config, file, version string, 
 			look("input "+in.name, probe.Probe)
 		}
 	}
+	found = append(found, mailServerWarnings(ctx, p)...)
 	found = append(found, hintsOf(ctx, cfg)...)
 	look("queue", func(ctx context.Context) error { return probeQueue(ctx, cfg) })
 	for _, out := range p.outputs {
@@ -80,7 +83,7 @@ func hintsOf(ctx context.Context, cfg *config.Config) (found []Finding) {
 	}
 	for _, in := range st.Inputs {
 		for _, hint := range in.Hints {
-			found = append(found, Finding{What: "input " + in.Name, OK: true, Detail: "hint: " + hint})
+			found = append(found, Finding{What: "input " + in.Name, OK: true, Warning: true, Detail: hint})
 		}
 	}
 	return found

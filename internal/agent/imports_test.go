@@ -14,7 +14,7 @@ import (
 var allowed = map[string]string{
 	"docs":                 "",
 	"cmd/bouncefeed":       "internal/agent internal/control internal/config internal/event",
-	"internal/agent":       inputWings + parserWings + leaves + "internal/control internal/queue internal/classify inputs parsers outputs internal/config internal/event",
+	"internal/agent":       inputWings + parserWings + leaves + "internal/mta internal/control internal/queue internal/classify inputs parsers outputs internal/config internal/event",
 	"internal/control":     "internal/disk internal/config internal/event",
 	"inputs":               "internal/config internal/event",
 	"inputs/logs":          "inputs internal/disk internal/config internal/event",
@@ -37,6 +37,7 @@ var allowed = map[string]string{
 	"internal/text":        "",
 	"internal/stdwebhook":  "",
 	"internal/disk":        "internal/event",
+	"internal/mta":         "",
 	"internal/event":       "internal/address internal/text",
 	"internal/e2e":         "",
 	"internal/e2e/e2etest": "",

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"mime"
 	"slices"
 	"strings"
@@ -40,21 +39,6 @@ func checkRequests(env config.Env, routes []inputs.Route) error {
 		}
 	}
 	return config.Join("", errs...)
-}
-
-// Routes tells the URL of every route of the webhook inputs, to paste into the settings of a provider.
-func Routes(cfg *config.Config, file, version string, log *slog.Logger) ([]Finding, error) {
-	p, err := newPlan(cfg, file, version, log)
-	if err != nil {
-		return nil, err
-	}
-	var found []Finding
-	for _, in := range p.inputs {
-		for _, r := range routesOf(in.built.Input) {
-			found = append(found, Finding{What: "input " + in.name, OK: true, Detail: r.Parser.Type + ": " + r.URL})
-		}
-	}
-	return found, nil
 }
 
 // routesOf are the routes of an input that has some; nil of any other.

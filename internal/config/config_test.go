@@ -113,6 +113,15 @@ func TestSection(t *testing.T) {
 	}
 }
 
+func TestTexts(t *testing.T) {
+	s := section(t, "    parser: {type: journald, parsers: [postfix, {type: exim, mynetworks: 10.0.0.0/8}]}\n    mynetworks: [a, b]\n")
+	for key, want := range map[string]string{"parsers": "postfix exim", "mynetworks": "10.0.0.0/8 a b", "type": "x journald exim", "none": ""} {
+		if got := strings.Join(s.Texts(key), " "); got != want {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+}
+
 func TestSecretIsReadAnewAndNeverPrinted(t *testing.T) {
 	path := t.TempDir() + "/token"
 	s := Secret{how: "file", where: path}

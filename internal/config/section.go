@@ -132,6 +132,37 @@ func nested(d *decoder, n *yaml.Node, path, key string) (all []Section) {
 	return all
 }
 
+// Texts gives the values that stand under key in s and in what s holds, each alone or in a list; of a section the type.
+func (s Section) Texts(key string) []string {
+	if s.node == nil {
+		return nil
+	}
+	return texts(s.node, key)
+}
+
+func texts(n *yaml.Node, key string) (all []string) {
+	for i, value := range n.Content {
+		isValue := n.Kind == yaml.MappingNode && i%2 == 1
+		if !isValue || n.Content[i-1].Value != key {
+			all = append(all, texts(value, key)...)
+			continue
+		}
+		items := []*yaml.Node{value}
+		if value.Kind == yaml.SequenceNode {
+			items = value.Content
+		}
+		for _, item := range items {
+			if typ := child(item, "type"); typ != nil {
+				item = typ
+			}
+			if item.Kind == yaml.ScalarNode {
+				all = append(all, item.Value)
+			}
+		}
+	}
+	return all
+}
+
 // unknownType is the mistake of a section whose type is none of kinds.
 func (s Section) unknownType(kinds []string) error {
 	d := &decoder{file: s.file}
