@@ -48,10 +48,10 @@ func CheckOnline(ctx context.Context, cfg *config.Config, file, version string, 
 		var told []string
 		err := guarded(ctx, func(ctx context.Context) (err error) { told, err = f(ctx); return err })
 		for _, one := range told {
-			found = append(found, Finding{what, true, one})
+			found = append(found, Finding{What: what, OK: true, Detail: one})
 		}
 		if err != nil {
-			found = append(found, Finding{what, false, err.Error()})
+			found = append(found, Finding{What: what, Detail: err.Error()})
 		} else if len(told) == 0 {
 			found = append(found, Finding{What: what, OK: true})
 		}
