@@ -4,8 +4,10 @@
 package inputs
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
@@ -28,6 +30,42 @@ type Sink interface {
 	// A nil checkpoint leaves the stored one as it is.
 	// An input with a Stateful parser calls it from one goroutine.
 	Commit(ctx context.Context, recs []event.Record, checkpoint map[string]string) error
+}
+
+// LineSink is a Sink for the lines of a log, which come in order and in mass: they are parsed as they are read, while they
+// are in the processor's cache, and stored many at a time while the next ones are parsed. All is called from one goroutine.
+//
+// After an error nothing is known any more of what was read since the last checkpoint on disk: Run ends, and begins again
+// with Checkpoint, which drops that.
+type LineSink interface {
+	Sink
+	// Read parses whole lines (see Line), each with its LF, and keeps what they say for the next Store. lines may be
+	// overwritten when it returns. gaps is the number of times that lines were missing, as in the checkpoint. due says that
+	// there is something to be stored soon, and not only when more has come.
+	Read(lines []byte, at time.Time, gaps uint64) (due bool, err error)
+	// Store is Commit of what was read. It may return while that is on its way to the disk; stored, if any, is called, from
+	// whatever goroutine, once it is there. One is on its way at a time. The error may be the one before's.
+	Store(ctx context.Context, checkpoint map[string]string, stored func()) error
+	// Settle waits until nothing is on its way any more.
+	Settle() error
+}
+
+// MaxLine is how much is read of a line, in bytes.
+const MaxLine = 16 << 10
+
+// Line is what is read of a raw line without its LF: not the NULs at its start (the hole that copytruncate leaves to a
+// writer that does not append), nor one CR at its end, nor what is beyond MaxLine; then it is cut. Empty ones give no record.
+func Line(raw []byte) (body []byte, cut bool) {
+	if len(raw) > 0 && raw[0] == 0 {
+		raw = bytes.TrimLeft(raw, "\x00")
+	}
+	if len(raw) > MaxLine+1 || len(raw) == MaxLine+1 && raw[MaxLine] != '\r' {
+		return raw[:MaxLine:MaxLine], true
+	}
+	if n := len(raw); n > 0 && raw[n-1] == '\r' {
+		raw = raw[:n-1]
+	}
+	return raw[:len(raw):len(raw)], false
 }
 
 // FateSink is a Sink that says what it makes of each record, before it stores them.
@@ -78,6 +116,8 @@ type Position struct {
 	Lag  int64  // what the source still holds unread, in Unit; -1 unknown
 	Unit string // "bytes", "messages", "entries"
 	Gaps uint64 // times that history was missing, over the life of the checkpoint
+
+	CaughtUp time.Time // when last all that the source held was stored, of an input whose Lag is rarely 0; zero: not known
 }
 
 // Spot is how far a finished log, or mailbox, has been read.

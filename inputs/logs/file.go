@@ -35,7 +35,7 @@ type file struct {
 	info    disk.Info       // as of the last stat
 	read    int64           // how far it was read
 	head    []byte          // the first line, at most printSize bytes of it, as far as it was read
-	mark    int64           // the offset last verified or committed
+	mark    int64           // the offset up to which the contents are verified
 	markEnd []byte          // the bytes before mark
 	grown   time.Time       // when there was something to read last
 	left    time.Time       // when it had a successor with something in it
@@ -139,8 +139,8 @@ func (f *file) position() position {
 	return p
 }
 
-// committed remembers what now stands on disk: intact compares with it.
-func (f *file) committed() {
+// verified remembers what was read: intact compares with it.
+func (f *file) verified() {
 	f.mark, f.markEnd = f.offset, append(f.markEnd[:0], f.tail()...)
 }
 
@@ -174,7 +174,7 @@ func (f *file) seek(ctx context.Context, p position) (bool, error) {
 	}
 	f.head = head
 	f.startAt(p.offset, tail)
-	f.committed()
+	f.verified()
 	return true, nil
 }
 
@@ -233,7 +233,7 @@ func (f *file) seekEnd(ctx context.Context) error {
 	}
 	f.head = head
 	f.startAt(f.read, tail)
-	f.committed()
+	f.verified()
 	return nil
 }
 

@@ -6,18 +6,16 @@ import (
 	"io/fs"
 	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 
 	"bouncefeed/inputs"
 	"bouncefeed/internal/disk"
-	"bouncefeed/internal/event"
 )
 
 // follower is one Run: the file being read, the one before it, and what is stored of both.
 type follower struct {
 	*logfile
-	sink     inputs.Sink
+	sink     inputs.LineSink
 	at       *position // as stored; nil: nothing is
 	oldAt    *position // as stored, not yet looked for
 	all      bool      // read everything still held
@@ -26,11 +24,15 @@ type follower struct {
 	old      *file     // the one before it, plain, in case it still grows
 	obstacle string    // last told of: what keeps the input from reading
 	again    time.Time // when to list the directory again, if nothing else calls for it
-	idle     time.Time // since when nothing was read; zero: for so long that no buffers are held
+
+	unstored int       // bytes that the sink has read and not stored
+	since    time.Time // when the first of them was read
+	due      bool      // some of them should not wait for more
 	readAt   time.Time // when something was read last
+	interest bool      // it was of interest
 }
 
-func newFollower(l *logfile, sink inputs.Sink) (*follower, error) {
+func newFollower(l *logfile, sink inputs.LineSink) (*follower, error) {
 	f := &follower{logfile: l, sink: sink}
 	stored, err := sink.Checkpoint()
 	if err != nil {
@@ -67,101 +69,56 @@ func (f *follower) step(ctx context.Context) (again bool, err error) {
 	if err := f.drainOld(ctx); err != nil {
 		return false, err
 	}
+	looked := time.Now()
 	state, err := f.deliver(ctx, f.cur)
 	switch {
 	case err != nil:
 		return false, err
-	case state == rewritten:
+	case state == more:
+		return true, nil
+	}
+	if err := f.atEnd(ctx, looked); err != nil {
+		return false, err
+	}
+	if state == rewritten {
 		f.log.Warn("the log was truncated or written anew", "path", f.cur.path, "offset", f.cur.mark)
 		f.cur.close()
 		f.cur = nil
 		return true, nil
-	case state == more:
-		return true, nil
 	}
-	f.releaseBuffers()
 	return f.advance(ctx)
 }
 
-type readState int
+// lookFrom is when it is worth looking again at the earliest, whatever is written: a busy log would be looked at for every
+// line.
+func (f *follower) lookFrom() time.Time {
+	if f.interest {
+		return f.readAt.Add(gather)
+	}
+	return f.readAt.Add(settle)
+}
 
-const (
-	atEnd     readState = iota
-	more                // a batch was committed, and there is more
-	rewritten           // the contents are not those that were read before
-)
+// lookBy is when to look again at the latest; zero: whenever.
+func (f *follower) lookBy() time.Time {
+	if f.unstored == 0 {
+		return time.Time{}
+	}
+	return f.since.Add(f.patience)
+}
 
-// deliver reads and commits one batch of src.
-func (f *follower) deliver(ctx context.Context, src *file) (readState, error) {
-	was := src.info
-	if err := src.stat(); err != nil {
-		return atEnd, err
-	}
-	if src.unpack == nil && src.info.Size < max(was.Size, src.read) {
-		return rewritten, nil
-	}
-	if src.unpack == nil && src.info.Size == src.read && src.info.Mtime == was.Mtime && src.scan == src.n {
-		return atEnd, nil
-	}
-	src.now = time.Now()
-	before := src.read
-	unread, err := src.fill(src)
-	if src.read > before {
-		src.grown, f.idle, f.readAt = src.now, src.now, src.now
-	}
-	if err != nil && src.unpack == nil {
-		return atEnd, err
-	}
-	if !src.intact() {
-		return rewritten, nil
-	}
-	if src.offset != src.mark {
-		if err := f.commit(ctx, src, f.cur.position()); err != nil {
-			return atEnd, err
+// atEnd stores what was read where there is nothing more to read, if it is time.
+func (f *follower) atEnd(ctx context.Context, looked time.Time) error {
+	if f.unstored > 0 && (f.due || time.Since(f.since) >= f.patience) {
+		if err := f.store(ctx, f.cur.position()); err != nil {
+			return err
 		}
 	}
-	switch {
-	case err != nil:
-		return atEnd, f.damaged(ctx, src, err)
-	case unread:
-		return more, nil
-	}
-	return atEnd, nil
-}
-
-// damaged ends the reading of a compressed file that can not be decompressed any further.
-func (f *follower) damaged(ctx context.Context, src *file, err error) error {
-	f.gaps++
-	f.log.Error("a rotated log is damaged: its remaining lines are lost", "path", src.path, "offset", src.offset, "error", err)
-	src.unpack.Reset(strings.NewReader(""))
-	src.forget()
-	return f.commit(ctx, src, f.cur.position())
-}
-
-// commit stores the records of src and the position at.
-func (f *follower) commit(ctx context.Context, src *file, at position) error {
-	checkpoint := make(map[string]string, 20)
-	at.encode("", checkpoint)
-	switch {
-	case f.old != nil:
-		f.old.position().encode("old.", checkpoint)
-	case f.oldAt != nil:
-		f.oldAt.encode("old.", checkpoint)
-	}
-	checkpoint["gaps"] = strconv.FormatUint(f.gaps, 10)
-	var recs []event.Record
-	if src != nil {
-		recs = src.recs
-	}
-	if err := f.sink.Commit(ctx, recs, checkpoint); err != nil {
+	if err := f.sink.Settle(); err != nil {
 		return err
 	}
-	f.at, f.all = &at, false
-	if src != nil {
-		src.committed()
-		src.take()
+	if f.unstored == 0 {
+		f.caughtUp.Store(looked.UnixNano())
 	}
-	f.where.Store(&whereabouts{position: at, gaps: f.gaps})
 	return nil
 }
 
@@ -189,8 +146,11 @@ func (f *follower) retireOld(ctx context.Context) error {
 	if f.old == nil {
 		return nil
 	}
-	if f.old.last(); f.old.offset != f.old.mark {
-		if err := f.commit(ctx, f.old, f.cur.position()); err != nil {
+	if err := f.readRest(f.old); err != nil {
+		return err
+	}
+	if f.unstored > 0 {
+		if err := f.commit(ctx, f.cur.position()); err != nil {
 			return err
 		}
 	}
@@ -201,14 +161,6 @@ func (f *follower) retireOld(ctx context.Context) error {
 func (f *follower) dropOld() {
 	f.old.close()
 	f.old = nil
-}
-
-// releaseBuffers gives memory back when nothing happened for a while.
-func (f *follower) releaseBuffers() {
-	if !f.idle.IsZero() && time.Since(f.idle) > 5*f.quiet {
-		f.cur.shrink()
-		f.idle = time.Time{}
-	}
 }
 
 // advance goes on to the file after the current one, which is at its end, if it is time.
@@ -287,11 +239,13 @@ func (f *follower) rotateTo(ctx context.Context, e entry) (bool, error) {
 		f.blockedUnlessMoved(err)
 		return false, nil
 	}
-	if f.cur.last(); f.cur.offset != f.cur.mark {
-		if err := f.commit(ctx, f.cur, f.cur.position()); err != nil {
-			next.close()
-			return false, err
-		}
+	err = f.readRest(f.cur)
+	if err == nil && f.unstored > 0 {
+		err = f.commit(ctx, f.cur.position())
+	}
+	if err != nil {
+		next.close()
+		return false, err
 	}
 	if f.old != nil && f.old.info.Same(next.info) { // the path came back to it, as a symlink can
 		next.close()

@@ -4,6 +4,7 @@ package logs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -70,21 +71,33 @@ type logfile struct {
 	log    *slog.Logger
 	quiet  time.Duration
 	where  atomic.Pointer[whereabouts]
+
+	patience time.Duration // how long lines of no interest wait for more, so that a busy log does not make a commit of every few
+	caughtUp atomic.Int64  // when nothing was left to read or to store, Unix nanoseconds; 0: never yet
 }
 
 func newLogfile(env config.Env, c logfileConfig) *logfile {
-	return &logfile{config: c, log: env.Log, quiet: max(minQuiet, 8*c.Poll.Std())}
+	return &logfile{config: c, log: env.Log, quiet: max(minQuiet, 8*c.Poll.Std()), patience: time.Second}
 }
 
 func (l *logfile) String() string { return l.config.Path }
 
-// Run follows the log. A missing or unreadable file is waited for, and said once.
-func (l *logfile) Run(ctx context.Context, sink inputs.Sink) error {
-	f, err := newFollower(l, sink)
+// Run follows the log. A missing or unreadable file is waited for, and said once. sink is a LineSink.
+func (l *logfile) Run(ctx context.Context, sink inputs.Sink) (err error) {
+	lines, ok := sink.(inputs.LineSink)
+	if !ok {
+		return errors.New("a log's lines go to a sink for lines")
+	}
+	f, err := newFollower(l, lines)
 	if err != nil {
 		return err
 	}
 	defer f.close()
+	defer func() {
+		if settled := lines.Settle(); err == nil && ctx.Err() == nil {
+			err = settled
+		}
+	}()
 	w := newWaiter(l.config.Path, l.config.Poll.Std())
 	defer w.close()
 	for ctx.Err() == nil {
@@ -93,7 +106,7 @@ func (l *logfile) Run(ctx context.Context, sink inputs.Sink) error {
 			return err
 		}
 		if !again {
-			w.wait(ctx, f.readAt.Add(settle))
+			w.wait(ctx, f.lookFrom(), f.lookBy())
 		}
 	}
 	return nil
@@ -114,6 +127,9 @@ func (l *logfile) Report() inputs.Position {
 		return p
 	}
 	p.Gaps = w.gaps
+	if at := l.caughtUp.Load(); at != 0 {
+		p.CaughtUp = time.Unix(0, at)
+	}
 	if w.waiting != "" {
 		p.At = w.waiting
 		return p

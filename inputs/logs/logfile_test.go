@@ -295,7 +295,7 @@ func TestRunReturnsCommitError(t *testing.T) {
 	w.create()
 	w.write(3)
 	w.sink.before = func([]event.Record) error { return errRefusedCommit }
-	if err := w.input.Run(t.Context(), w.sink); err != errRefusedCommit {
+	if err := w.input.Run(t.Context(), inputtest.Lines(w.sink)); err != errRefusedCommit {
 		t.Errorf("got %v", err)
 	}
 	if len(w.sink.received()) > 0 {
@@ -307,7 +307,7 @@ func TestLogfileConformance(t *testing.T) {
 	inputtest.Conformance(t, func(t *testing.T) inputtest.Source {
 		w := newWorld(t)
 		w.create()
-		return inputtest.Source{Input: w.input, Add: func(n int) []string {
+		return inputtest.Source{Input: lineInput{w.input}, Add: func(n int) []string {
 			w.write(n)
 			return w.written[len(w.written)-n:]
 		}}

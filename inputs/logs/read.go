@@ -32,38 +32,96 @@ func ReadFile(ctx context.Context, path string, from int64, commit func(recs []e
 
 // ReadLog is ReadFile for an open file or pipe called name.
 func ReadLog(ctx context.Context, in *os.File, name string, from int64, commit func(recs []event.Record, at inputs.Spot) error) error {
-	s := splitter{now: time.Now()}
-	var at inputs.Spot
-	if st, err := in.Stat(); err == nil && st.Mode().IsRegular() {
-		s.now, at.Size = st.ModTime(), st.Size()
-	} else if err == nil && st.IsDir() {
-		return fmt.Errorf("read %s: is a directory", name)
-	}
-	r, err := disk.Contents(in)
+	l, err := openLog(in, name, from)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
-	}
-	if s.offset, err = io.CopyN(io.Discard, r, from); err != nil {
-		return fmt.Errorf("go on in %s at byte %d: %w", name, from, err)
+		return err
 	}
 	for more := true; more && ctx.Err() == nil; {
-		more, err = s.fill(r)
+		more, err = l.fill(l.contents)
 		if !more && err == nil {
-			s.last()
+			l.last()
 		}
-		if len(s.recs) > 0 {
-			at.Offset = s.offset
-			if at.Size > 0 {
-				at.Read, _ = in.Seek(0, io.SeekCurrent) // unknown is 0
-			}
-			if err := commit(s.recs, at); err != nil {
+		if len(l.recs) > 0 {
+			if err := commit(l.recs, l.spot()); err != nil {
 				return err
 			}
-			s.take()
+			l.take()
 		}
 		if err != nil {
-			return fmt.Errorf("read %s after %d bytes: %w", name, s.offset, err)
+			return fmt.Errorf("read %s after %d bytes: %w", name, l.offset, err)
 		}
 	}
 	return nil
+}
+
+// ReadLines is ReadFile for a LineSink: read gets one block of whole lines after the other, with the time of Record.Time.
+func ReadLines(ctx context.Context, path string, from int64, read func(lines []byte, time time.Time, at inputs.Spot) error) error {
+	in, name := os.Stdin, "standard input"
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in, name = f, path
+	}
+	l, err := openLog(in, name, from)
+	if err != nil {
+		return err
+	}
+	for err == nil && ctx.Err() == nil {
+		_, err = l.read(l.contents)
+		lines := l.lines()
+		if err == io.EOF {
+			if len(lines) > 0 {
+				if err := read(lines, l.now, l.spot()); err != nil {
+					return err
+				}
+			}
+			lines = l.rest()
+		}
+		if len(lines) > 0 {
+			if err := read(lines, l.now, l.spot()); err != nil {
+				return err
+			}
+		}
+	}
+	if err != nil && err != io.EOF {
+		return fmt.Errorf("read %s after %d bytes: %w", name, l.offset, err)
+	}
+	return nil
+}
+
+// openedLog is a finished log being read.
+type openedLog struct {
+	splitter
+	in       *os.File
+	contents io.Reader
+	size     int64
+}
+
+func openLog(in *os.File, name string, from int64) (*openedLog, error) {
+	l := &openedLog{splitter: splitter{now: time.Now()}, in: in}
+	if st, err := in.Stat(); err == nil && st.Mode().IsRegular() {
+		l.now, l.size = st.ModTime(), st.Size()
+	} else if err == nil && st.IsDir() {
+		return nil, fmt.Errorf("read %s: is a directory", name)
+	}
+	var err error
+	if l.contents, err = disk.Contents(in); err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if l.offset, err = io.CopyN(io.Discard, l.contents, from); err != nil {
+		return nil, fmt.Errorf("go on in %s at byte %d: %w", name, from, err)
+	}
+	return l, nil
+}
+
+// spot is how far it was read.
+func (l *openedLog) spot() inputs.Spot {
+	at := inputs.Spot{Offset: l.offset, Size: l.size}
+	if at.Size > 0 {
+		at.Read, _ = l.in.Seek(0, io.SeekCurrent) // unknown is 0
+	}
+	return at
 }

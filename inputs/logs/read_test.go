@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bouncefeed/inputs"
 	"bouncefeed/internal/event"
@@ -236,13 +237,16 @@ type discard struct {
 	until, lines int
 }
 
-func (d *discard) Checkpoint() (map[string]string, error) { return nil, nil }
-func (d *discard) Commit(_ context.Context, recs []event.Record, _ map[string]string) error {
-	if d.lines += len(recs); d.lines >= d.until {
+func (d *discard) Checkpoint() (map[string]string, error)                          { return nil, nil }
+func (d *discard) Commit(context.Context, []event.Record, map[string]string) error { return nil }
+func (d *discard) Read(lines []byte, _ time.Time, _ uint64) (bool, error) {
+	if d.lines += bytes.Count(lines, []byte("\n")); d.lines >= d.until {
 		d.stop()
 	}
-	return nil
+	return true, nil
 }
+func (d *discard) Store(context.Context, map[string]string, func()) error { return nil }
+func (d *discard) Settle() error                                          { return nil }
 
 // BenchmarkFollow reads a 160 MB log from the page cache with a sink that does nothing.
 func BenchmarkFollow(b *testing.B) {

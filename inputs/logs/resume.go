@@ -53,7 +53,7 @@ func (f *follower) startFirst(ctx context.Context, files []entry) error {
 		}
 		newest.Mtime = e.Mtime + 1
 	}
-	return f.commit(ctx, nil, newest) // the log is yet to appear; what is there now is history
+	return f.commit(ctx, newest) // the log is yet to appear; what is there now is history
 }
 
 // startOldest begins with the oldest file that can be read.
@@ -70,7 +70,7 @@ func (f *follower) startOldest(ctx context.Context, files []entry) error {
 		f.gaps++
 		f.log.Error("a rotated log can not be read: its lines are left out", "path", e.path, "error", err)
 	}
-	return f.commit(ctx, nil, position{})
+	return f.commit(ctx, position{})
 }
 
 // begin makes e the current file, from where the configuration says. It only says what is in its way.
@@ -91,7 +91,7 @@ func (f *follower) begin(ctx context.Context, e entry) error {
 // beginIn makes o the current file and stores that.
 func (f *follower) beginIn(ctx context.Context, o *file) error {
 	f.cur = o
-	return f.commit(ctx, nil, o.position())
+	return f.commit(ctx, o.position())
 }
 
 // findCurrent opens the file that the stored position is in: first the same inode, then the same contents.

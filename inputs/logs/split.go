@@ -5,25 +5,28 @@ import (
 	"io"
 	"time"
 
+	"bouncefeed/inputs"
 	"bouncefeed/internal/event"
 )
 
 const (
-	maxLine    = 16 << 10  // of one line, bytes; the rest is skipped and the record marked
+	maxLine    = inputs.MaxLine
 	readBlock  = 256 << 10 // of one read
-	maxBatch   = 4 << 20   // of one Commit, bytes: each Commit costs an fsync
+	MaxBatch   = 4 << 20   // of one Commit, bytes: each Commit costs an fsync
 	maxRecords = 32 << 10  // of one Commit; very short lines would need more memory than the batch itself
 	printSize  = 1 << 10   // of a fingerprint, bytes
 	smallBuf   = readBlock + 2*maxLine
-	largeBuf   = readBlock + maxBatch
+	largeBuf   = readBlock + MaxBatch
+	maxKept    = maxLine + 2 // of an incomplete line, bytes: enough to see that it is too long, even with a CR at its end
 )
 
 // splitter cuts a stream into lines, each a slice of the buffer that was read: no copy and no allocation per line.
 // A batch is what fill gathered; take gives it back and makes room. What stands before the first line not yet complete
 // is always accounted for: offset is that line's place in the stream, tail are the bytes before it.
 //
-// Lines end at LF only; one CR before it goes, and so do NULs at the start of a line (the hole that copytruncate leaves
-// to a writer that does not append). Empty lines give no record. Whatever is dropped still counts in offset and tail.
+// Lines end at LF only; what goes of one is inputs.Line's to say. Whatever is dropped still counts in offset and tail.
+//
+// Who takes lines as they stand has read and lines instead: one block at a time, and no batch.
 type splitter struct {
 	buf    []byte
 	n      int   // buf[:n] holds data
@@ -32,7 +35,6 @@ type splitter struct {
 	rolled int   // buf[:rolled] has gone into roll
 	offset int64 // of buf[from] in the stream
 	lost   int64 // bytes of the incomplete line that were dropped from the buffer
-	cut    bool  // among them some beyond maxLine
 	roll   []byte
 	held   []byte // the tail while lost > 0
 	now    time.Time
@@ -42,7 +44,7 @@ type splitter struct {
 // fill reads on until a batch is complete or r ends; then more is false.
 func (s *splitter) fill(r io.Reader) (more bool, err error) {
 	s.split() // what the last batch had no room for
-	for len(s.recs) < maxRecords && (s.n < maxBatch || len(s.recs) == 0) {
+	for len(s.recs) < maxRecords && (s.n < MaxBatch || len(s.recs) == 0) {
 		n, err := r.Read(s.space())
 		s.n += n
 		s.split()
@@ -101,26 +103,55 @@ func (s *splitter) split() {
 	}
 }
 
+// read reads one block of r, as io.Reader does.
+func (s *splitter) read(r io.Reader) (n int, err error) {
+	if s.from > 0 {
+		s.compact()
+	}
+	if len(s.buf)-s.n < readBlock {
+		s.resize(smallBuf)
+	}
+	n, err = r.Read(s.buf[s.n : s.n+readBlock])
+	s.n += n
+	return n, err
+}
+
+// lines gives the whole lines that were read, each with its LF, valid until the next read.
+func (s *splitter) lines() []byte {
+	end := s.scan + bytes.LastIndexByte(s.buf[s.scan:s.n], '\n') + 1
+	var whole []byte
+	if end > s.scan {
+		whole = s.upTo(end)
+	}
+	s.scan = s.n
+	s.bound()
+	return whole
+}
+
+// rest gives the last line, which will get no LF any more.
+func (s *splitter) rest() []byte {
+	if s.n == s.from && s.lost == 0 {
+		return nil
+	}
+	return s.upTo(s.n)
+}
+
+func (s *splitter) upTo(end int) []byte {
+	whole := s.buf[s.from:end]
+	s.offset += int64(len(whole)) + s.lost
+	s.from, s.scan, s.lost = end, end, 0
+	return whole
+}
+
 // line ends the current line at buf[end], where a line end of size bytes follows.
 func (s *splitter) line(end, size int) {
-	line, cut := s.buf[s.from:end], s.cut
-	if len(line) > 0 && line[0] == 0 && !cut {
-		line = bytes.TrimLeft(line, "\x00")
-	}
-	if len(line) > maxLine+1 || len(line) == maxLine+1 && line[maxLine] != '\r' {
-		cut = true
-	}
-	if cut {
-		line = line[:maxLine]
-	} else {
-		line = bytes.TrimSuffix(line, []byte{'\r'})
-	}
+	line, cut := inputs.Line(s.buf[s.from:end])
 	s.offset += int64(end+size-s.from) + s.lost
-	s.from, s.scan, s.lost, s.cut = end+size, end+size, 0, false
+	s.from, s.scan, s.lost = end+size, end+size, 0
 	if len(line) == 0 {
 		return
 	}
-	s.recs = append(s.recs, event.Record{Time: s.now, Body: line[:len(line):len(line)], Truncated: cut})
+	s.recs = append(s.recs, event.Record{Time: s.now, Body: line, Truncated: cut})
 }
 
 // last makes a record of a line that will get no LF any more.
@@ -134,18 +165,15 @@ func (s *splitter) last() {
 func (s *splitter) forget() {
 	s.compact()
 	s.roll = append(s.roll[:0], s.tail()...)
-	s.n, s.scan, s.rolled, s.lost, s.cut = 0, 0, 0, 0, false
+	s.n, s.scan, s.rolled, s.lost = 0, 0, 0, 0
 }
 
-// bound keeps the incomplete line small: NULs at its start go, and all beyond maxLine (and a possible CR).
+// bound keeps the incomplete line small: NULs at its start go, and all that does not matter beyond maxLine.
 func (s *splitter) bound() {
-	if !s.cut {
-		rest := bytes.TrimLeft(s.buf[s.from:s.n], "\x00")
-		s.drop(s.from, s.n-len(rest))
-	}
-	if s.n-s.from > maxLine+1 {
-		s.cut = true
-		s.drop(s.from+maxLine, s.n)
+	rest := bytes.TrimLeft(s.buf[s.from:s.n], "\x00")
+	s.drop(s.from, s.n-len(rest))
+	if s.n-s.from > maxKept {
+		s.drop(s.from+maxKept, s.n)
 	}
 }
 

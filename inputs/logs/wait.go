@@ -27,17 +27,17 @@ func (w *waiter) close() {
 	w.hints.close()
 }
 
-// wait returns after the poll interval, or earlier when something happened to the log, but not before the time given: a
-// busy log would be looked at for every line.
-func (w *waiter) wait(ctx context.Context, notBefore time.Time) {
+// wait returns after the poll interval, or by a time given, or earlier when something happened to the log, but not before
+// another.
+func (w *waiter) wait(ctx context.Context, from, by time.Time) {
 	end := time.Now().Add(w.poll)
-	if notBefore.After(end) {
-		notBefore = end
+	if !by.IsZero() && by.Before(end) {
+		end = by
 	}
-	if w.hints == nil {
-		notBefore = end
+	if w.hints == nil || from.After(end) {
+		from = end
 	}
-	if d := time.Until(notBefore); d > 0 {
+	if d := time.Until(from); d > 0 {
 		w.timer.Reset(d)
 		select {
 		case <-ctx.Done():

@@ -98,6 +98,7 @@ func newWorld(t testing.TB) *world {
 	w.path = filepath.Join(w.dir, "mail.log")
 	w.input = newLogfile(config.Env{Name: "test", Log: slog.New(slog.NewTextHandler(&w.log, nil))},
 		logfileConfig{Path: w.path, Start: inputs.StartBeginning, Poll: config.Duration(2 * time.Millisecond)})
+	w.input.patience = 10 * time.Millisecond
 	w.input.quiet = 100 * time.Millisecond // a busy machine must not make a rotation last longer: it would come apart
 	t.Cleanup(func() {
 		w.stop()
@@ -123,7 +124,7 @@ func (w *world) start() {
 			err = inputtest.DropToNobody()
 		}
 		for err == nil {
-			if err = w.input.Run(ctx, w.sink); err == nil {
+			if err = w.input.Run(ctx, inputtest.Lines(w.sink)); err == nil {
 				break
 			} else if errors.Is(err, errRefusedCommit) {
 				err = nil
@@ -308,4 +309,11 @@ func (w *world) finish() tally {
 	w.eventually("the last line", func() bool { return slices.Contains(w.sink.received(), last) })
 	w.stop()
 	return w.tally()
+}
+
+// lineInput gives a log file's input the sink that it needs.
+type lineInput struct{ *logfile }
+
+func (l lineInput) Run(ctx context.Context, sink inputs.Sink) error {
+	return l.logfile.Run(ctx, inputtest.Lines(sink))
 }

@@ -214,11 +214,13 @@ func (a *Agent) assemble() {
 }
 
 func (a *Agent) newSink(in plannedInput) *sink {
+	stored := &ahead{Stored: a.queue.Stored(in.name)}
 	return newSink(sinkConfig{
 		name: in.name, env: in.env, format: in.built.Settings.Parser, formats: sections(in.built.Input),
 		senders: in.built.Settings.Senders, trust: in.built.Settings.Trust, container: in.built.Settings.Container, ledger: ledger{a.queue.Secret(), a.queue.WasSent},
 		classifier: a.plan.classifier, now: time.Now, store: a.queue,
-		memory:  func(p parsers.Stateful) error { return loadStored(p, a.queue.Stored(in.name)) },
+		memory:  func(p parsers.Stateful) error { return loadStored(p, stored) },
+		ahead:   stored,
 		watcher: &inputWatcher{in, &a.tail}, logHosts: a.logHosts,
 	})
 }

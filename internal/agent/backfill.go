@@ -157,23 +157,22 @@ func (b *Backfill) read(ctx context.Context, c sinkConfig, target backfillStore,
 			return err
 		}
 	}
-	read := logs.ReadFile
-	if b.As == asMail {
-		read = mailbox.ReadMailbox
-	}
 	for i := start.file; i < len(b.Files) && ctx.Err() == nil; i++ {
 		from := int64(0)
 		if i == start.file {
 			from = start.offset
 			sum.Resumed = sum.Resumed || i > 0 || from > 0
 		}
-		err := read(ctx, b.Files[i], from, func(recs []event.Record, at inputs.Spot) error {
+		read := b.readLog
+		if b.As == asMail {
+			read = b.readMailbox
+		}
+		progress := func(at inputs.Spot) {
 			if b.Progress != nil {
 				b.Progress(b.Files[i], at, sum)
 			}
-			return s.Commit(ctx, recs, start.checkpoint(i, at.Offset))
-		})
-		if err != nil {
+		}
+		if err := read(ctx, s, b.Files[i], from, func(at inputs.Spot) map[string]string { return start.checkpoint(i, at.Offset) }, progress); err != nil {
 			return err
 		}
 	}
@@ -184,6 +183,40 @@ func (b *Backfill) read(ctx context.Context, c sinkConfig, target backfillStore,
 		return err
 	}
 	return target.Forget(config.Backfill)
+}
+
+// readMailbox reads file from a place in it. stored is told how far it came.
+func (b *Backfill) readMailbox(ctx context.Context, s *sink, file string, from int64, checkpoint func(inputs.Spot) map[string]string, stored func(inputs.Spot)) error {
+	return mailbox.ReadMailbox(ctx, file, from, func(recs []event.Record, at inputs.Spot) error {
+		stored(at)
+		return s.Commit(ctx, recs, checkpoint(at))
+	})
+}
+
+// readLog is readMailbox for a log.
+func (b *Backfill) readLog(ctx context.Context, s *sink, file string, from int64, checkpoint func(inputs.Spot) map[string]string, stored func(inputs.Spot)) error {
+	var last inputs.Spot
+	unstored := 0
+	store := func() error {
+		at := last
+		unstored = 0
+		return s.Store(ctx, checkpoint(at), func() { stored(at) })
+	}
+	err := logs.ReadLines(ctx, file, from, func(lines []byte, at time.Time, spot inputs.Spot) error {
+		if _, err := s.Read(lines, at, 0); err != nil {
+			return err
+		}
+		if last, unstored = spot, unstored+len(lines); unstored < logs.MaxBatch {
+			return nil
+		}
+		return store()
+	})
+	if unstored > 0 && ctx.Err() == nil { // also what stood before a damage
+		if serr := store(); err == nil {
+			err = serr
+		}
+	}
+	return cmp.Or(err, s.Settle())
 }
 
 // readJournal reads what the system's journal holds of the wanted time.

@@ -39,7 +39,7 @@ func longLog(n int) []byte {
 
 func TestBackfillGoesOnWhereItWasInterrupted(t *testing.T) {
 	dir := t.TempDir()
-	const n = 20_000 // more than one part of 4 MiB
+	const n = 30_000 // several parts of 4 MiB
 	file := filepath.Join(dir, "mail.log")
 	if err := os.WriteFile(file, longLog(n), 0o600); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ control: {socket: %s/control.sock}`, dir, dir, dir))
 	ctx, interrupt := context.WithCancel(t.Context())
 	parts := 0
 	first := run(ctx, func() {
-		if parts++; parts == 2 {
+		if parts++; parts == 1 {
 			interrupt()
 		}
 	})

@@ -153,10 +153,15 @@ func (a *Agent) releaseWaiting(ctx context.Context) error {
 	return nil
 }
 
-// isBehind says whether a log has more to say.
+// isBehind says whether a log has more to say. A busy one always has: then what counts is when it was last at its end. What
+// came logWait ago came before that.
 func (a *Agent) isBehind() bool {
 	for _, in := range a.inputs {
-		if r, ok := in.built.Input.(inputs.Reporter); ok && readsLog(in.built.Settings.Parser.Type) && r.Report().Lag > 0 {
+		r, ok := in.built.Input.(inputs.Reporter)
+		if !ok || !readsLog(in.built.Settings.Parser.Type) {
+			continue
+		}
+		if p := r.Report(); p.Lag > 0 && time.Since(p.CaughtUp) > logWait-logWait/4 {
 			return true
 		}
 	}

@@ -43,6 +43,7 @@ type sinkConfig struct {
 	now        func() time.Time
 	store      store
 	memory     func(parsers.Stateful) error // restores a parser's stored memory; nil: it starts empty
+	ahead      *ahead                       // of what that memory reads later; nil: nothing
 	watcher    watcher                      // nil: nobody watches
 	logHosts   *logHosts                    // nil: no report waits for a log
 	container  inputs.Container             // of inputs.Settings
@@ -60,6 +61,7 @@ type sink struct {
 	mu        sync.Mutex // held while parsing; commits of independent records run side by side
 	parsers   parserSet
 	unwrapper unwrapper
+	lines     lineState // of a log
 }
 
 func newSink(c sinkConfig) *sink {
@@ -67,7 +69,10 @@ func newSink(c sinkConfig) *sink {
 }
 
 // Checkpoint implements inputs.Sink.
-func (s *sink) Checkpoint() (map[string]string, error) { return s.store.Checkpoint(s.name) }
+func (s *sink) Checkpoint() (map[string]string, error) {
+	s.dropLines()
+	return s.store.Checkpoint(s.name)
+}
 
 // Commit implements inputs.Sink.
 func (s *sink) Commit(ctx context.Context, recs []event.Record, checkpoint map[string]string) error {
@@ -83,6 +88,11 @@ func (s *sink) commit(ctx context.Context, recs []event.Record, checkpoint map[s
 		return err
 	}
 	d.batch.Checkpoint = checkpoint
+	return s.putAndHint(ctx, d)
+}
+
+// putAndHint stores d, and says what the admin may want to change.
+func (s *sink) putAndHint(ctx context.Context, d *draft) error {
 	if err := s.put(ctx, &d.batch); err != nil {
 		return err
 	}
@@ -142,6 +152,7 @@ func (s *sink) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.parsers.forget()
+	s.lines.open = nil
 }
 
 // judge is parse, once more where reports came before the log that proves them.
@@ -172,31 +183,60 @@ func (s *sink) parse(recs []event.Record, fates []event.Fate, missed string) (*d
 			return nil, err
 		}
 		rec := recs[i]
-		why := s.unwrapper.unwrap(&rec)
-		d.begin(rec.Time)
-		if s.formats == nil && parsers.IsMessage(s.format.Type) {
-			d.record.message = rec.Body
-		}
-		if why == "" {
-			d.refuseAll(s.parseOne(p, rec, emit), rec.Body)
-			if d.record.outcomes == 0 && s.hidden(&rec) {
-				why = ignoredWrapped
-			}
-		}
-		if why != "" {
-			d.ignore(why)
-		}
-		fate := d.end()
+		fate := s.parseGuarded(d, p, &rec, emit)
 		if fates != nil {
 			fates[i] = fate
 		}
 	}
+	s.finish(d)
+	return d, nil
+}
+
+// finish makes d whole.
+func (s *sink) finish(d *draft) {
 	d.finish()
 	if readsLog(s.format.Type) {
 		s.logHosts.add(d.logHost)
 	}
 	d.batch.State = s.parsers.changes()
-	return d, nil
+}
+
+// parseRecord has rec parsed, and taken out of what it is wrapped in.
+func (s *sink) parseRecord(d *draft, p parsers.Parser, rec *event.Record, emit func(event.Event)) event.Fate {
+	d.begin(rec.Time)
+	why := s.unwrapper.unwrap(rec)
+	d.record.time = rec.Time
+	if s.formats == nil && parsers.IsMessage(s.format.Type) {
+		d.record.message = rec.Body
+	}
+	if why == "" {
+		d.refuseAll(p.Parse(*rec, emit), rec.Body)
+		if d.record.outcomes == 0 && s.hidden(rec) {
+			why = ignoredWrapped
+		}
+	}
+	if why != "" {
+		d.ignore(why)
+	}
+	return d.end()
+}
+
+// parseGuarded turns a parser's panic into a refusal. To run the input again would not help: the record would come again, and
+// everything behind it would wait.
+func (s *sink) parseGuarded(d *draft, p parsers.Parser, rec *event.Record, emit func(event.Event)) (fate event.Fate) {
+	defer func() {
+		if r := recover(); r != nil {
+			fate = s.refusePanic(d, rec, r)
+		}
+	}()
+	return s.parseRecord(d, p, rec, emit)
+}
+
+// refusePanic keeps aside the record at which a parser panicked with r.
+func (s *sink) refusePanic(d *draft, rec *event.Record, r any) event.Fate {
+	s.env.Log.Error("a parser's mistake: the record is kept aside, please report it", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+	d.refuse(event.Refuse(refusedPanic, "the parser failed: %v", r), rec.Body)
+	return d.end()
 }
 
 // flush stores what the format's parser keeps until later records decide, at the end of a finished source.
@@ -226,16 +266,4 @@ func (s *sink) flushed() *draft {
 	d.finish()
 	d.batch.State = s.parsers.changes()
 	return d
-}
-
-// parseOne turns a parser's panic into a refusal. To run the input again would not help: the record would come again, and
-// everything behind it would wait.
-func (s *sink) parseOne(p parsers.Parser, rec event.Record, emit func(event.Event)) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.env.Log.Error("a parser's mistake: the record is kept aside, please report it", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			err = event.Refuse(refusedPanic, "the parser failed: %v", r)
-		}
-	}()
-	return p.Parse(rec, emit)
 }
