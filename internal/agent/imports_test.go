@@ -36,6 +36,7 @@ var allowed = map[string]string{
 	"internal/smtp":        "internal/text internal/event",
 	"internal/text":        "",
 	"internal/stdwebhook":  "",
+	"internal/provider":    "",
 	"internal/disk":        "internal/event",
 	"internal/mta":         "",
 	"internal/event":       "internal/address internal/text",
