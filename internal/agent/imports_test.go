@@ -37,6 +37,7 @@ var allowed = map[string]string{
 	"internal/text":        "",
 	"internal/stdwebhook":  "",
 	"internal/provider":    "",
+	"internal/report":      "internal/provider internal/text internal/event",
 	"internal/disk":        "internal/event",
 	"internal/mta":         "",
 	"internal/event":       "internal/address internal/text",

@@ -1,0 +1,257 @@
+package report
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"bouncefeed/internal/event"
+	"bouncefeed/internal/provider"
+)
+
+// Options are what a report is to be about.
+type Options struct {
+	Host     string
+	Since    time.Time // to the hour
+	Until    time.Time // not in it
+	Compare  time.Time // where the period before begins, as long as this one; zero: none
+	Provider string    // only this one
+	Domain   string    // of its domains only this one
+	Inputs   []Cover
+	Table    *provider.Table // nil: the built-in one
+}
+
+// Cover says what was read of an input.
+type Cover struct {
+	Input string `json:"input"`
+	Days  int    `json:"days"`
+	Gaps  uint64 `json:"gaps,omitempty"`
+}
+
+// Span is a period of time: from Since, until before Until.
+type Span struct {
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+}
+
+// Figures are what became of some recipients. Only integers: rates are the reader's.
+type Figures struct {
+	Ended      uint64                  `json:"ended"`
+	Accepted   uint64                  `json:"accepted"`
+	Late       uint64                  `json:"late"`
+	PutOff     uint64                  `json:"put_off"`
+	Tried      uint64                  `json:"tried"`
+	Waiting    uint64                  `json:"waiting"`
+	Attempts   uint64                  `json:"deferrals"` // put off once and again
+	Failed     map[string]uint64       `json:"failed"`    // hard, soft, ours, gave_up, unknown
+	Returned   uint64                  `json:"returned"`
+	Complaints uint64                  `json:"complaints"`
+	Reasons    map[event.Reason]uint64 `json:"reasons,omitempty"`         // of those that failed
+	PutOffFor  map[event.Reason]uint64 `json:"put_off_reasons,omitempty"` // of those put off
+	counts     Counts
+}
+
+// Group is a provider's, a domain's or a day's figures.
+type Group struct {
+	ID     string      `json:"id"`
+	Name   string      `json:"name,omitempty"`
+	Within *LateWithin `json:"late_within,omitempty"`
+	Figures
+	Before *Figures `json:"before,omitempty"`
+}
+
+// LateWithin is within how many seconds half, and nine of ten, of those accepted late were accepted; 0: it took longer than a day.
+type LateWithin struct {
+	P50 int64 `json:"p50"`
+	P90 int64 `json:"p90"`
+}
+
+// Report is what `bouncefeed report --json` prints. Fields are added, never renamed.
+type Report struct {
+	Version int    `json:"version"`
+	Host    string `json:"host,omitempty"`
+	Zone    string `json:"zone"`
+	Span
+	Compare   *Span                  `json:"compare,omitempty"`
+	Totals    Group                  `json:"totals"`
+	Providers []Group                `json:"providers"`
+	Domains   []Group                `json:"domains"`
+	Days      []Group                `json:"days"`
+	Findings  []Finding              `json:"findings"`
+	Examples  map[string][]ExampleOf `json:"examples,omitempty"` // by reason
+	Cover     []Cover                `json:"cover,omitempty"`
+}
+
+// ExampleOf is one provider's example.
+type ExampleOf struct {
+	Provider string `json:"provider"`
+	Example
+}
+
+// Span of the facts that were added: zero if there are none.
+func (t *Tally) Span() (first, last time.Time) { return t.first, t.last }
+
+// Make draws up a report.
+func (t *Tally) Make(o Options) *Report {
+	table := cmp.Or(o.Table, provider.Default())
+	r := &Report{Version: 1, Host: o.Host, Zone: "UTC", Span: Span{o.Since.UTC(), o.Until.UTC()}, Cover: o.Inputs, Examples: map[string][]ExampleOf{}}
+	sum := t.sum(o, o.Since, o.Until)
+	var before *sums
+	if !o.Compare.IsZero() {
+		r.Compare = &Span{o.Compare.UTC(), o.Compare.Add(o.Until.Sub(o.Since)).UTC()}
+		before = t.sum(o, r.Compare.Since, r.Compare.Until)
+	}
+	r.Totals = group("all", "", sum.all, before, func(b *sums) *Figures { return b.all })
+	r.Totals.Within = t.lateWithin("", o)
+	for _, id := range slices.Sorted(maps.Keys(sum.providers)) {
+		g := group(id, table.Name(id), sum.providers[id], before, func(b *sums) *Figures { return b.providers[id] })
+		g.Within = t.lateWithin(id, o)
+		r.Providers = append(r.Providers, g)
+	}
+	for _, d := range slices.Sorted(maps.Keys(sum.domains)) {
+		r.Domains = append(r.Domains, group(d, "", sum.domains[d], before, func(b *sums) *Figures { return b.domains[d] }))
+	}
+	for _, d := range slices.Sorted(maps.Keys(sum.days)) {
+		r.Days = append(r.Days, group(d, "", sum.days[d], nil, nil))
+	}
+	byEnded := func(a, b Group) int {
+		return cmp.Or(cmp.Compare(b.Ended+b.PutOff, a.Ended+a.PutOff), cmp.Compare(a.ID, b.ID))
+	}
+	slices.SortFunc(r.Providers, byEnded)
+	slices.SortFunc(r.Domains, byEnded)
+	t.addFindings(r, o)
+	t.addExamples(r, o)
+	return r
+}
+
+func (t *Tally) addFindings(r *Report, o Options) {
+	last := o.Until.Add(-1).Unix() / hour
+	for _, f := range newSeries(t, last).findings(o.Since.Unix() / hour) {
+		if o.Provider == "" || f.Provider == o.Provider {
+			r.Findings = append(r.Findings, f)
+		}
+	}
+}
+
+func (t *Tally) addExamples(r *Report, o Options) {
+	for key, e := range t.examples {
+		if e.Last.Before(o.Since) || !e.First.Before(o.Until) || o.Provider != "" && key.provider != o.Provider {
+			continue
+		}
+		r.Examples[string(key.reason)] = append(r.Examples[string(key.reason)], ExampleOf{key.provider, *e})
+	}
+	for _, all := range r.Examples {
+		slices.SortFunc(all, func(a, b ExampleOf) int {
+			return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Provider, b.Provider))
+		})
+	}
+}
+
+func group(id, name string, f *Figures, before *sums, pick func(*sums) *Figures) Group {
+	f.finish()
+	g := Group{ID: id, Figures: *f}
+	if name != id {
+		g.Name = name
+	}
+	if before != nil {
+		b := pick(before)
+		if b == nil {
+			b = newFigures()
+		}
+		b.finish()
+		g.Before = b
+	}
+	return g
+}
+
+func newFigures() *Figures {
+	return &Figures{Reasons: map[event.Reason]uint64{}, PutOffFor: map[event.Reason]uint64{}}
+}
+
+// finish works out what follows from the counts.
+func (f *Figures) finish() {
+	c := &f.counts
+	f.Ended, f.Accepted, f.Late, f.PutOff, f.Tried, f.Waiting = c.Ended(), c[Accepted], c[Late], c[PutOff], c.Tried(), c.Waiting()
+	f.Attempts, f.Returned, f.Complaints = c[PutOff]+c[Attempt], c[Returned], c[Complaint]
+	f.Failed = map[string]uint64{}
+	for _, class := range endings[1:] {
+		f.Failed[class.String()] = c[class]
+	}
+}
+
+func (f *Figures) add(class Class, reason event.Reason, n uint64) {
+	switch f.counts[class] += n; {
+	case class > Accepted && class <= Unknown:
+		f.Reasons[reason] += n
+	case class == PutOff:
+		f.PutOffFor[reason] += n
+	}
+}
+
+// sums are the figures of a period.
+type sums struct {
+	all                      *Figures
+	providers, domains, days map[string]*Figures
+}
+
+func (t *Tally) sum(o Options, since, until time.Time) *sums {
+	s := &sums{newFigures(), map[string]*Figures{}, map[string]*Figures{}, map[string]*Figures{}}
+	from, to := since.Unix()/hour, (until.Unix()+hour-1)/hour
+	for r, n := range t.rows {
+		if r.Hour < from || r.Hour >= to || o.Provider != "" && r.Provider != o.Provider {
+			continue
+		}
+		for _, f := range []*Figures{s.all, at(s.providers, r.Provider), at(s.days, hourTime(r.Hour).Format(time.DateOnly))} {
+			f.add(r.Class, r.Reason, n)
+		}
+	}
+	for r, n := range t.domains {
+		if r.day >= from/24 && r.day*24 < to && (o.Domain == "" || o.Domain == r.domain) {
+			at(s.domains, r.domain).counts[r.class] += n
+		}
+	}
+	return s
+}
+
+func at(all map[string]*Figures, key string) *Figures {
+	f := all[key]
+	if f == nil {
+		f = newFigures()
+		all[key] = f
+	}
+	return f
+}
+
+// lateWithin finds the steps within which half and nine of ten were accepted who were so late. nil: nobody was.
+func (t *Tally) lateWithin(id string, o Options) *LateWithin {
+	var sum lateCounts
+	var all uint64
+	for p, days := range t.lates {
+		if id != "" && p != id || o.Provider != "" && p != o.Provider {
+			continue
+		}
+		for d, counts := range days {
+			if d < o.Since.Unix()/day || d*day >= o.Until.Unix() {
+				continue
+			}
+			for i, n := range counts {
+				sum[i] += n
+				all += n
+			}
+		}
+	}
+	if all == 0 {
+		return nil
+	}
+	within := func(part uint64) int64 {
+		var n uint64
+		for i, step := range lateSteps {
+			if n += sum[i]; n*10 >= all*part {
+				return int64(step.Seconds())
+			}
+		}
+		return 0
+	}
+	return &LateWithin{within(5), within(9)}
+}

@@ -1,0 +1,88 @@
+package report
+
+import (
+	"fmt"
+)
+
+// title is a finding in a few words.
+func (f *Finding) title(r *Report) string {
+	who := r.label(f.Provider)
+	switch f.ID {
+	case "provider_blocks":
+		return fmt.Sprintf("%s refuses us: %s", who, f.Reason)
+	case "auth_failing":
+		return who + " does not believe that the mail is ours: auth_failed"
+	case "reverse_dns":
+		return who + " does not like our host's name: reverse_dns"
+	case "provider_defers":
+		return fmt.Sprintf("%s puts us off: %s", who, f.Reason)
+	case "hard_rate":
+		return "too many addresses that do not exist"
+	case "complaint_rate":
+		return who + ": too many complaints"
+	case "returned":
+		return who + " accepts, and sends back later"
+	case "silence":
+		return "no mail is delivered any more"
+	case "unexplained":
+		return "many failures have no known reason"
+	case "blocklist_named":
+		return f.Subject + " lists our address, say those who refuse us"
+	case "typo_domains":
+		return fmt.Sprintf("%d at %s: %s?", f.Count, f.Subject, likelyMeant(f.Subject))
+	}
+	return f.ID
+}
+
+// detail is what a finding rests on: every share names its base.
+func (f *Finding) detail(r *Report) string {
+	of := fmt.Sprintf("%s of %s recipients (%s) in the worst hours", number(f.Count), number(f.Of), percent(f.Count, f.Of))
+	switch f.ID {
+	case "provider_blocks", "auth_failing", "reverse_dns":
+		if g := r.provider(f.Provider); g != nil {
+			n := g.Reasons[f.Reason]
+			of = fmt.Sprintf("%s of %s recipients (%s)", number(n), number(g.Ended), percent(n, g.Ended))
+			if g.Before != nil {
+				of += fmt.Sprintf("; in the time before %s of %s", number(g.Before.Reasons[f.Reason]), number(g.Before.Ended))
+			}
+		}
+		return of + ". Not reported as hard: not the recipients' fault."
+	case "provider_defers":
+		if g := r.provider(f.Provider); g != nil {
+			of = fmt.Sprintf("%s of %s recipients first tried (%s); %s accepted later", number(g.PutOff), number(g.Tried), percent(g.PutOff, g.Tried), number(g.Late))
+			if g.Within != nil {
+				of += ", half within " + within(g.Within.P50)
+			}
+		}
+		return of + "."
+	case "hard_rate":
+		return of + ". Providers take such senders for spammers: where do the addresses come from?"
+	case "complaint_rate":
+		return fmt.Sprintf("%s complaints of %s accepted (%s) in seven days: they want below 0.1%%, never 0.3%%.", number(f.Count), number(f.Of), percent(f.Count, f.Of))
+	case "returned":
+		return fmt.Sprintf("%s of %s accepted came back (%s).", number(f.Count), number(f.Of), percent(f.Count, f.Of))
+	case "silence":
+		return plural(f.Count, "hour") + " without an end of any delivery."
+	case "unexplained":
+		return of + ": teach us with bouncefeed explain."
+	case "blocklist_named":
+		return plural(f.Count, "recipient") + " refused with its name."
+	}
+	return ""
+}
+
+func (r *Report) provider(id string) *Group {
+	for i := range r.Providers {
+		if r.Providers[i].ID == id {
+			return &r.Providers[i]
+		}
+	}
+	return nil
+}
+
+func (r *Report) label(id string) string {
+	if g := r.provider(id); g != nil {
+		return g.label()
+	}
+	return id
+}
