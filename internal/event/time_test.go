@@ -22,6 +22,31 @@ func TestMailDate(t *testing.T) {
 	}
 }
 
+// The short way gives what the long way gives.
+func TestPlainDate(t *testing.T) {
+	short := 0
+	for _, s := range []string{
+		"Sun, 22 Nov 2026 08:01:02 +0100", "Sun, 2 Nov 2026 08:01:02 -0530", "Thu, 29 Feb 2024 23:59:59 +0000", "Thu, 29 Feb 2023 23:59:59 +0000",
+		"Sun, 31 Nov 2026 08:01:02 +0100", "Sun, 00 Nov 2026 08:01:02 +0100", "Sun, 22 Nov 2026 24:01:02 +0100", "Sun, 22 Nov 2026 08:60:02 +0100",
+		"Sun, 22 Nov 2026 08:01:60 +0100", "Sun, 22 Nov 2026 08:01:02 +2500", "Sun, 22 Nov 2026 08:01:02 +0160", "sun, 22 nov 2026 08:01:02 +0100",
+		"Xyz, 22 Nov 2026 08:01:02 +0100", "onT, 22 Nov 2026 08:01:02 +0100", "Sun, 22 anF 2026 08:01:02 +0100", "Sun, 22 Nov 2026 08:01:02 x0100",
+		"Sun, 22 Nov 2026 08:01:02 -0000", "Sun, 22 Nov 0000 08:01:02 +0100", "Sun, x2 Nov 2026 08:01:02 +0100", "Sun, 22 Nov 2026 08:01:02 GMT+1",
+		"Sun, 22 Nov 2026  8:01:02 +0100", "Sun,  2 Nov 2026 08:01:02 +0100",
+	} {
+		got, ok := plainDate(s)
+		want, err := time.Parse("Mon, _2 Jan 2006 15:04:05 -0700", s)
+		if ok {
+			short++
+		}
+		if ok && (err != nil || !got.Equal(want) || got.Location() != time.UTC) {
+			t.Errorf("%q: %v, expected %v, %v", s, got, want, err)
+		}
+	}
+	if short != 5 {
+		t.Errorf("%d were read the short way", short)
+	}
+}
+
 func TestBelieveTime(t *testing.T) {
 	read := time.Date(2026, 11, 22, 7, 1, 2, 0, time.UTC)
 	for _, c := range []struct {
