@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,13 +44,21 @@ Lines of no interest are left out unless --all is given. With --json every line 
 				return err
 			}
 			debug.SetGCPercent(400) // it holds one message at a time; collecting the few megabytes less often is a tenth of the time
-			q.Files, q.In, p.w = files, cmd.InOrStdin(), cmd.OutOrStdout()
-			sum, err := agent.Explain(cmd.Context(), q, func(x agent.Explanation) error {
+			out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
+			q.Files, q.In, p.w = files, cmd.InOrStdin(), out
+			json := newEncoder(out)
+			sum, err := agent.Explain(cmd.Context(), q, func(x agent.Explanation) (err error) {
 				if a.json {
-					return printJSON(cmd, x)
+					err = json.Encode(x)
+				} else {
+					err = p.print(x)
 				}
-				return p.print(x)
+				if x.Live {
+					err = cmp.Or(err, out.Flush())
+				}
+				return err
 			})
+			err = cmp.Or(err, out.Flush())
 			if !a.json {
 				if note != "" {
 					sum.Notes = append(sum.Notes, note)

@@ -9,7 +9,10 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"bouncefeed/inputs"
 	"bouncefeed/internal/config"
@@ -33,20 +36,22 @@ func ReadMailbox(ctx context.Context, path string, from int64, commit func(recs 
 	if path == "-" {
 		return readMbox(ctx, os.Stdin, "standard input", from, commit)
 	}
+	if from == 0 && ctx.Err() == nil {
+		buf := wholeBuffers.Get().(*wholeBuffer)
+		defer wholeBuffers.Put(buf)
+		if body, modified := buf.message(path); body != nil {
+			size := int64(len(body))
+			at := inputs.Spot{Offset: size, Read: size, Size: size}
+			return commit([]event.Record{messageRecord(body, false, receivedTime(body, modified))}, at)
+		}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err == nil && st.IsDir() {
+	if st, err := f.Stat(); err == nil && st.IsDir() {
 		return readMaildir(ctx, path, st.Size(), commit)
-	}
-	if err == nil && st.Mode().IsRegular() && st.Size() > 0 && st.Size() <= maxMessage && from == 0 {
-		if body := wholeMessage(f, path, st.Size()); body != nil && ctx.Err() == nil {
-			at := inputs.Spot{Offset: st.Size(), Read: st.Size(), Size: st.Size()}
-			return commit([]event.Record{messageRecord(body, false, receivedTime(body, st.ModTime()))}, at)
-		}
 	}
 	return readMbox(ctx, f, path, from, commit)
 }
@@ -56,16 +61,28 @@ func ReadOpen(ctx context.Context, in *os.File, name string, commit func(recs []
 	return readMbox(ctx, in, name, 0, commit)
 }
 
-// wholeMessage reads a file of that size that is a plain message for itself; nil: it is something else.
-func wholeMessage(f *os.File, path string, size int64) []byte {
-	body := make([]byte, size)
-	if _, err := f.ReadAt(body, 0); err != nil || isMbox(path, body) {
-		return nil
+// A wholeBuffer is where small files are read, one after the other.
+type wholeBuffer [64 << 10]byte
+
+var wholeBuffers = sync.Pool{New: func() any { return new(wholeBuffer) }}
+
+// message reads a small file that is a plain message for itself with one open and one read, for a mailbox may be a hundred
+// thousand of them. nil: it is something else, or can't be read so; the long way tells.
+func (b *wholeBuffer) message(path string) (body []byte, modified time.Time) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size == 0 || st.Size > int64(len(b)) {
+		return nil, modified
 	}
-	if disk.Packed(body) {
-		return nil
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, modified
 	}
-	return body
+	defer unix.Close(fd)
+	body = b[:st.Size]
+	if n, err := unix.Read(fd, body); err != nil || n < len(body) || isMbox(path, body) || disk.Packed(body) {
+		return nil, modified
+	}
+	return body, time.Unix(st.Mtim.Unix())
 }
 
 // isMbox says whether the first line that is not empty is a From_ line. A file called .eml is a message all the same.

@@ -33,6 +33,7 @@ type Explanation struct {
 	Events    []event.Event `json:"events"` // bounces and complaints only; of kind foreign: what they would be if mynetworks had the client
 	// Outcomes are what becomes of each of Events; absent where all would simply be queued.
 	Outcomes []Outcome `json:"outcomes,omitempty"`
+	Live     bool      `json:"-"` // what is explained comes through a pipe: somebody may be waiting for it
 }
 
 // asReply is the format of bare SMTP replies, one a line: they have no parser, only a verdict.
@@ -95,7 +96,22 @@ func Explain(ctx context.Context, q Inquiry, show func(Explanation) error) (Expl
 			break
 		}
 	}
-	return x.sum, errors.Join(x.flush(), err)
+	err = errors.Join(x.flush(), err)
+	x.guessLate(ctx)
+	return x.sum, err
+}
+
+// guessLate says of files of which nothing was told, in the format that was named, like which other they seem.
+func (x *explaining) guessLate(ctx context.Context) {
+	for i := range x.sum.Parts {
+		p := &x.sum.Parts[i]
+		if x.As == AsAuto || p.Told > 0 || p.Seems != "" || p.File == "-" {
+			continue
+		}
+		if seems, err := guessFile(ctx, p.File); err == nil && seems.as != p.As {
+			p.Seems = seems.as
+		}
+	}
 }
 
 // explaining is the work on an Inquiry: files of one format in a row are one stream.
@@ -112,6 +128,7 @@ type explaining struct {
 	input  string // whose settings the sink has
 	plan   *plan  // of the configuration; nil: there is none
 	stored *storedAsked
+	live   bool // a pipe is read
 }
 
 // later shows the explanation before e.
@@ -127,6 +144,7 @@ func (x *explaining) tell(e Explanation, part int) error {
 	if x.As == AsAuto {
 		e.As = x.sum.Parts[part].As
 	}
+	e.Live = x.live
 	x.sum.Kinds[e.Kind]++
 	if e.If != "" {
 		x.sum.If++
@@ -161,9 +179,12 @@ func (x *explaining) file(ctx context.Context, file string) error {
 		return err
 	}
 	defer in.close()
-	seems, err := in.guess(ctx)
-	if err != nil {
-		return err
+	x.live = in.path == ""
+	var seems guess
+	if x.As == AsAuto || in.path == "" { // else it is asked when nothing was found
+		if seems, err = in.guess(ctx); err != nil {
+			return err
+		}
 	}
 	as := x.As
 	if as == AsAuto {
@@ -178,11 +199,17 @@ func (x *explaining) file(ctx context.Context, file string) error {
 	}
 	x.sum.Parts = append(x.sum.Parts, part)
 	e := explainer{explaining: x, file: file}
+	if as == asMail && x.Headers == "" {
+		err = in.messages(ctx, e.messages)
+		x.sum.Parts[len(x.sum.Parts)-1].Records = e.records
+		return err
+	}
+	if err := in.open(); err != nil {
+		return err
+	}
 	switch {
 	case as == asReply:
 		err = e.replies(ctx, in)
-	case as == asMail && x.Headers == "":
-		err = in.messages(ctx, e.messages)
 	case parsers.IsMessage(as):
 		err = e.request(ctx, in, x.Headers)
 	default:

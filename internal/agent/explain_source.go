@@ -14,8 +14,8 @@ import (
 // source is a file to explain, at whose beginning can be looked first.
 type source struct {
 	name string
-	path string // "": it is a pipe
-	file *os.File
+	path string    // "": it is a pipe
+	file *os.File  // of a path: nil before it is needed
 	rest io.Reader // of a pipe, as it was given
 	head []byte    // what was read of it already
 }
@@ -30,15 +30,24 @@ func openSource(file string, in io.Reader) (*source, error) {
 		}
 		return &source{name: "standard input", rest: in}, nil
 	}
+	s := &source{name: file, path: file}
+	if st, err := os.Stat(file); err == nil && (st.IsDir() || st.Mode().IsRegular()) {
+		return s, nil
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
-	s := &source{name: file, path: file, file: f}
-	if st, err := f.Stat(); err == nil && !st.IsDir() && !st.Mode().IsRegular() { // explain <(zcat …)
-		s.path, s.rest = "", f
-	}
+	s.path, s.file, s.rest = "", f, f // explain <(zcat …)
 	return s, nil
+}
+
+// open has the file ready to be read.
+func (s *source) open() (err error) {
+	if s.file == nil {
+		s.file, err = os.Open(s.path)
+	}
+	return err
 }
 
 // guess says in which format it is written, of a pipe as far as it must be read for that; then it can be read.

@@ -62,10 +62,23 @@ func guessFile(ctx context.Context, file string) (guess, error) {
 		return guess{}, err
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err == nil && st.IsDir() {
+	st, err := f.Stat()
+	switch {
+	case err == nil && st.IsDir():
+		return guess{as: asMail}, nil
+	case err != nil || !st.Mode().IsRegular():
+		return guess{}, err
+	}
+	var start [1 << 10]byte
+	if n, _ := f.ReadAt(start[:], 0); beginsMail(bytes.TrimLeft(start[:n], "\r\n\t ")) {
 		return guess{as: asMail}, nil
 	}
 	return guessFrom(ctx, f)
+}
+
+func beginsMail(head []byte) bool {
+	first, _, _ := bytes.Cut(head, []byte("\n"))
+	return bytes.HasPrefix(first, []byte("From ")) || messageField.Match(first)
 }
 
 func guessFrom(ctx context.Context, in io.Reader) (guess, error) {
@@ -80,7 +93,7 @@ func guessFrom(ctx context.Context, in io.Reader) (guess, error) {
 	switch {
 	case len(head) == 0:
 		return guess{}, nil
-	case bytes.HasPrefix(first, []byte("From ")) || messageField.Match(first):
+	case beginsMail(head):
 		return guess{as: asMail}, nil
 	case bareReply.Match(first):
 		return guess{as: asReply}, nil
