@@ -15,7 +15,8 @@ import (
 // the rules of replies 58,000 of them, which no cache holds.
 type Index struct {
 	phrases []Phrase
-	shift   int      // of a hash, to its bucket
+	coarse  int      // of a hash: how many bits the filter does without
+	shift   int      // of a hash: how many bits its bucket does without
 	filter  []uint64 // a bit for each hash that a key has
 	heads   []uint32 // where the anchors of a bucket begin; they end where the next one's begin
 	anchors []anchor
@@ -34,8 +35,8 @@ type anchor struct {
 const (
 	keySize    = 4
 	threeBytes = 1<<24 - 1 // of a key
-	filterBits = 16        // of a hash that the filter knows
-	bucketBits = 14        // of a hash that a bucket has, at most
+	hashBits   = 16
+	bucketBits = 14 // of them that a bucket has, at most
 )
 
 // NewIndex makes an index of phrases; they are told by their place in the list. typical are texts like those that will be
@@ -50,7 +51,7 @@ func NewIndex(phrases []Phrase, typical ...string) *Index {
 
 // NewGroups is NewIndex of all the groups' phrases, in their order.
 func NewGroups(groups [][]Phrase, typical ...string) *Index {
-	x := &Index{phrases: slices.Concat(groups...), filter: make([]uint64, 1<<filterBits/64)}
+	x := &Index{phrases: slices.Concat(groups...)}
 	uses := x.uses(typical)
 	phrase := 0
 	for group, phrases := range groups {
@@ -83,7 +84,7 @@ const typicalWeight = 4
 
 // uses counts for each hash how often its keys stand in the phrases and in typical texts.
 func (x *Index) uses(typical []string) []uint32 {
-	uses := make([]uint32, 1<<filterBits)
+	uses := make([]uint32, 1<<hashBits)
 	for i := range x.phrases {
 		for _, spellings := range x.phrases[i].pieces {
 			for _, word := range spellings {
@@ -134,12 +135,15 @@ func rarestKey(word string, uses []uint32) (offset int, least uint32) {
 
 // file sorts the anchors by their buckets.
 func (x *Index) file() {
-	size := min(max(bits.Len(uint(len(x.anchors)))+1, 4), bucketBits)
-	x.shift = filterBits - size
+	size := bits.Len(uint(len(x.anchors)))
+	x.coarse = max(hashBits-size-4, 0)
+	x.filter = make([]uint64, 1<<(hashBits-x.coarse)/64+1)
+	size = min(size+1, bucketBits)
+	x.shift = hashBits - size
 	x.heads = make([]uint32, 1<<size+1)
 	for _, a := range x.anchors {
 		hash := hashOf(a.key)
-		x.filter[hash>>6] |= 1 << (hash & 63)
+		x.filter[hash>>x.coarse>>6] |= 1 << (hash >> x.coarse & 63)
 		x.heads[hash>>x.shift+1]++
 	}
 	for i := range x.heads[1:] {
@@ -160,7 +164,7 @@ func keyAt(s string, i int) uint32 {
 	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
 }
 
-func hashOf(key uint32) uint32 { return key * 2654435761 >> (32 - filterBits) }
+func hashOf(key uint32) uint32 { return key * 2654435761 >> (32 - hashBits) }
 
 // Each calls f with each phrase that stands in s, until f returns false: in no order, and several times for a phrase that
 // stands there several times. at and length are of the phrase's first spelling that was met, of whichever piece.
@@ -204,7 +208,7 @@ func indexFrom(s, word string, from int) int {
 
 // mayFile says whether something may be filed under key.
 func (x *Index) mayFile(key uint32) bool {
-	hash := hashOf(key)
+	hash := hashOf(key) >> x.coarse
 	return x.filter[hash>>6]&(1<<(hash&63)) != 0
 }
 

@@ -105,7 +105,7 @@ func (m *message) isOptOut() bool {
 	if !text.HasPrefixFold(m.header.get("Subject"), "unsubscribe") {
 		return false
 	}
-	return strings.Contains(m.foldedText(), "apple mail sent this email to unsubscribe")
+	return strings.Contains(m.folded.words(), "apple mail sent this email to unsubscribe")
 }
 
 // optOut reads the request that Apple Mail sends for its user's press on "Unsubscribe": the same as an opt-out report.

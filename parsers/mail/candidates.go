@@ -35,8 +35,16 @@ const (
 	onItsOwn     = 10
 )
 
-// surroundings are a line and what stands in it before and behind an address, folded and without decoration.
-type surroundings struct{ line, before, after string }
+// surroundings are a line and what stands in it before and behind an address, folded and without decoration, and the phrases
+// that these two have.
+type surroundings struct {
+	line, before, after string
+	inBefore, inAfter   sections
+}
+
+func surround(line, before, after string) surroundings {
+	return surroundings{line, before, after, phrases.in(before), phrases.in(after)}
+}
 
 // wordings weigh an address by what stands around it in its line: the first that fits counts. In its sample that is
 // jo@example.org.
@@ -46,12 +54,14 @@ var wordings = []struct {
 	sample string
 }{
 	{notRecipient, func(s surroundings) bool {
-		return phrases.address.ofOther.in(s.before) && !phrases.address.ofRecipient.in(s.before)
+		return s.inBefore.have(phrases.address.ofOther) && !s.inBefore.have(phrases.address.ofRecipient)
 	}, "MAIL FROM:<jo@example.org>"},
 	{notRecipient, isSender, "the following recipients take no mail from jo@example.org: dan"},
 	{notRecipient, leadsToOther, "but you can write to jo@example.org"},
 	{notRecipient, func(s surroundings) bool { return saysDelivered(s.after) }, "jo@example.org: sent ok"},
-	{notRecipient, func(s surroundings) bool { return phrases.address.senderRejected.in(text.Cut(s.after, 40)) }, "<jo@example.org>: Sender address rejected"},
+	{notRecipient, func(s surroundings) bool {
+		return s.inAfter.have(phrases.address.senderRejected) && phrases.in(text.Cut(s.after, 40)).have(phrases.address.senderRejected)
+	}, "<jo@example.org>: Sender address rejected"},
 	{onItsOwn, standsAlone, "  * <jo@example.org>:"},
 	{beforeReason, isAnswered, "550 <jo@example.org>... User unknown"},
 	{afterLabel, isLabelled, "RCPT TO:<jo@example.org> failed"},
@@ -72,7 +82,8 @@ func isSender(s surroundings) bool {
 }
 
 func leadsToOther(s surroundings) bool {
-	return s.before != "" && phrases.address.elsewhere.in(text.Tail(s.before, 40)) && !phrases.failure.anyText.in(s.before)
+	return s.inBefore.have(phrases.address.elsewhere) && !s.inBefore.have(phrases.failure.anyText) &&
+		phrases.in(text.Tail(s.before, 40)).have(phrases.address.elsewhere)
 }
 
 func standsAlone(s surroundings) bool {
@@ -81,22 +92,22 @@ func standsAlone(s surroundings) bool {
 
 func isAnswered(s surroundings) bool {
 	onlyReply := s.before == "" || smtp.Code(s.before) != 0 && strings.Trim(s.before, "0123456789.-# <") == ""
-	return onlyReply && !phrases.address.ofOther.in(s.after)
+	return onlyReply && !s.inAfter.have(phrases.address.ofOther)
 }
 
 func isLabelled(s surroundings) bool {
-	return strings.HasSuffix(strings.TrimRight(s.before, " \t<"), ":") && phrases.address.ofRecipient.in(s.before) || strings.HasPrefix(s.before, "to:")
+	return strings.HasSuffix(strings.TrimRight(s.before, " \t<"), ":") && s.inBefore.have(phrases.address.ofRecipient) || strings.HasPrefix(s.before, "to:")
 }
 
 func saysOfRecipient(s surroundings) bool {
-	return phrases.address.ofRecipient.in(s.before) || phrases.address.ofRecipient.in(s.after) || phrases.failure.anyText.in(s.before) || phrases.failure.anyText.in(s.after)
+	return (s.inBefore | s.inAfter).have(phrases.address.ofRecipient | phrases.failure.anyText)
 }
 
 // wordingAt is the place of the wording that an address in line has.
 func wordingAt(line string, a address.Span) int {
 	before := text.Fold(strings.TrimLeft(withoutNumber(text.Tail(line[:a.Start], maxWording)), bullets))
 	after := text.Fold(strings.TrimSpace(text.Cut(line[a.End:], maxWording)))
-	s := surroundings{line: line, before: before, after: strings.TrimLeft(after, "\"')")}
+	s := surround(line, before, strings.TrimLeft(after, "\"')"))
 	for i := range wordings {
 		if wordings[i].fits(s) {
 			return i
@@ -229,8 +240,8 @@ func (r *candidateReader) add(line string, s address.Span, indent int, inList, o
 
 // leadsElsewhere looks at the end of a clause.
 func leadsElsewhere(clause string) bool {
-	clause = text.Fold(text.Tail(clause, 120))
-	return phrases.address.elsewhere.in(clause) && !phrases.failure.anyText.in(clause) && !phrases.failure.clause.in(clause)
+	in := phrases.in(text.Fold(text.Tail(clause, 120)))
+	return in.have(phrases.address.elsewhere) && !in.have(phrases.failure.anyText|phrases.failure.clause)
 }
 
 // namesRecipient says whether a line says itself that its address is the recipient, or what was answered.
@@ -238,7 +249,7 @@ func namesRecipient(line string) bool {
 	line = text.Cut(line, maxWording)
 	code, _ := smtp.FindReply(line)
 	at := strings.IndexByte(line, '@')
-	return code != 0 || at > 0 && phrases.address.ofRecipient.in(text.Fold(line[:at]))
+	return code != 0 || at > 0 && phrases.in(text.Fold(line[:at])).have(phrases.address.ofRecipient)
 }
 
 // An otherContact is what a sentence opens that leads to another address than the one that failed: "Please write to:", or "For
@@ -282,7 +293,8 @@ func saysDelivered(after string) bool {
 		rest, found := strings.CutPrefix(after, word)
 		if found && (rest == "" || !isWordByte(rest[0])) {
 			code, _ := smtp.FindReply(rest)
-			return code == 0 && !phrases.failure.anyText.in(rest) && !phrases.failure.clause.in(after) && !phrases.failure.mailbox.in(rest) && len(strings.TrimSpace(rest)) < 24
+			return code == 0 && len(strings.TrimSpace(rest)) < 24 && !phrases.in(rest).have(phrases.failure.anyText|phrases.failure.mailbox) &&
+				!phrases.in(after).have(phrases.failure.clause)
 		}
 	}
 	return false

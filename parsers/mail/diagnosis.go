@@ -56,8 +56,7 @@ func saysFailure(d string) bool {
 	if d == "" {
 		return false
 	}
-	words := text.Fold(d)
-	return smtp.FindStatus(d, "245") != "" || phrases.failure.anyText.in(words) || phrases.failure.clause.in(words) || phrases.failure.mailbox.in(words)
+	return smtp.FindStatus(d, "245") != "" || phrases.in(text.Fold(d)).have(phrases.failure.anyText|phrases.failure.clause|phrases.failure.mailbox)
 }
 
 // paragraphAt finds where the paragraph that line at stands in begins and ends.
@@ -167,8 +166,8 @@ func following(lines []string, addr string, indent int) []string {
 		case words == "" && (said && !promised || i > 3):
 			return lines[:i]
 		case words == "":
-		case !said && i > 0 && !promised && phrases.layout.advice.in(text.Fold(words)),
-			!said && strings.Contains(words, "@") && phrases.address.ofOther.in(text.Fold(text.Cut(words, 12))):
+		case !said && i > 0 && !promised && phrases.in(text.Fold(words)).have(phrases.layout.advice),
+			!said && strings.Contains(words, "@") && phrases.in(text.Fold(text.Cut(words, 12))).have(phrases.address.ofOther):
 			return lines[:i]
 		case isRule(words), i > 0 && isTranscript(words), !promised && len(indentOf(line)) <= indent && beginsWithOther(words, addr):
 			return lines[:i]
@@ -282,12 +281,12 @@ func labelledReason(lines []string) string {
 		if len(lower) != len(line) || !strings.ContainsAny(line, ":：は") {
 			continue
 		}
-		at, label := phrases.failure.reasonLabel.find(lower)
-		if at < 0 || !endsLabel(line[at+len(label)-1:]) {
+		at, length := phrases.places.reasonLabel.First(lower)
+		if at < 0 || !endsLabel(line[at+length-1:]) {
 			continue
 		}
 		said := append([]string{line[at:]}, following(lines[i+1:], "", 0)...)
-		if d := joinLines(said, parsers.MaxDiagnostic/2); len(d) > len(label)+8 {
+		if d := joinLines(said, parsers.MaxDiagnostic/2); len(d) > length+8 {
 			return d
 		}
 	}

@@ -223,11 +223,11 @@ func (m *message) diagnose(e *event.Event, r *dsnRecipient, all *said, alone boo
 	// A refusal that soft_bounce=yes put off stays one.
 	e.NeverHard = strings.HasPrefix(e.Status, "4") && e.Code < 500 || saysExpired(e.Diagnostic)
 	if !e.NeverHard && (e.Status == "" || e.Status == "5.0.0") { // Exim's status is always 5.0.0
-		words := m.foldedText()
-		if !alone {
-			words = all.of(false, e.Recipient, r.final).find()
+		if alone {
+			e.NeverHard = m.folded.in().have(phrases.failure.expired)
+		} else {
+			e.NeverHard = saysExpired(all.of(false, e.Recipient, r.final).find())
 		}
-		e.NeverHard = saysExpired(words)
 	}
 }
 
@@ -240,7 +240,7 @@ func saysMore(found, diagnostic string) bool {
 }
 
 func saysExpired(diagnostic string) bool {
-	return phrases.failure.expired.in(text.Fold(diagnostic))
+	return phrases.places.expired.In(text.Fold(diagnostic))
 }
 
 // isVague is true of "", "550", "5.0.0 failed" and of an address alone.

@@ -24,7 +24,7 @@ type field struct{ name, value []byte }
 
 // is says whether the field has that name, which is not empty. Most names differ in their length or first letter.
 func (f field) is(name string) bool {
-	return len(f.name) == len(name) && f.name[0]|0x20 == name[0]|0x20 && strings.EqualFold(string(f.name), name)
+	return len(f.name) == len(name) && f.name[0]|0x20 == name[0]|0x20 && (string(f.name) == name || strings.EqualFold(string(f.name), name))
 }
 
 // header is a header as slices of the message: nothing is copied before it is asked for.
@@ -169,21 +169,33 @@ func decodeWords(s string) string {
 
 // mediaType splits a Content-Type into its lower-case type and its parameters. It is laxer than mime.ParseMediaType,
 // which gives up where a bounce's generator forgot a quote or wrote a parameter twice.
-func mediaType(v string) (typ string, params map[string]string) {
+func mediaType(v string) (typ string, all params) {
 	typ, rest, _ := strings.Cut(v, ";")
 	typ = strings.ToLower(strings.TrimSpace(typ))
 	for n := 0; rest != "" && n < maxParams; n++ {
 		var name, value string
 		name, value, rest = cutParam(rest)
 		name = strings.TrimSuffix(strings.TrimSuffix(name, "*"), "*0") // RFC 2231, first piece
-		if name != "" && params[name] == "" {
-			if params == nil {
-				params = make(map[string]string, 4)
-			}
-			params[name] = value
+		if name != "" && all.get(name) == "" {
+			all = append(all, param{name, value})
 		}
 	}
-	return typ, params
+	return typ, all
+}
+
+// params are the parameters of a Content-Type, their names in lower case.
+type params []param
+
+type param struct{ name, value string }
+
+// get is the first value of that name that is not empty.
+func (p params) get(name string) string {
+	for i := len(p) - 1; i >= 0; i-- {
+		if p[i].name == name {
+			return p[i].value
+		}
+	}
+	return ""
 }
 
 func cutParam(s string) (name, value, rest string) {

@@ -58,10 +58,11 @@ type message struct {
 	read   time.Time // when the input read it
 	header header
 	typ    string // lower-case media type
-	params map[string]string
+	params params
 	ownParts
 	from     sender
 	body     string // the text for humans, without the returned copy
+	folded   *foldedBody
 	returned returnedMail
 }
 
@@ -102,14 +103,14 @@ func takeApart(root *mimeEntity, r *mimeReader, read time.Time) *message {
 	if whole == "" {
 		whole = m.returned.firstText(m.pages)
 	}
-	m.body = m.returned.readText(whole)
+	m.setBody(m.returned.readText(whole))
 	return m
 }
 
 // page is the same message with its HTML page taken for the text.
 func (m *message) page() *message {
 	p := *m
-	p.body = p.returned.readText(p.returned.firstText(p.pages))
+	p.setBody(p.returned.readText(p.returned.firstText(p.pages)))
 	return &p
 }
 
@@ -208,7 +209,7 @@ func (m *message) events() ([]event.Event, error) {
 		if m.isChallenge() {
 			return m.only(event.Challenge), nil
 		}
-		text := toUTF8(m.status.decoded(maxText), m.status.params["charset"])
+		text := toUTF8(m.status.decoded(maxText), m.status.params.get("charset"))
 		if events, err := m.dsnEvents(parseDSN(text, m.splitsWord)); len(events) > 0 || err != nil {
 			return events, err
 		}

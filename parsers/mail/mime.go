@@ -1,13 +1,15 @@
 package mail
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"io"
+	"mime/quotedprintable"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
-	gomessage "github.com/emersion/go-message"
 	"github.com/emersion/go-message/charset"
 )
 
@@ -24,7 +26,7 @@ const (
 type mimeEntity struct {
 	header header
 	typ    string // lower-case media type
-	params map[string]string
+	params params
 	body   []byte
 	parts  []*mimeEntity // of a multipart
 	depth  int
@@ -110,7 +112,7 @@ func (e *mimeEntity) isText() bool {
 
 // split opens the parts of a multipart. One without any boundary line keeps its whole body as text.
 func (r *mimeReader) split(e *mimeEntity) {
-	boundary := e.params["boundary"]
+	boundary := e.params.get("boundary")
 	if boundary == "" {
 		boundary = guessBoundary(e.body)
 	}
@@ -183,17 +185,23 @@ func (e *mimeEntity) decoded(limit int) []byte {
 	default: // 7bit, 8bit, binary, and what nobody knows: as it is
 		return e.body[:min(len(e.body), limit)]
 	}
-	var h gomessage.Header
-	h.Set("Content-Transfer-Encoding", encoding)
-	entity, err := gomessage.New(h, bytes.NewReader(e.body))
-	if err != nil {
-		return e.body[:min(len(e.body), limit)]
+	if b := decodeQuoted(e.body, limit); len(b) > 0 || len(e.body) == 0 {
+		return unixLines(b)
 	}
-	b, err := io.ReadAll(io.LimitReader(entity.Body, int64(limit)))
-	if err != nil && len(b) == 0 { // not what it says it is
-		return e.body[:min(len(e.body), limit)]
-	}
-	return unixLines(b)
+	return e.body[:min(len(e.body), limit)] // not what it says it is
+}
+
+// quotedReaders are *bufio.Reader, which mime/quotedprintable would make anew for each part.
+var quotedReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
+// decodeQuoted reads quoted-printable up to the first mistake that can't be passed over. What it decodes is never longer than b.
+func decodeQuoted(b []byte, limit int) []byte {
+	r := quotedReaders.Get().(*bufio.Reader)
+	defer quotedReaders.Put(r)
+	r.Reset(bytes.NewReader(b))
+	decoded := make([]byte, min(len(b), limit))
+	n, _ := io.ReadFull(quotedprintable.NewReader(r), decoded)
+	return decoded[:n]
 }
 
 // decodeBase64 passes over every byte outside the alphabet: stray line ends, indentation, a footer that a list added.
@@ -218,7 +226,7 @@ func decodeBase64(b []byte, limit int) []byte {
 
 // text is the body as UTF-8, HTML as plain text. An unknown charset is read as Windows-1252, which loses no ASCII.
 func (e *mimeEntity) text() string {
-	s := toUTF8(e.decoded(maxText), e.params["charset"])
+	s := toUTF8(e.decoded(maxText), e.params.get("charset"))
 	if e.typ == "text/html" {
 		s = htmlText(s)
 	}

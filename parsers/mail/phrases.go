@@ -17,104 +17,157 @@ var phraseFile string
 // subject in a Subject, those called text in a body, those called clause in both: pairs of phrases, looser than the others.
 var phrases = readPhrases()
 
+// sections are some of the file's, a bit for each; of a text those that it has a phrase of, see phraseBook.in.
+type sections uint64
+
+// have says whether one of some is among s.
+func (s sections) have(some sections) bool { return s&some != 0 }
+
 type phraseBook struct {
 	failure struct {
-		subject     *phraseSet   // a bounce
-		anySubject  *phraseSet   // that, or a report that is of failure if it says no more
-		text        *phraseSet   // a message was not delivered, also as subjects say it
-		anyText     *phraseSet   // that, or the name of any report
-		clause      *phrasePairs // a message did not arrive
-		mailbox     *phrasePairs // what is the matter with a mailbox: a clause of a reason, or of a notice
-		expired     *phraseSet   // a server gave up after trying for long
-		reasonLabel *phraseSet   // before the reply or the reason, in lower case only: its place in the line matters
+		subject    sections // a bounce
+		anySubject sections // that, or a report that is of failure if it says no more
+		text       sections // a message was not delivered, also as subjects say it
+		anyText    sections // that, or the name of any report
+		clause     sections // a message did not arrive
+		mailbox    sections // what is the matter with a mailbox: a clause of a reason, or of a notice
+		expired    sections // a server gave up after trying for long
 	}
 	delay struct {
-		subject  *phraseSet   // the server still tries (RFC 3464 "delayed")
-		text     *phraseSet   // the same
-		clause   *phrasePairs // the same
-		span     *phraseSet   // in the Subject of a warning: for how long
-		final    *phraseSet   // it is not about a delay after all
-		negation *phraseSet   // right before a final phrase: its opposite
+		subject  sections // the server still tries (RFC 3464 "delayed")
+		text     sections // the same
+		clause   sections // the same
+		span     sections // in the Subject of a warning: for how long
+		final    sections // it is not about a delay after all
+		negation sections // right before a final phrase: its opposite
 	}
 	success struct {
-		subject       *phraseSet // RFC 3464 "delivered", "relayed"
-		text          *phraseSet // the same
-		behindAddress []string   // of somebody who got the message
+		subject       sections // RFC 3464 "delivered", "relayed"
+		text          sections // the same
+		behindAddress []string // of somebody who got the message
 	}
 	autoreply struct {
-		subject *phraseSet // RFC 3834 asks for "Auto:"
-		text    *phraseSet // the same
+		subject sections // RFC 3834 asks for "Auto:"
+		text    sections // the same
 	}
-	challenge *phraseSet // the sender is to prove something
+	challenge sections // the sender is to prove something
 	// Whom a text speaks to.
 	audience struct {
-		sender     *phraseSet // of a message: "your message"
-		reader     *phraseSet // the mail system's own user, of mail that came or could not come to him
-		member     *phraseSet // of a list
-		moderator  *phraseSet // of a list, or who gave it commands: in a Subject
-		postmaster *phraseSet // of somebody else's mail
+		sender     sections // of a message: "your message"
+		reader     sections // the mail system's own user, of mail that came or could not come to him
+		member     sections // of a list
+		moderator  sections // of a list, or who gave it commands: in a Subject
+		postmaster sections // of somebody else's mail
 	}
 	// Names in From, without blanks, dashes, dots, underscores and quotes.
 	from struct {
-		daemon *phraseSet // of mail systems
-		robot  []string   // beginnings of local parts that belong to no person
+		robot []string // beginnings of local parts that belong to no person
 	}
 	// Around an address in a line.
 	address struct {
-		ofRecipient    *phraseSet // it is the failed recipient
-		ofOther        *phraseSet // before it: it is not
-		elsewhere      *phraseSet // before it: another to use, or somebody to ask
-		senderRejected *phraseSet // behind it: what a server thought of the sender
+		ofRecipient    sections // it is the failed recipient
+		ofOther        sections // before it: it is not
+		elsewhere      sections // before it: another to use, or somebody to ask
+		senderRejected sections // behind it: what a server thought of the sender
 	}
 	// What lines are for.
 	layout struct {
-		copyMark    *phraseSet // a rule or a heading: the copy of the returned message follows
-		advice      *phraseSet // for the reader, no reason
-		boilerplate *phraseSet // of every report of a mail system, no reason
+		copyMark    sections // a rule or a heading: the copy of the returned message follows
+		advice      sections // for the reader, no reason
+		boilerplate sections // of every report of a mail system, no reason
 	}
+	// What is looked for by itself, or whose place in a text matters.
+	places struct {
+		failure     *text.Index // failure.subject
+		final       *text.Index // delay.final
+		expired     *text.Index // failure.expired, looked for in many short texts
+		daemon      *text.Index // from.daemon, where nothing else is looked for
+		reasonLabel *text.Index // before the reply or the reason, in lower case only
+	}
+
+	groups [][]text.Phrase // of each section
+	index  *text.Index     // of the groups
+	pairs  sections        // those of pairs
 }
 
 func readPhrases() *phraseBook {
 	var b phraseBook
-	b.failure.subject = phraseSection("failure.subject")
-	b.failure.anySubject = phraseSection("failure.subject", "report.subject")
-	b.failure.text = phraseSection("failure.text", "failure.subject")
-	b.failure.anyText = phraseSection("failure.text", "failure.subject", "report.subject")
-	b.failure.clause = pairSection("failure.clause")
-	b.failure.mailbox = pairSection("failure.mailbox")
-	b.failure.expired = phraseSection("failure.expired")
-	b.failure.reasonLabel = newPhraseSet(phraseLines("failure.reasonLabel"), 0, asWritten)
-	b.delay.subject = phraseSection("delay.subject")
-	b.delay.text = phraseSection("delay.text")
-	b.delay.clause = pairSection("delay.clause")
-	b.delay.span = phraseSection("delay.span")
-	b.delay.final = phraseSection("delay.final")
-	b.delay.negation = phraseSection("delay.negation")
-	b.success.subject = phraseSection("success.subject")
-	b.success.text = phraseSection("success.text")
+	b.failure.subject = b.section("failure.subject")
+	report := b.section("report.subject")
+	b.failure.anySubject = b.failure.subject | report
+	b.failure.text = b.section("failure.text") | b.failure.subject
+	b.failure.anyText = b.failure.text | report
+	b.failure.clause = b.pairSection("failure.clause")
+	b.failure.mailbox = b.pairSection("failure.mailbox")
+	b.failure.expired = b.section("failure.expired")
+	b.delay.subject = b.section("delay.subject")
+	b.delay.text = b.section("delay.text")
+	b.delay.clause = b.pairSection("delay.clause")
+	b.delay.span = b.section("delay.span")
+	b.delay.final = b.section("delay.final")
+	b.delay.negation = b.section("delay.negation")
+	b.success.subject = b.section("success.subject")
+	b.success.text = b.section("success.text")
 	b.success.behindAddress = foldedLines("success.behindAddress")
-	b.autoreply.subject = phraseSection("autoreply.subject")
-	b.autoreply.text = phraseSection("autoreply.text")
-	b.challenge = phraseSection("challenge")
-	b.audience.sender = phraseSection("audience.sender")
-	b.audience.reader = phraseSection("audience.reader")
-	b.audience.member = phraseSection("audience.member")
-	b.audience.moderator = phraseSection("audience.moderator")
-	b.audience.postmaster = phraseSection("audience.postmaster")
-	b.from.daemon = phraseSection("from.daemon")
+	b.autoreply.subject = b.section("autoreply.subject")
+	b.autoreply.text = b.section("autoreply.text")
+	b.challenge = b.section("challenge")
+	b.audience.sender = b.section("audience.sender")
+	b.audience.reader = b.section("audience.reader")
+	b.audience.member = b.section("audience.member")
+	b.audience.moderator = b.section("audience.moderator")
+	b.audience.postmaster = b.section("audience.postmaster")
 	b.from.robot = foldedLines("from.robot")
-	b.address.ofRecipient = phraseSection("address.ofRecipient")
-	b.address.ofOther = phraseSection("address.ofOther")
-	b.address.elsewhere = phraseSection("address.elsewhere")
-	b.address.senderRejected = phraseSection("address.senderRejected")
-	b.layout.copyMark = phraseSection("layout.copyMark")
-	b.layout.advice = phraseSection("layout.advice")
-	b.layout.boilerplate = phraseSection("layout.boilerplate")
+	b.address.ofRecipient = b.section("address.ofRecipient")
+	b.address.ofOther = b.section("address.ofOther")
+	b.address.elsewhere = b.section("address.elsewhere")
+	b.address.senderRejected = b.section("address.senderRejected")
+	b.layout.copyMark = b.section("layout.copyMark")
+	b.layout.advice = b.section("layout.advice")
+	b.layout.boilerplate = b.section("layout.boilerplate")
+	b.index = text.NewGroups(b.groups)
+	b.places.failure = text.NewIndex(parsePhrases(phraseLines("failure.subject"), 0, folded))
+	b.places.final = text.NewIndex(parsePhrases(phraseLines("delay.final"), 0, folded))
+	b.places.expired = text.NewIndex(parsePhrases(phraseLines("failure.expired"), 0, folded))
+	b.places.daemon = text.NewIndex(parsePhrases(phraseLines("from.daemon"), 0, folded))
+	b.places.reasonLabel = text.NewIndex(parsePhrases(phraseLines("failure.reasonLabel"), 0, asWritten))
 	return &b
 }
 
-// phraseSection reads the named sections of the file.
-func phraseSection(names ...string) *phraseSet { return newPhraseSet(phraseLines(names...), 0, folded) }
+const (
+	pairGap  = 72       // bytes between the two phrases of a pair: a clause
+	pairText = 16 << 10 // bytes of a text that are searched for pairs
+)
+
+// section reads the named section of the file.
+func (b *phraseBook) section(name string) sections { return b.add(name, 0) }
+
+// pairSection reads one whose phrases have a * in them, as "could not * deliver": what a language says in a hundred ways.
+func (b *phraseBook) pairSection(name string) sections {
+	pairs := b.add(name, pairGap)
+	b.pairs |= pairs
+	return pairs
+}
+
+func (b *phraseBook) add(name string, gap int) sections {
+	b.groups = append(b.groups, parsePhrases(phraseLines(name), gap, folded))
+	return 1 << (len(b.groups) - 1)
+}
+
+// in reads s once and gives the sections of which it has a phrase; pairs count in its beginning only.
+func (b *phraseBook) in(s string) sections {
+	found := b.mark(s)
+	if len(s) > pairText && found.have(b.pairs) {
+		found = found&^b.pairs | b.mark(text.Cut(s, pairText))&b.pairs
+	}
+	return found
+}
+
+func (b *phraseBook) mark(s string) sections {
+	var found [1]uint64 // as many as there are sections
+	b.index.Mark(s, found[:])
+	return sections(found[0])
+}
 
 func folded(s string) []string { return []string{text.Fold(s)} }
 
@@ -141,12 +194,8 @@ func phraseLines(names ...string) []string {
 	return all
 }
 
-// A phraseSet finds any of its phrases in a text.
-type phraseSet struct{ *text.Index }
-
-// newPhraseSet reads phrases as text.ParsePhrase has them.
-func newPhraseSet(lines []string, gap int, fold func(string) []string) *phraseSet {
-	var all []text.Phrase
+// parsePhrases reads phrases as text.ParsePhrase has them.
+func parsePhrases(lines []string, gap int, fold func(string) []string) (all []text.Phrase) {
 	for _, line := range lines {
 		some, err := text.ParsePhrase(line, gap, fold)
 		if err != nil {
@@ -154,30 +203,5 @@ func newPhraseSet(lines []string, gap int, fold func(string) []string) *phraseSe
 		}
 		all = append(all, some...)
 	}
-	return &phraseSet{text.NewIndex(all)}
+	return all
 }
-
-// in says whether one of the phrases stands in s.
-func (p *phraseSet) in(s string) bool { return p.In(s) }
-
-// find gives the place and the words of the first of the phrases in s; the place is -1 if there is none.
-func (p *phraseSet) find(s string) (at int, phrase string) {
-	at, n := p.First(s)
-	return at, s[max(at, 0) : max(at, 0)+n]
-}
-
-// A phrasePairs finds two phrases near each other, as "could not" and "deliver": what a language says in a hundred ways.
-type phrasePairs struct{ set *phraseSet }
-
-const (
-	pairGap  = 72       // bytes between the two: a clause
-	pairText = 16 << 10 // bytes of a text that are searched for pairs
-)
-
-// pairSection reads phrases with a * in them.
-func pairSection(name string) *phrasePairs {
-	return &phrasePairs{newPhraseSet(phraseLines(name), pairGap, folded)}
-}
-
-// in says whether one of the pairs stands in the beginning of s.
-func (p *phrasePairs) in(s string) bool { return p.set.in(text.Cut(s, pairText)) }

@@ -135,7 +135,7 @@ func (p *prose) subjectRecipient() []string {
 	if len(spans) != 1 || strings.Contains(subject[:spans[0].Start], ":") {
 		return nil
 	}
-	if from := p.from; !from.daemon && !from.null && !phrases.failure.anySubject.in(text.Fold(subject[:spans[0].Start])) {
+	if from := p.from; !from.daemon && !from.null && !phrases.in(text.Fold(subject[:spans[0].Start])).have(phrases.failure.anySubject) {
 		return nil
 	}
 	if p.knownAddresses()[strings.ToLower(spans[0].Addr)] < 0 {
@@ -169,7 +169,7 @@ func (p *prose) envelopeName() []string {
 // textNames says whether the text names one of addrs.
 func (p *prose) textNames(addrs []string) bool {
 	for _, a := range addrs {
-		if strings.Contains(p.words, text.Fold(a)) {
+		if strings.Contains(p.folded.words(), text.Fold(a)) {
 			return true
 		}
 	}

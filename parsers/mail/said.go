@@ -188,8 +188,8 @@ func withoutBoilerplate(lines []string) []string {
 		if isIDLine(line) {
 			continue
 		}
-		if phrases.layout.boilerplate.in(text.Fold(text.Cut(line, maxWording))) {
-			sentences := slices.DeleteFunc(strings.SplitAfter(line, ". "), func(s string) bool { return phrases.layout.boilerplate.in(text.Fold(s)) })
+		if phrases.in(text.Fold(text.Cut(line, maxWording))).have(phrases.layout.boilerplate) {
+			sentences := slices.DeleteFunc(strings.SplitAfter(line, ". "), func(s string) bool { return phrases.in(text.Fold(s)).have(phrases.layout.boilerplate) })
 			line = strings.Join(sentences, "")
 		}
 		left = append(left, line)
@@ -297,5 +297,6 @@ func isHeading(before, rest string) bool {
 	if code, _ := smtp.FindReply(before); code != 0 || len(before) > 96 || strings.Trim(rest, "'\">:;,. \t") != "" {
 		return false
 	}
-	return (phrases.address.ofRecipient.in(before) || phrases.failure.anyText.in(before)) && !phrases.address.ofOther.in(before)
+	in := phrases.in(before)
+	return in.have(phrases.address.ofRecipient|phrases.failure.anyText) && !in.have(phrases.address.ofOther)
 }

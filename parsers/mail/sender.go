@@ -25,7 +25,7 @@ func readSender(h header) sender {
 		from = h.text("Sender")
 	}
 	name := undecorated.Replace(text.Fold(from))
-	s := sender{daemon: phrases.from.daemon.in(name) || name == "<>", mailer: strings.Contains(name, "mailerdaemon")}
+	s := sender{daemon: phrases.places.daemon.In(name) || name == "<>", mailer: strings.Contains(name, "mailerdaemon")}
 	if addrs := h.addresses("From"); len(addrs) > 0 {
 		local, _, _ := strings.Cut(undecorated.Replace(text.Fold(addrs[0])), "@")
 		s.robot = beginsWith(local, phrases.from.robot)
@@ -50,7 +50,7 @@ func (m *message) isHuman() bool {
 	if !replyPrefix(subject) {
 		return false
 	}
-	if !phrases.failure.anySubject.in(subject) || m.header.has("In-Reply-To") || m.header.has("References") || forwardPrefix(subject) {
+	if !phrases.in(subject).have(phrases.failure.anySubject) || m.header.has("In-Reply-To") || m.header.has("References") || forwardPrefix(subject) {
 		return true
 	}
 	return strings.Contains(m.body, "\n>")
@@ -74,7 +74,7 @@ func (m *message) isChallenge() bool {
 	if s := m.from; s.daemon || s.null {
 		return false
 	}
-	return phrases.challenge.in(m.foldedText())
+	return m.folded.in().have(phrases.challenge)
 }
 
 func beginsWith(s string, words []string) bool {

@@ -94,7 +94,7 @@ var signTests = [signCount]func(*prose) bool{
 	complains:       func(p *prose) bool { return p.isComplaint() },
 	aggregateReport: (*prose).isAggregateReport,
 	statusReport: func(p *prose) bool {
-		return p.typ == "multipart/report" && strings.EqualFold(p.params["report-type"], "delivery-status")
+		return p.typ == "multipart/report" && strings.EqualFold(p.params.get("report-type"), "delivery-status")
 	},
 	failedHeader:       func(p *prose) bool { return p.header.has("X-Failed-Recipients") },
 	listHeader:         func(p *prose) bool { return p.header.has("List-Unsubscribe") },
@@ -105,32 +105,32 @@ var signTests = [signCount]func(*prose) bool{
 	repliesForSomebody: func(p *prose) bool { return !p.from.daemon && p.shows(autoReplied) },
 	fromPerson:         func(p *prose) bool { return p.isHuman() },
 
-	subjectFails:       func(p *prose) bool { return phrases.failure.anySubject.in(p.subject) },
-	ownSubjectFails:    func(p *prose) bool { return phrases.failure.anySubject.in(p.ownSubject) },
+	subjectFails:       func(p *prose) bool { return p.inSubject.have(phrases.failure.anySubject) },
+	ownSubjectFails:    func(p *prose) bool { return p.inOwnSubject.have(phrases.failure.anySubject) },
 	daemonFails:        func(p *prose) bool { return p.from.daemon && p.shows(subjectFails) },
 	subjectDelays:      (*prose).subjectDelays,
-	subjectIsFinal:     func(p *prose) bool { return saysFinal(p.ownSubject) },
+	subjectIsFinal:     func(p *prose) bool { return p.inOwnSubject.have(phrases.delay.final) && saysFinal(p.ownSubject) },
 	subjectOfPostfix:   func(p *prose) bool { return strings.Contains(p.ownSubject, "undelivered mail returned to sender") },
-	subjectSucceeds:    func(p *prose) bool { return phrases.success.subject.in(p.ownSubject) },
-	subjectAutoreplies: func(p *prose) bool { return phrases.autoreply.subject.in(p.ownSubject) },
-	subjectChallenges:  func(p *prose) bool { return phrases.challenge.in(p.ownSubject) },
-	subjectOfList:      func(p *prose) bool { return phrases.audience.moderator.in(p.ownSubject) },
+	subjectSucceeds:    func(p *prose) bool { return p.inOwnSubject.have(phrases.success.subject) },
+	subjectAutoreplies: func(p *prose) bool { return p.inOwnSubject.have(phrases.autoreply.subject) },
+	subjectChallenges:  func(p *prose) bool { return p.inOwnSubject.have(phrases.challenge) },
+	subjectOfList:      func(p *prose) bool { return p.inOwnSubject.have(phrases.audience.moderator) },
 	subjectOfTrouble:   (*prose).subjectOfTrouble,
 	replySubject:       func(p *prose) bool { return replyPrefix(p.ownSubject) },
 
-	textFails:         func(p *prose) bool { return p.shows(failedHeader) || phrases.failure.anyText.in(p.words) },
-	textFailsByItself: func(p *prose) bool { return phrases.failure.text.in(p.words) },
-	textUndelivered:   func(p *prose) bool { return phrases.failure.clause.in(p.words) },
-	textOfMailbox:     func(p *prose) bool { return phrases.failure.mailbox.in(p.words) },
-	textDelays:        func(p *prose) bool { return phrases.delay.text.in(p.words) || phrases.delay.clause.in(p.words) },
-	textIsFinal:       func(p *prose) bool { return saysFinal(p.words) },
-	textSucceeds:      func(p *prose) bool { return phrases.success.text.in(p.words) },
-	textAutoreplies:   func(p *prose) bool { return phrases.autoreply.text.in(p.words) },
-	textChallenges:    func(p *prose) bool { return phrases.challenge.in(p.words) },
-	textToPostmaster:  func(p *prose) bool { return phrases.audience.postmaster.in(p.words) },
-	textToSender:      func(p *prose) bool { return phrases.audience.sender.in(p.words) },
-	textIncoming:      func(p *prose) bool { return phrases.audience.reader.in(p.words) },
-	textOfList:        func(p *prose) bool { return phrases.audience.member.in(p.words) },
+	textFails:         func(p *prose) bool { return p.shows(failedHeader) || p.folded.in().have(phrases.failure.anyText) },
+	textFailsByItself: func(p *prose) bool { return p.folded.in().have(phrases.failure.text) },
+	textUndelivered:   func(p *prose) bool { return p.folded.in().have(phrases.failure.clause) },
+	textOfMailbox:     func(p *prose) bool { return p.folded.in().have(phrases.failure.mailbox) },
+	textDelays:        func(p *prose) bool { return p.folded.in().have(phrases.delay.text | phrases.delay.clause) },
+	textIsFinal:       func(p *prose) bool { return p.folded.in().have(phrases.delay.final) && saysFinal(p.folded.words()) },
+	textSucceeds:      func(p *prose) bool { return p.folded.in().have(phrases.success.text) },
+	textAutoreplies:   func(p *prose) bool { return p.folded.in().have(phrases.autoreply.text) },
+	textChallenges:    func(p *prose) bool { return p.folded.in().have(phrases.challenge) },
+	textToPostmaster:  func(p *prose) bool { return p.folded.in().have(phrases.audience.postmaster) },
+	textToSender:      func(p *prose) bool { return p.folded.in().have(phrases.audience.sender) },
+	textIncoming:      func(p *prose) bool { return p.folded.in().have(phrases.audience.reader) },
+	textOfList:        func(p *prose) bool { return p.folded.in().have(phrases.audience.member) },
 	textIsPermanent:   (*prose).textIsPermanent,
 	permanent: func(p *prose) bool {
 		return p.shows(textIsPermanent) || strings.HasPrefix(smtp.FindStatus(p.ownSubject, "245"), "5")
@@ -178,7 +178,7 @@ func (p *prose) showsOne(some []sign) bool { return slices.ContainsFunc(some, p.
 
 // ownSubject takes off what a report quotes: in "Undeliverable: Holidays in Italy" nobody is on holiday.
 func ownSubject(subject string) string {
-	if at, _ := phrases.failure.subject.find(subject); at >= 0 {
+	if at, _ := phrases.places.failure.First(subject); at >= 0 {
 		if colon := strings.IndexByte(subject[at:], ':'); colon >= 0 {
 			return subject[:at+colon]
 		}
@@ -193,8 +193,8 @@ func (m *message) returnsMessage() bool { return len(m.enclosed) > 0 || m.return
 // saysFinal says whether folded text tells that nothing more will be tried: "no es un error definitivo" does not.
 func saysFinal(text string) bool {
 	final := false
-	phrases.delay.final.Each(text, func(_, at, _ int) bool {
-		final = !phrases.delay.negation.in(" " + text[max(0, at-20):at])
+	phrases.places.final.Each(text, func(_, at, _ int) bool {
+		final = !phrases.in(" " + text[max(0, at-20):at]).have(phrases.delay.negation)
 		return !final
 	})
 	return final
@@ -228,12 +228,12 @@ func (m *message) isAutomatic() bool {
 
 // subjectDelays knows "Warning: could not send message for past 4 hours" besides what tells of a delay in words.
 func (p *prose) subjectDelays() bool {
-	return phrases.delay.subject.in(p.ownSubject) ||
-		strings.Contains(p.ownSubject, "warning") && (!p.shows(subjectFails) || phrases.delay.span.in(p.ownSubject))
+	return p.inOwnSubject.have(phrases.delay.subject) ||
+		strings.Contains(p.ownSubject, "warning") && (!p.shows(subjectFails) || p.inOwnSubject.have(phrases.delay.span))
 }
 
 func (p *prose) subjectOfTrouble() bool {
-	return p.shows(subjectFails) || phrases.failure.clause.in(p.ownSubject) || p.from.daemon && phrases.failure.mailbox.in(p.ownSubject)
+	return p.shows(subjectFails) || p.inOwnSubject.have(phrases.failure.clause) || p.from.daemon && p.inOwnSubject.have(phrases.failure.mailbox)
 }
 
 func (p *prose) textIsPermanent() bool {
@@ -252,7 +252,7 @@ func (p *prose) isForReader() bool {
 	if p.returnsMessage() || p.shows(failedHeader) {
 		return false
 	}
-	if !p.shows(textIncoming) && !phrases.audience.reader.in(p.ownSubject) && !p.shows(textOfList) {
+	if !p.shows(textIncoming) && !p.inOwnSubject.have(phrases.audience.reader) && !p.shows(textOfList) {
 		return false
 	}
 	return p.from.path || !slices.ContainsFunc(p.candidates(), candidate.named)

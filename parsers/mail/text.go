@@ -45,8 +45,16 @@ func size(lines []string) int {
 	return n
 }
 
-// foldedText is the text as phrases are compared with it. A phrase may end with a blank.
-func (m *message) foldedText() string { return text.FoldCollapse(m.body) + " " }
+// A foldedBody is a text as phrases are compared with it, and which it has; it is read when it is first needed.
+type foldedBody struct {
+	words func() string
+	in    func() sections
+}
+
+func (m *message) setBody(body string) {
+	words := sync.OnceValue(func() string { return text.FoldCollapse(body) + " " }) // a phrase may end with a blank
+	m.body, m.folded = body, &foldedBody{words, sync.OnceValue(func() sections { return phrases.in(words()) })}
+}
 
 // withoutGreeting takes off a letter's salutation: "Dear sender," says nothing of the sender.
 func withoutGreeting(lines []string) []string {
@@ -144,7 +152,7 @@ func isCopyMark(line string) bool {
 		return false
 	}
 	ruled := strings.IndexByte("-=*_#+|", line[0]) >= 0 && strings.IndexByte("-=*_#+", line[1]) >= 0
-	return (ruled || len(line) < 48 && line[len(line)-1] == ':') && phrases.layout.copyMark.in(text.Fold(line))
+	return (ruled || len(line) < 48 && line[len(line)-1] == ':') && phrases.in(text.Fold(line)).have(phrases.layout.copyMark)
 }
 
 func blankLines(lines []string) int {
@@ -205,15 +213,21 @@ type prose struct {
 	*message
 	subject    string // folded
 	ownSubject string // without the subject that a report quotes
-	words      string // the text, folded
+	// The phrases that these have.
+	inSubject, inOwnSubject sections
 	// candidates are the addresses in the text, in their order.
 	candidates func() []candidate
 	signs      signMemo
 }
 
 func newProse(m *message) *prose {
-	p := &prose{message: m, subject: text.FoldCollapse(m.header.text("Subject")), words: m.foldedText()}
-	p.ownSubject = ownSubject(p.subject)
+	p := &prose{message: m, subject: text.FoldCollapse(m.header.text("Subject"))}
+	p.inSubject = phrases.in(p.subject)
+	p.ownSubject, p.inOwnSubject = p.subject, p.inSubject
+	if p.inSubject.have(phrases.failure.subject) {
+		p.ownSubject = ownSubject(p.subject)
+		p.inOwnSubject = phrases.in(p.ownSubject)
+	}
 	p.candidates = sync.OnceValue(m.findCandidates)
 	p.signs.tests = &signTests
 	return p
@@ -221,7 +235,7 @@ func newProse(m *message) *prose {
 
 // bounces reads a bounce that no standard describes.
 func (p *prose) bounces() ([]event.Event, error) {
-	if strings.Contains(p.words, "final-recipient:") {
+	if strings.Contains(p.folded.words(), "final-recipient:") {
 		if events, err := p.dsnEvents(parseDSN(p.body, p.splitsWord)); len(events) > 0 || err != nil {
 			return events, err
 		}
@@ -241,7 +255,7 @@ func (p *prose) bounces() ([]event.Event, error) {
 		if e.Diagnostic = of.find(); e.Diagnostic == "" {
 			e.Diagnostic = of.excerpt()
 		}
-		e.NeverHard = saysExpired(e.Diagnostic) || of.alone && saysExpired(p.words)
+		e.NeverHard = saysExpired(e.Diagnostic) || of.alone && p.folded.in().have(phrases.failure.expired)
 		e.RemoteMTA = remoteIn(e.Diagnostic)
 		e.Diagnostic = withoutWarning(onlyReply(e.Diagnostic))
 		e.Code, _ = smtp.FindReply(e.Diagnostic)
