@@ -31,11 +31,16 @@ const (
 	CountPushedOut  Word = "pushed_out"
 	CountHeldLost   Word = "held_lost"
 
-	CountSent          = Word(Sent)
-	CountNotSent       = Word(NotSent)
-	CountDead          = Word(Dead)
-	CountRetried  Word = "retried"
-	CountLost     Word = "lost"
+	CountSent         = Word(Sent)
+	CountNotSent      = Word(NotSent)
+	CountDead         = Word(Dead)
+	CountRetried Word = "retried"
+	CountLost    Word = "lost"
+
+	// Of those sent, what the receiver was asked about: the rest is unverified, or trusted.
+	CountStored    Word = "stored"
+	CountNotStored Word = "not_stored" // it was told twice and keeps it not: it knows no such subscriber, say
+
 	CountDeadLost Word = "dead_lost"
 )
 
