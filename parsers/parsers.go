@@ -6,6 +6,7 @@ package parsers
 import (
 	"context"
 	"iter"
+	"time"
 
 	"bouncefeed/internal/address"
 	"bouncefeed/internal/config"
@@ -39,6 +40,22 @@ type Recaller interface {
 type Stored interface {
 	Value(key string) []byte // the caller's own; nil: there is none
 	All() iter.Seq2[string, []byte]
+}
+
+// A Skimmer is a parser of a log's lines that reads most of them without looking at each anew. What it makes of them is what
+// Parse makes, but that no event is made of what is not reported.
+type Skimmer interface {
+	// Skim reads whole lines, each with its LF, from the head of lines on, and stops before the first of which it is not
+	// sure: that is Parse's. read is when they were read. s tells how far it is at any time, also when it panics.
+	Skim(lines []byte, read time.Time, s *Skimmed)
+}
+
+// Skimmed is what Skim makes of lines.
+type Skimmed struct {
+	Bytes int // of the lines read
+	Other int // lines that say nothing
+	// Pass takes what the others say: one Passage each. It is valid until Pass returns.
+	Pass func(*event.Passage)
 }
 
 // A Misser is a Stateful parser that is told where records are missing: before the next one.

@@ -140,6 +140,27 @@ func (d *draft) countOnly(t event.Type) {
 	d.noted[t]++
 }
 
+// pass is accept for what a parser skimmed.
+func (d *draft) pass(p *event.Passage) {
+	d.logHost = p.QueueIDIssuer
+	d.read++
+	if !d.wanted(p.Sender) {
+		d.batch.Counts[queue.IgnoredAs(ignoredSender)]++
+		return
+	}
+	if p.Ours {
+		d.enter(p.MessageID, p.Recipient, p.OriginalRecipient)
+	}
+	d.noted[p.Type]++
+}
+
+// addSkimmed counts the lines that were skimmed and said nothing.
+func (d *draft) addSkimmed(s *parsers.Skimmed) {
+	d.read += uint64(s.Other)
+	d.other += uint64(s.Other)
+	s.Bytes, s.Other = 0, 0
+}
+
 // accept completes what a parser emitted and decides where it goes.
 func (d *draft) accept(e event.Event) {
 	d.logHost = e.QueueIDIssuer
@@ -149,7 +170,7 @@ func (d *draft) accept(e event.Event) {
 		return
 	}
 	if e.Ours {
-		d.enter(&e)
+		d.enter(e.MessageID, e.Recipient, e.OriginalRecipient)
 	}
 	d.forgotten = d.forgotten || e.Type == event.Forgotten
 	if e.Type == event.Foreign {

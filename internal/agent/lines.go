@@ -56,29 +56,48 @@ func (s *sink) draftOfLines(missed string) (*draft, error) {
 	return s.lines.open, nil
 }
 
-// parseLines parses lines to their end, or up to one at which the parser panics, and gives the rest.
+// parseLines parses lines to their end, or up to one at which the parser panics, and gives the rest. What the parser is sure
+// of at a glance it skims.
 func (s *sink) parseLines(d *draft, lines []byte, at time.Time) (rest []byte) {
 	var rec event.Record
 	p, emit := s.parsers.main, d.accept
+	skimmer, _ := p.(parsers.Skimmer)
+	if s.unwrapper.kind != "" {
+		skimmer = nil
+	}
+	skimmed := parsers.Skimmed{Pass: d.pass}
 	defer func() {
 		if r := recover(); r != nil {
+			if rec.Body == nil { // while it skimmed
+				rec, rest = nextLine(rest[skimmed.Bytes:], at)
+				d.begin(at)
+			}
+			d.addSkimmed(&skimmed)
 			s.refusePanic(d, &rec, r)
 		}
 	}()
 	for rest = lines; len(rest) > 0; {
-		line := rest
-		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
-			line, rest = rest[:end], rest[end+1:]
-		} else {
-			rest = nil
+		if skimmer != nil {
+			rec.Body = nil
+			skimmer.Skim(rest, at, &skimmed)
+			rest = rest[skimmed.Bytes:]
+			d.addSkimmed(&skimmed)
 		}
-		body, cut := inputs.Line(line)
-		if len(body) > 0 {
-			rec = event.Record{Time: at, Body: body, Truncated: cut}
+		if rec, rest = nextLine(rest, at); len(rec.Body) > 0 {
 			s.parseRecord(d, p, &rec, emit)
 		}
 	}
 	return nil
+}
+
+// nextLine makes a record of the first of lines; one without a body is none.
+func nextLine(lines []byte, at time.Time) (rec event.Record, rest []byte) {
+	line := lines
+	if end := bytes.IndexByte(lines, '\n'); end >= 0 {
+		line, rest = lines[:end], lines[end+1:]
+	}
+	body, cut := inputs.Line(line)
+	return event.Record{Time: at, Body: body, Truncated: cut}, rest
 }
 
 // Store implements inputs.LineSink.

@@ -32,15 +32,15 @@ func (d *draft) prove(e *event.Event) bool {
 	return true
 }
 
-// enter notes in the ledger that our MTA took e's message for its recipient. Only what a log tells is entered: a mail or
+// enter notes in the ledger that our MTA took a message for its recipient. Only what a log tells is entered: a mail or
 // a webhook would be a stranger's word.
-func (d *draft) enter(e *event.Event) {
-	if e.MessageID == "" || d.ledger.key == nil || d.formats != nil || parsers.IsMessage(d.format.Type) {
+func (d *draft) enter(messageID, recipient, original string) {
+	if messageID == "" || d.ledger.key == nil || d.formats != nil || parsers.IsMessage(d.format.Type) {
 		return
 	}
-	d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, e.MessageID, e.Recipient))
-	if e.OriginalRecipient != "" {
-		d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, redirected(e.MessageID), e.OriginalRecipient))
+	d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, messageID, recipient))
+	if original != "" {
+		d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, redirected(messageID), original))
 	}
 }
 

@@ -30,6 +30,7 @@ func init() { parsers.Register("postfix", postfixConfig{trackerConfig: defaultTr
 type postfix struct {
 	tracker
 	transports map[string]bool
+	skim       postfixSkim
 }
 
 func buildPostfix(_ config.Env, section config.Section, c *postfixConfig) (parsers.Parser, error) {
@@ -37,7 +38,7 @@ func buildPostfix(_ config.Env, section config.Section, c *postfixConfig) (parse
 	if err != nil {
 		return nil, err
 	}
-	p := &postfix{t, map[string]bool{}}
+	p := &postfix{tracker: t, transports: map[string]bool{}}
 	for _, name := range c.Transports {
 		p.transports[name] = true
 	}

@@ -27,10 +27,7 @@ func (p *postfix) readDelivery(l *logLine, emit func(event.Event)) error {
 		m.arrived = l.at - readSeconds(d.delay).Microseconds()
 		p.memory.setQueued(m)
 	}
-	clock := postfixClock{
-		known: m.active != 0, sinceActive: time.Duration(l.at-m.active) * time.Microsecond, resolution: l.resolution(),
-	}
-	if d.twoReadings(clock) {
+	if d.twoReadings(p.clockOf(l, m)) {
 		m.take(d.to, d.origTo, true) // whatever it was, the recipient is not simply pending any more
 		p.memory.touch(m, l.seen)
 		return event.Refuse(event.WhyTwoReadings, "the address may end in two places")
@@ -38,9 +35,15 @@ func (p *postfix) readDelivery(l *logLine, emit func(event.Event)) error {
 	return p.tell(l, m, &d, status, emit)
 }
 
+func (p *postfix) clockOf(l *logLine, m *message) postfixClock {
+	return postfixClock{
+		known: m.active != 0, sinceActive: time.Duration(l.at-m.active) * time.Microsecond, resolution: l.resolution(),
+	}
+}
+
 // tell takes over what a delivery line says of a recipient, and emits its event.
 func (p *postfix) tell(l *logLine, m *message, d *postfixDelivery, status string, emit func(event.Event)) (err error) {
-	m.take(d.to, d.origTo, true)
+	_, before := m.take(d.to, d.origTo, true)
 	switch status {
 	case "sent":
 		if p.handedOn(l, m, d) {
@@ -53,7 +56,7 @@ func (p *postfix) tell(l *logLine, m *message, d *postfixDelivery, status string
 				p.reached(l, m, &o, emit)
 				p.tellCopies(l, m, emit)
 			}
-			emit(p.report(l, m, &o, event.Delivered))
+			p.passed(l, m, &o, event.Delivered, d, before, emit)
 		}
 	case "deferred", "softbounce":
 		m.flags &^= msgActive
@@ -63,7 +66,7 @@ func (p *postfix) tell(l *logLine, m *message, d *postfixDelivery, status string
 				o.harden()
 			}
 			m.pending = append(m.pending, o)
-			emit(p.report(l, m, &o, event.Delayed))
+			p.passed(l, m, &o, event.Delayed, d, before, emit)
 		}
 	case "bounced", "expired", "force-expired":
 		if !m.isSilent() {

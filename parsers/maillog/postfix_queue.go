@@ -145,18 +145,23 @@ func (p *postfix) readQueue(l *logLine, emit func(event.Event)) error {
 			err = event.Refuse(event.WhyTwoReadings, "not the queue manager's words behind the sender")
 		}
 	}
-	if m == nil {
-		m = p.memory.open(l)
-	}
 	if err != nil {
 		sender = nil // no sender of ours: nothing is reported of this message
+	}
+	p.takeUp(l, m, sender, recipients)
+	return err
+}
+
+// takeUp notes that the queue manager delivers m, if it is known, to so many recipients.
+func (p *postfix) takeUp(l *logLine, m *message, sender []byte, recipients int) {
+	if m == nil {
+		m = p.memory.open(l)
 	}
 	if recipients > 1 {
 		m.flags |= msgSeveral
 	}
 	m.left = recipients // in this attempt
 	p.activate(l, m, sender)
-	return err
 }
 
 // activate moves m into the active queue: the queue manager begins to deliver it.
@@ -207,6 +212,12 @@ func (p *postfix) readRemoved(l *logLine, emit func(event.Event)) error {
 		return nil
 	}
 	p.decide(l, m, true, emit)
+	p.remove(m)
+	return nil
+}
+
+// remove forgets m, which is no more.
+func (p *postfix) remove(m *message) {
 	if original := p.original(m); original != nil && m.details().origin == "" {
 		// The line that tells of the handing-on may come only after this one.
 		d := original.editDetails()
@@ -221,7 +232,6 @@ func (p *postfix) readRemoved(l *logLine, emit func(event.Event)) error {
 	} else {
 		p.memory.forget(m)
 	}
-	return nil
 }
 
 // readRequeued: postsuper -r; the message comes back through pickup or cleanup under another queue id.

@@ -103,15 +103,20 @@ func (t *tracker) begin(l *logLine, read time.Time) bool {
 	if l.now, ok = t.clock.time(&l.syslogLine, read); !ok {
 		return false
 	}
+	t.began(l, latest(read))
+	return true
+}
+
+// began is begin for a line whose time is known, as is the latest one that is believed.
+func (t *tracker) began(l *logLine, latest int64) {
 	if l.at = l.now.UnixMicro(); t.first == 0 {
 		t.first, t.firstChanged = l.at, true
 	}
-	if l.seen = min(l.at, latest(read)); t.memory.isDue(l.seen) {
+	if l.seen = min(l.at, latest); t.memory.isDue(l.seen) {
 		flooded, forgot := t.memory.flooded, t.memory.forgot
 		t.memory.bound(l.seen)
 		t.firstChanged = t.firstChanged || t.memory.flooded != flooded || t.memory.forgot != forgot
 	}
-	return true
 }
 
 // latest is how far ahead a log's clock is believed: nothing is forgotten for a wrong stamp.
