@@ -118,6 +118,9 @@ type Position struct {
 	Gaps uint64 // times that history was missing, over the life of the checkpoint
 
 	CaughtUp time.Time // when last all that the source held was stored, of an input whose Lag is rarely 0; zero: not known
+	// Problem is what keeps the input from reading though its Run goes on, with the remedy; Since when.
+	Problem string
+	Since   time.Time
 }
 
 // Spot is how far a finished log, or mailbox, has been read.

@@ -59,7 +59,9 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(errs, describe(err))
+	if said := describe(err); said != "" {
+		fmt.Fprintln(errs, said)
+	}
 	return exitCode(err)
 }
 
@@ -162,7 +164,7 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}
-	if strings.HasPrefix(err.Error(), "unknown command") { // cobra has no type for it
+	if strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "if any flags in the group") { // cobra has no types for these
 		return exitUsage
 	}
 	if errors.Is(err, control.ErrNotRunning) {

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,106 +16,143 @@ import (
 	"bouncefeed/internal/control"
 )
 
+// statusForm is how status is to be said.
+type statusForm struct {
+	nagios     bool
+	watch      bool
+	every      time.Duration
+	prometheus string // the file to write; "-": standard output
+}
+
 func newStatus(a *app) *cobra.Command {
+	var form statusForm
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "show what the daemon reads, holds and has sent",
+		Short: "show what the daemon reads, holds and has sent, and what does not work",
 		Long: `Asks the running daemon. The counters are kept with the queue and add up: for every input
 read = queued + held + ignored + refused, for every output what was queued = sent + not sent + dead + dropped + pending.
-The exit code is 1 if an input or output does not work at the moment.` + "\n" + exitHelp,
+Positions are those of what is on disk.
+
+A PROBLEM is an input or output that does not work now, a dead letter, an event held for want of proof, a full or damaged
+queue. The exit code is that of a Nagios plugin: 0 all is well, 1 there is a problem, 2 nothing is read, nothing is
+delivered, or the queue is full. A daemon that does not run is 69, and with --nagios 2.
+
+--prometheus writes metrics for node_exporter's textfile collector, by renaming a whole file.` + "\n" + exitHelp,
+		Example: `  bouncefeed status --watch
+  bouncefeed status --nagios
+  bouncefeed status --prometheus /var/lib/prometheus/node-exporter/bouncefeed.prom`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			socket, err := a.controlSocket(cmd)
-			if err != nil {
+			switch {
+			case form.nagios:
+				return nagios(cmd, socket, err)
+			case err != nil:
 				return err
+			case form.prometheus != "":
+				return writeMetrics(cmd, socket, form.prometheus)
+			case form.watch:
+				return watchStatus(cmd, socket, form.every)
 			}
-			return agent.Calls.Status.Each(cmd.Context(), socket, control.None{}, nil, func(st agent.Status, raw json.RawMessage) error {
-				if a.json {
-					err = printRaw(cmd, raw)
-				} else {
-					err = printStatus(cmd.OutOrStdout(), &st)
-				}
-				if err == nil && troubled(&st) {
-					err = &exitError{exitFailure, "bouncefeed: something does not work, see above"}
-				}
-				return err
-			})
+			return a.status(cmd, socket)
 		},
 	}
-	return a.socketFlag(a.jsonFlag(cmd))
+	f := cmd.Flags()
+	f.BoolVar(&form.watch, "watch", false, "show it again and again, with rates, until Ctrl-C")
+	f.DurationVar(&form.every, "every", 2*time.Second, "how often --watch asks")
+	f.BoolVar(&form.nagios, "nagios", false, "print one line with performance data, as a Nagios plugin does")
+	f.StringVar(&form.prometheus, "prometheus", "", "write metrics to a `file` (- is standard output)")
+	a.socketFlag(a.jsonFlag(cmd))
+	cmd.MarkFlagsMutuallyExclusive("watch", "nagios", "prometheus", "json")
+	return cmd
 }
 
-func troubled(st *agent.Status) bool {
-	for _, in := range st.Inputs {
-		if in.Problem != "" {
-			return true
+func (a *app) status(cmd *cobra.Command, socket string) error {
+	return agent.Calls.Status.Each(cmd.Context(), socket, control.None{}, nil, func(st agent.Status, raw json.RawMessage) (err error) {
+		if a.json {
+			err = printRaw(cmd, raw)
+		} else {
+			_, err = io.WriteString(cmd.OutOrStdout(), statusText(&st, time.Now()))
 		}
-	}
-	for _, out := range st.Outputs {
-		if out.Problem != "" {
-			return true
+		if err == nil && len(st.Problems) > 0 {
+			err = &exitError{stateCode(st.State), "bouncefeed: " + plural(uint64(len(st.Problems)), "problem") + ", see above"}
 		}
-	}
-	return st.Queue.Full
+		return err
+	})
 }
 
-func printStatus(w io.Writer, st *agent.Status) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "bouncefeed %s on %s, running for %s\n", st.Version, st.Host, time.Since(st.Since).Round(time.Second))
-	for _, in := range st.Inputs {
-		fmt.Fprintf(&b, "\ninput %s (%s)", in.Name, in.Type)
-		if in.At != "" {
-			fmt.Fprintf(&b, " at %s", in.At)
-		}
-		switch {
-		case in.Lag > 0:
-			fmt.Fprintf(&b, ", %d %s behind", in.Lag, in.LagUnit)
-		case in.Lag == 0:
-			b.WriteString(", up to date")
-		}
-		if in.Gaps > 0 {
-			fmt.Fprintf(&b, ", %d gaps", in.Gaps)
-		}
-		b.WriteString("\n")
-		printProblem(&b, in.Problem, in.Since)
-		fmt.Fprintf(&b, "  read %d = queued %d + held %d + ignored %d + refused %d\n", in.Read, in.Queued, in.Held, total(in.Ignored), total(in.Refused))
-		printCounts(&b, "ignored", in.Ignored)
-		printCounts(&b, "refused", in.Refused)
-		for _, hint := range in.Hints {
-			fmt.Fprintf(&b, "  hint: %s\n", hint)
-		}
+// stateCode is a Nagios plugin's exit code.
+func stateCode(state string) int {
+	switch state {
+	case agent.StateCritical:
+		return 2
+	case agent.StateWarning:
+		return 1
 	}
-	for _, out := range st.Outputs {
-		fmt.Fprintf(&b, "\noutput %s (%s): sent %d, waiting %d, not sent %d, dead %d\n", out.Name, out.Type, out.Sent, out.Pending, out.NotSent, out.Dead)
-		printProblem(&b, out.Problem, out.Since)
-		if out.LastSent != nil {
-			fmt.Fprintf(&b, "  last sent %s\n", out.LastSent.Local().Format(time.RFC3339))
-		}
-	}
-	fmt.Fprintf(&b, "\nqueue %s: %d KiB used of %d KiB, %d held\n", st.Queue.Path, st.Queue.Used>>10, st.Queue.MaxSize>>10, st.Queue.Held)
-	if st.Queue.Full {
-		b.WriteString("  FULL: the inputs wait until an output takes events\n")
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return 0
 }
 
-func printProblem(b *strings.Builder, problem string, since *time.Time) {
-	if problem != "" {
-		fmt.Fprintf(b, "  PROBLEM since %s: %s\n", since.Local().Format(time.RFC3339), clean(problem))
-	}
-}
-
-func printCounts(b *strings.Builder, name string, m map[string]uint64) {
-	if len(m) > 0 {
-		fmt.Fprintf(b, "  %s: %s\n", name, counts(m))
+// watchStatus prints it over and over, with what went on in between.
+func watchStatus(cmd *cobra.Command, socket string, every time.Duration) error {
+	every = max(every, 100*time.Millisecond)
+	var before *agent.Status
+	var asked time.Time
+	for {
+		st, err := agent.Calls.Status.Ask(cmd.Context(), socket, control.None{}, nil)
+		now := time.Now()
+		if err != nil && cmd.Context().Err() == nil {
+			return err
+		}
+		text := statusText(&st, now)
+		if before != nil {
+			text += "\n" + ratesText(before, &st, now.Sub(asked))
+		}
+		if isTerminal(cmd.OutOrStdout()) {
+			text = "\x1b[H\x1b[2J" + text
+		} else {
+			text += "\n"
+		}
+		if cmd.Context().Err() == nil {
+			if _, err := io.WriteString(cmd.OutOrStdout(), text); err != nil {
+				return err
+			}
+		}
+		before, asked = &st, now
+		select {
+		case <-cmd.Context().Done():
+			if errors.Is(cmd.Context().Err(), context.Canceled) {
+				return nil
+			}
+			return cmd.Context().Err()
+		case <-time.After(every):
+		}
 	}
 }
 
-func total(m map[string]uint64) uint64 {
-	var n uint64
-	for _, v := range m {
-		n += v
+// writeMetrics writes them beside the file and renames: the collector never sees a half of one.
+func writeMetrics(cmd *cobra.Command, socket, file string) error {
+	st, err := agent.Calls.Status.Ask(cmd.Context(), socket, control.None{}, nil)
+	running := !errors.Is(err, control.ErrNotRunning)
+	if err != nil && running {
+		return err
 	}
-	return n
+	text := metricsText(&st, running)
+	if file == "-" {
+		_, err := io.WriteString(cmd.OutOrStdout(), text)
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-")
+	if err != nil {
+		return fmt.Errorf("write metrics: %w", err)
+	}
+	_, err = temp.WriteString(text)
+	err = errors.Join(err, temp.Chmod(0o644), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), file)
+	}
+	if err != nil {
+		os.Remove(temp.Name())
+		return fmt.Errorf("write metrics: %w", err)
+	}
+	return nil
 }

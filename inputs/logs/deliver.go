@@ -117,7 +117,7 @@ func (f *follower) store(ctx context.Context, at position) error {
 		f.oldAt.encode("old.", checkpoint)
 	}
 	checkpoint["gaps"] = strconv.FormatUint(f.gaps, 10)
-	where := &whereabouts{position: at, gaps: f.gaps}
+	where := &whereabouts{position: at, gaps: f.gaps, open: true}
 	if err := f.sink.Store(ctx, checkpoint, func() { f.where.Store(where) }); err != nil {
 		return err
 	}

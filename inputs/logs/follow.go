@@ -271,9 +271,18 @@ func (f *follower) blocked(err error) {
 		f.log.Warn("waiting to read the log", "path", f.config.Path, "error", err, slog.String("remedy", remedy(err)))
 	}
 	f.again = time.Now().Add(listEvery * f.config.Poll.Std())
-	if f.cur == nil {
-		f.where.Store(&whereabouts{gaps: f.gaps, waiting: "waiting: " + err.Error()})
+	w := whereabouts{gaps: f.gaps}
+	if before := f.where.Load(); before != nil {
+		w = *before
 	}
+	if w.waiting == "" {
+		w.since = time.Now()
+	}
+	w.waiting, w.open = err.Error(), f.cur != nil
+	if r := remedy(err); r != "" {
+		w.waiting += ": " + r
+	}
+	f.where.Store(&w)
 }
 
 // blockedUnlessMoved is blocked for an error on a file that was listed: that it is no longer there means a rotation at this
@@ -288,6 +297,11 @@ func (f *follower) blockedUnlessMoved(err error) {
 func (f *follower) unblocked() {
 	if f.obstacle != "" {
 		f.obstacle = ""
+		if w := f.where.Load(); w != nil {
+			now := *w
+			now.waiting, now.open = "", now.path != ""
+			f.where.Store(&now)
+		}
 		f.log.Info("reading the log", "path", f.config.Path)
 	}
 }

@@ -116,7 +116,9 @@ func (l *logfile) Run(ctx context.Context, sink inputs.Sink) (err error) {
 type whereabouts struct {
 	position
 	gaps    uint64
-	waiting string // for what, when nothing is open
+	waiting string    // for what, when it can't go on
+	since   time.Time // when that began
+	open    bool      // a file is being read: position holds
 }
 
 // Report tells path and offset. Lag is in bytes as they are on disk: a compressed file yet to be read counts compressed.
@@ -130,8 +132,7 @@ func (l *logfile) Report() inputs.Position {
 	if at := l.caughtUp.Load(); at != 0 {
 		p.CaughtUp = time.Unix(0, at)
 	}
-	if w.waiting != "" {
-		p.At = w.waiting
+	if p.Problem, p.Since = w.waiting, w.since; !w.open {
 		return p
 	}
 	p.At = fmt.Sprintf("%s offset %d", w.path, w.offset)

@@ -114,7 +114,7 @@ func TestUnreadableIsSaidOnce(t *testing.T) {
 	w.must(os.Chmod(w.path, 0))
 	unprivileged(w)
 	w.start()
-	w.eventually("waiting", func() bool { return strings.Contains(w.input.Report().At, "permission denied") })
+	w.eventually("waiting", func() bool { return strings.Contains(w.input.Report().Problem, "permission denied") })
 	for range 20 {
 		tick(w)
 	}

@@ -359,7 +359,7 @@ var lossMatrix = []matrixCase{
 		w.must(os.Chmod(w.path, 0))
 		unprivileged(w)
 		w.start()
-		w.eventually("waiting", func() bool { return strings.Contains(w.input.Report().At, "permission denied") })
+		w.eventually("waiting", func() bool { return strings.Contains(w.input.Report().Problem, "permission denied") })
 		w.must(os.Chmod(w.path, 0o644))
 		w.write(10)
 	}},

@@ -35,6 +35,7 @@ type Agent struct {
 	inputs  []runningInput
 	outputs []runningOutput
 	tail    tail
+	aside   asideLook
 
 	logHosts *logHosts
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"bouncefeed/internal/event"
@@ -29,6 +30,7 @@ type delivery struct {
 	log      *slog.Logger
 	observe  func(outcome string, e *event.Event)
 	state    condition
+	nextTry  atomic.Pointer[time.Time] // of what did not work
 
 	next     time.Time // the earliest moment of the next send, by max_rate
 	settled  []queue.Settled
@@ -163,6 +165,8 @@ func (d *delivery) sendUntilAnswered(ctx context.Context, batch []event.Event) e
 		if later, ok := errors.AsType[*outputs.LaterError](err); ok && later.After > pause {
 			pause = min(later.After, laterAtMost)
 		}
+		at := time.Now().Add(pause).UTC()
+		d.nextTry.Store(&at)
 		if !wait(ctx, pause) {
 			return ctx.Err()
 		}

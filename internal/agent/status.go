@@ -18,6 +18,11 @@ type Status struct {
 	Inputs  []InputStatus  `json:"inputs"`
 	Outputs []OutputStatus `json:"outputs"`
 	Queue   QueueStatus    `json:"queue"`
+	// State is the worst of Problems: ok, warning or critical.
+	State    string    `json:"state"`
+	Problems []Problem `json:"problems,omitempty"`
+	// Reasons are the bounces found since the daemon started.
+	Reasons map[string]uint64 `json:"reasons,omitempty"`
 }
 
 // InputStatus tells how one input fares.
@@ -36,6 +41,8 @@ type InputStatus struct {
 	Ignored map[string]uint64 `json:"ignored"`
 	Refused map[string]uint64 `json:"refused"`
 	Hints   []string          `json:"hints,omitempty"` // what its settings may lack, and the remedy
+	// LastCommit is when it last put something on disk.
+	LastCommit *time.Time `json:"last_commit,omitempty"`
 }
 
 // OutputStatus tells how one output fares.
@@ -49,6 +56,9 @@ type OutputStatus struct {
 	Problem  string     `json:"problem,omitempty"`
 	Since    *time.Time `json:"problem_since,omitempty"`
 	LastSent *time.Time `json:"last_sent,omitempty"`
+	// NextTry is when it tries again what did not work; Oldest is when the failure happened that waits longest.
+	NextTry *time.Time `json:"next_try,omitempty"`
+	Oldest  *time.Time `json:"oldest,omitempty"`
 }
 
 // QueueStatus tells about the queue file; sizes in bytes.
@@ -79,15 +89,22 @@ func (a *Agent) Status() (Status, error) {
 	for _, out := range a.outputs {
 		st.Outputs = append(st.Outputs, out.status(stats))
 	}
+	st.Reasons = a.tail.reasons.copy()
+	st.Problems = st.problems(a.aside.look(a.queue, &st))
+	st.State = st.worst()
 	return st, nil
 }
 
 func (in *plannedInput) status(counters queue.Counters) InputStatus {
 	st := InputStatus{Name: in.name, Type: in.kind, Lag: -1, Ignored: map[string]uint64{}, Refused: map[string]uint64{}}
-	st.Problem, st.Since, _ = in.state.report()
+	st.Problem, st.Since, st.LastCommit = in.state.report()
 	if r, ok := in.built.Input.(inputs.Reporter); ok {
 		p := r.Report()
 		st.At, st.Lag, st.LagUnit, st.Gaps = p.At, p.Lag, p.Unit, p.Gaps
+		if st.Problem == "" && p.Problem != "" {
+			since := p.Since.UTC()
+			st.Problem, st.Since = p.Problem, &since
+		}
 	}
 	for c, n := range counters {
 		if c.Side != queue.InputSide || c.Module != in.name {
@@ -134,5 +151,11 @@ func (out *runningOutput) status(stats queue.Stats) OutputStatus {
 		Sent: stats.Counters.Output(out.name, queue.CountSent), NotSent: stats.Counters.Output(out.name, queue.CountNotSent),
 	}
 	st.Problem, st.Since, st.LastSent = out.delivery.state.report()
+	if st.NextTry = out.delivery.nextTry.Load(); st.Problem == "" {
+		st.NextTry = nil
+	}
+	if st.Pending > 0 {
+		st.Oldest = out.delivery.oldestPending()
+	}
 	return st
 }

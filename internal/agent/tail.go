@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"sync"
 
 	"bouncefeed/internal/event"
@@ -17,9 +18,13 @@ type Line struct {
 type tail struct {
 	mu       sync.Mutex
 	watchers map[chan Line]struct{}
+	reasons  tallied // of what was queued
 }
 
 func (t *tail) publish(module, outcome string, e *event.Event) {
+	if outcome == outcomeQueued {
+		t.reasons.count(cmp.Or(string(e.Reason), string(e.Type)))
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for w := range t.watchers {

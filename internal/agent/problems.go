@@ -1,0 +1,191 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"bouncefeed/internal/queue"
+)
+
+// The states of a daemon, as monitoring has them.
+const (
+	StateOK       = "ok"
+	StateWarning  = "warning"  // a part does not work, or somebody's word is waited for
+	StateCritical = "critical" // nothing is read, nothing is delivered, or the queue is full
+)
+
+// Problem is something that does not work now, or that waits for an admin.
+type Problem struct {
+	What  string     `json:"what"` // "input NAME", "output NAME", "dead", "held", "queue"
+	Since *time.Time `json:"since,omitempty"`
+	Text  string     `json:"text"` // what it is, and the remedy
+}
+
+// problems are all there are, the worst first within each kind.
+func (st *Status) problems(set aside) []Problem {
+	var all []Problem
+	if st.Queue.Full {
+		all = append(all, Problem{What: "queue", Text: "it is full: the inputs wait until an output takes events"})
+	}
+	for _, in := range st.Inputs {
+		if in.Problem != "" {
+			all = append(all, Problem{"input " + in.Name, in.Since, in.Problem})
+		}
+	}
+	for _, out := range st.Outputs {
+		if out.Problem != "" {
+			all = append(all, Problem{"output " + out.Name, out.Since, out.Problem})
+		}
+	}
+	for _, out := range st.Outputs {
+		if out.Dead > 0 {
+			all = append(all, Problem{"dead", set.dead[out.Name], fmt.Sprintf("output %s: %s, which its receiver refused for good: 'bouncefeed dead list', then retry or drop", out.Name, several(out.Dead, "dead letter"))})
+		}
+	}
+	if set.held > 0 {
+		all = append(all, Problem{"held", set.heldSince, several(uint64(set.held), "event") + " held for want of proof: 'bouncefeed held list', then release or drop"})
+	}
+	for _, file := range set.damaged {
+		all = append(all, Problem{"queue", &file.at, fmt.Sprintf("it was damaged and mended; the damaged file is kept as %s: look at the disk, then delete it", file.path)})
+	}
+	return all
+}
+
+func several(n uint64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// worst is critical if none of the inputs, or none of the outputs, works, or the queue is full.
+func (st *Status) worst() string {
+	inputs, outputs := 0, 0
+	for _, in := range st.Inputs {
+		if in.Problem != "" {
+			inputs++
+		}
+	}
+	for _, out := range st.Outputs {
+		if out.Problem != "" {
+			outputs++
+		}
+	}
+	switch {
+	case st.Queue.Full,
+		inputs > 0 && inputs == len(st.Inputs),
+		outputs > 0 && outputs == len(st.Outputs):
+		return StateCritical
+	case len(st.Problems) > 0:
+		return StateWarning
+	}
+	return StateOK
+}
+
+// aside is what is set aside and waits for an admin.
+type aside struct {
+	dead      map[string]*time.Time // by output: since when
+	held      int                   // but for what waits for a log by itself
+	heldSince *time.Time
+	damaged   []damagedFile
+}
+
+type damagedFile struct {
+	path string
+	at   time.Time
+}
+
+// asideLook remembers what is set aside for a while: to look takes reading all of it.
+type asideLook struct {
+	mu   sync.Mutex
+	at   time.Time
+	held uint64 // what the counters said then
+	dead map[string]uint64
+	last aside
+}
+
+const asideFor = 10 * time.Second
+
+func (l *asideLook) look(q *queue.Queue, st *Status) aside {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	dead := map[string]uint64{}
+	for _, out := range st.Outputs {
+		dead[out.Name] = out.Dead
+	}
+	if time.Since(l.at) < asideFor && l.held == st.Queue.Held && maps.Equal(l.dead, dead) {
+		return l.last
+	}
+	l.at, l.held, l.dead, l.last = time.Now(), st.Queue.Held, dead, aside{dead: map[string]*time.Time{}}
+	for name, n := range dead {
+		if n == 0 {
+			continue
+		}
+		if letters, err := q.Dead(name); err == nil && len(letters) > 0 {
+			l.last.dead[name] = utc(letters[0].Time)
+		}
+	}
+	if st.Queue.Held > 0 {
+		held, _ := q.Held()
+		for i := range held {
+			if held[i].Why == whyWaits {
+				continue
+			}
+			if l.last.held++; l.last.heldSince == nil {
+				l.last.heldSince = utc(held[i].Time)
+			}
+		}
+	}
+	files, _ := filepath.Glob(st.Queue.Path + ".damaged-*")
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			l.last.damaged = append(l.last.damaged, damagedFile{file, info.ModTime().UTC()})
+		}
+	}
+	return l.last
+}
+
+func utc(t time.Time) *time.Time {
+	t = t.UTC()
+	return &t
+}
+
+// oldestPending is when that happened which waits longest for this output.
+func (d *delivery) oldestPending() *time.Time {
+	if d.queue == nil {
+		return nil
+	}
+	ended, end := context.WithCancel(context.Background())
+	end() // do not wait for one
+	items, err := d.queue.Next(ended, d.name, 1)
+	if err != nil || len(items) == 0 {
+		return nil
+	}
+	return utc(items[0].Event.Time)
+}
+
+// tallied counts words.
+type tallied struct {
+	mu     sync.Mutex
+	counts map[string]uint64
+}
+
+func (t *tallied) count(word string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.counts == nil {
+		t.counts = map[string]uint64{}
+	}
+	t.counts[word]++
+}
+
+func (t *tallied) copy() map[string]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.counts)
+}
