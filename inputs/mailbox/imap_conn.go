@@ -148,7 +148,7 @@ func (s *imapSession) begin(ctx context.Context, raw net.Conn) error {
 		return server.explain(err)
 	}
 	s.learnCaps()
-	return s.login()
+	return s.login(ctx)
 }
 
 // learnCaps waits until the library knows what the server can. It asks by itself, from a goroutine, behind the greeting
@@ -185,9 +185,9 @@ func (s *imapSession) startTLS(ctx context.Context, conn net.Conn) (net.Conn, er
 	return nil, fmt.Errorf("connection to %s: no answer to STARTTLS", server.address())
 }
 
-func (s *imapSession) login() error {
+func (s *imapSession) login(ctx context.Context) error {
 	server := &s.config.serverSettings
-	secret, err := server.secret()
+	secret, err := server.secret(ctx)
 	if err != nil {
 		return err
 	}
@@ -213,6 +213,7 @@ func (s *imapSession) login() error {
 	case answer.Code == imap.ResponseCodeUnavailable || answer.Code == imap.ResponseCodeInUse || answer.Code == imap.ResponseCodeServerBug:
 		return fmt.Errorf("log in as %s: the server can't at present: %s", server, words)
 	case server.Auth != authPassword:
+		server.refused()
 		return fmt.Errorf("log in as %s: the server refuses username or token: %s: check username, and whether the token has expired", server, words)
 	}
 	return fmt.Errorf("log in as %s: the server refuses username or password: %s: check username and %s", server, words, server.Password)

@@ -113,18 +113,31 @@ func tryInput(section string) (inputs.Input, *syncBuffer, error) {
 	return built.Input, log, err
 }
 
+func oauthSection(keys string) string {
+	return "type: imap\nhost: h\nusername: u\ntrust: any\nauth: xoauth2\noauth: {" + keys + "}"
+}
+
 func TestMailboxConfig(t *testing.T) {
 	t.Parallel()
 	for section, want := range map[string]string{
-		"type: pop3\nhost: h\nusername: u\npassword_file: /x":                                              "trust: proof",
-		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: some":                                 "neither proof nor any",
-		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\nafter: delete":                   "none of leave, delete-reports, delete-all",
-		"type: pop3\nhost: h:995\nusername: u\npassword_file: /x\ntrust: any":                              "the port goes into port",
-		"type: pop3\nhost: h\nusername: u\ntrust: any":                                                     "name the file that holds the password",
-		"type: pop3\nhost: h\nusername: u\ntrust: any\nauth: xoauth2":                                      "token_file",
-		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\ntls: starttls":                   "none of implicit, stls, none",
-		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\npoll: 1ms":                       "from 1s",
-		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\ntls: none\nca_file: /etc/ca.pem": "serves TLS only",
+		"type: pop3\nhost: h\nusername: u\npassword_file: /x":                                                           "trust: proof",
+		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: some":                                              "neither proof nor any",
+		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\nafter: delete":                                "none of leave, delete-reports, delete-all",
+		"type: pop3\nhost: h:995\nusername: u\npassword_file: /x\ntrust: any":                                           "the port goes into port",
+		"type: pop3\nhost: h\nusername: u\ntrust: any":                                                                  "name the file that holds the password",
+		"type: pop3\nhost: h\nusername: u\ntrust: any\nauth: xoauth2":                                                   "token_file",
+		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\ntls: starttls":                                "none of implicit, stls, none",
+		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\npoll: 1ms":                                    "from 1s",
+		"type: pop3\nhost: h\nusername: u\npassword_file: /x\ntrust: any\ntls: none\nca_file: /etc/ca.pem":              "serves TLS only",
+		oauthSection("client_id: c"):                                                                                    "oauth.provider: is missing",
+		oauthSection("provider: yahoo, client_id: c, client_secret_file: /x"):                                           "none of microsoft, google",
+		oauthSection("provider: microsoft, client_id: c, client_secret_file: /x"):                                       "oauth.tenant: is missing",
+		oauthSection("provider: google, client_id: c, client_secret_file: /x"):                                          "refresh_token_file: is missing",
+		oauthSection("token_url: 'https://id.example/token', client_id: c"):                                             "client_secret_file: is missing",
+		oauthSection("token_url: 'http://id.example/token', client_id: c, refresh_token_file: /x"):                      "begins with https://",
+		oauthSection("token_url: 'https://id.example/token', refresh_token_file: /x"):                                   "client_id: is missing",
+		oauthSection("provider: google, client_id: c, refresh_token_file: /x}\ntoken_file: /x #{"):                      "two ways to one thing",
+		"type: imap\nhost: h\nusername: u\ntrust: any\noauth: {provider: google, client_id: c, refresh_token_file: /x}": "auth: xoauth2",
 	} {
 		_, _, err := tryInput(section)
 		if err == nil || !strings.Contains(err.Error(), want) {

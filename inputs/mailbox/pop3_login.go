@@ -76,11 +76,11 @@ func (s *pop3Session) begin(ctx context.Context, raw net.Conn) error {
 	if s.pop, err = pop3.New(pop3.Opt{Dialer: dialer{s.conn}}).NewConn(); err != nil {
 		return s.server.explain(err)
 	}
-	return s.login()
+	return s.login(ctx)
 }
 
-func (s *pop3Session) login() error {
-	secret, err := s.server.secret()
+func (s *pop3Session) login(ctx context.Context) error {
+	secret, err := s.server.secret(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,6 +104,7 @@ func (s *pop3Session) login() error {
 	case strings.HasPrefix(upper, "[SYS/") || strings.HasPrefix(upper, "[LOGIN-DELAY]"): // RFC 3206
 		return fmt.Errorf("log in as %s: the server can't at present: %s", s.server, words)
 	case s.server.Auth != authPassword:
+		s.server.refused()
 		return fmt.Errorf("log in as %s: the server refuses username or token: %s: check username, and whether the token has expired", s.server, words)
 	}
 	return fmt.Errorf("log in as %s: the server refuses username or password: %s: check username and %s", s.server, words, s.server.Password)

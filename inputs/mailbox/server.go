@@ -26,7 +26,10 @@ type serverSettings struct {
 	Password config.Secret   `yaml:"password"`
 	Auth     string          `yaml:"auth"`  // password | xoauth2 | oauthbearer
 	Token    config.Secret   `yaml:"token"` // access token, read anew for every login
+	OAuth    oauthSettings   `yaml:"oauth"` // or where to ask for one
 	Poll     config.Duration `yaml:"poll"`  // how often to look for new messages
+
+	tokens *accessTokens // of oauth
 }
 
 const (
@@ -71,9 +74,17 @@ func (s *serverSettings) check(section config.Section, upgrade string) error {
 	if words := []string{authPassword, authXOAuth2, authOAuthBearer}; !slices.Contains(words, s.Auth) {
 		wrong("auth", "%q is none of %s", s.Auth, strings.Join(words, ", "))
 	} else if s.Auth == authPassword && !s.Password.Set() {
-		wrong("password_file", "is missing: name the file that holds the password, or use password_env or password_credential")
-	} else if s.Auth != authPassword && !s.Token.Set() {
-		wrong("auth", "%s needs the access token: name its file with token_file, or use token_env or token_credential", s.Auth)
+		if wrong("password_file", "is missing: name the file that holds the password, or use password_env or password_credential"); s.OAuth.set() {
+			wrong("auth", "oauth serves auth: %s or %s", authXOAuth2, authOAuthBearer)
+		}
+	} else if s.Auth != authPassword && !s.Token.Set() && !s.OAuth.set() {
+		wrong("auth", "%s needs the access token: name its file with token_file, or use token_env or token_credential, or say in oauth where to ask for one", s.Auth)
+	}
+	if s.Auth != authPassword && s.OAuth.set() {
+		if s.OAuth.check(wrong); s.Token.Set() {
+			wrong("oauth", "and token_file are two ways to one thing: leave one out")
+		}
+		s.tokens = &accessTokens{oauthSettings: s.OAuth}
 	}
 	return config.Join("", errs...)
 }
@@ -85,8 +96,11 @@ func (s *serverSettings) String() string { return s.Username + " at " + s.addres
 
 func (s *serverSettings) address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
-// secret reads what proves the user.
-func (s *serverSettings) secret() (string, error) {
+// secret reads what proves the user, or asks for it.
+func (s *serverSettings) secret(ctx context.Context) (string, error) {
+	if s.tokens != nil {
+		return s.tokens.get(ctx)
+	}
 	secret := s.Password
 	if s.Auth != authPassword {
 		secret = s.Token
@@ -96,6 +110,13 @@ func (s *serverSettings) secret() (string, error) {
 		err = errors.New("read secret: it holds a line break or another control character")
 	}
 	return v, err
+}
+
+// refused is told that the server did not let in whoever showed the secret.
+func (s *serverSettings) refused() {
+	if s.tokens != nil {
+		s.tokens.forget()
+	}
 }
 
 // bearer is the SASL mechanism for an access token and what it says first: OAUTHBEARER (RFC 7628 §3.1), or XOAUTH2

@@ -16,7 +16,10 @@ import (
 )
 
 // tokens is the server that Dovecot asks about a token: one is good.
-type tokens struct{ good atomic.Value }
+type tokens struct {
+	good  atomic.Value
+	given atomic.Int64
+}
 
 func startTokens(t *testing.T) *tokens {
 	t.Helper()
@@ -30,7 +33,20 @@ func startTokens(t *testing.T) *tokens {
 	return k
 }
 
+// ServeHTTP tells Dovecot whether a token is good; to whoever shows the refresh token or the secret it gives a new one.
 func (k *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/token" {
+		good := r.PostFormValue("client_id") == "app" && (r.PostFormValue("refresh_token") == mailPassword || r.PostFormValue("client_secret") == mailPassword)
+		if !good {
+			http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
+			return
+		}
+		token := fmt.Sprintf("ya29.asked-for-%d", k.given.Add(1))
+		k.good.Store(token)
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600}`, token)
+		return
+	}
 	if r.FormValue("access_token") != k.good.Load() {
 		http.Error(w, `{"error":"invalid_token"}`, http.StatusUnauthorized)
 		return
@@ -72,6 +88,41 @@ func TestMailboxTokens(t *testing.T) {
 			d := newTokenDaemon(t, test.input, test.port, test.auth)
 			expireAndRenew(t, k, d)
 		})
+	}
+}
+
+// TestMailboxOAuth: the daemon asks for tokens itself, and for another one when the server takes the one it has no longer.
+func TestMailboxOAuth(t *testing.T) {
+	if !jailed(t, pop3Server) {
+		return
+	}
+	startMailboxes(t)
+	k := startTokens(t)
+	for _, test := range []struct{ input, port, grant string }{{"pop3", "995", "client_secret_file"}, {"imap", "993", "refresh_token_file"}} {
+		d := newTokenDaemon(t, test.input, test.port, "xoauth2")
+		file := filepath.Join(d.dir, "config.yaml")
+		writeFile(t, file, strings.Replace(readFile(t, file), "token_file: "+filepath.Join(d.dir, "access"),
+			fmt.Sprintf("oauth: {token_url: 'http://%s/token', client_id: app, %s: %s/secret}", tokensAddr, test.grant, d.dir), 1))
+		d.addSecret(t, "secret", mailPassword)
+		d.start(t)
+		var tr traffic
+		tr.send(t, letter{names: []string{"unknown", "full"}, identified: inHeaders})
+		waitQueueEmpty(t)
+		waitMailboxEmpty(t, d)
+		before := k.given.Load()
+		k.good.Store("another")
+		kickMailUser(t)
+		tr.send(t, letter{names: []string{"plain"}, identified: inHeaders})
+		waitQueueEmpty(t)
+		waitMailboxEmpty(t, d)
+		requireEveryBounce(t, &tr, d)
+		d.stop(t)
+		if n := k.given.Load() - before; n != 1 {
+			t.Errorf("%s: asked for %d tokens, want 1", test.input, n)
+		}
+		if said := readFile(t, filepath.Join(d.dir, "stderr")); strings.Contains(said, "ya29.") {
+			t.Error("the token is in the log")
+		}
 	}
 }
 
