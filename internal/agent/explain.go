@@ -48,6 +48,7 @@ type Inquiry struct {
 	Files   []string       // "-" is In
 	In      io.Reader
 	As      string // the format; AsAuto or "": guessed for each file
+	Alone   bool   // the daemon is not asked anything
 	Headers string // a file with the header fields of a webhook request, or ""
 	Version string
 	Log     *slog.Logger

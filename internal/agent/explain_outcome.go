@@ -120,7 +120,7 @@ func (s *storedAsked) known(events []event.Event) []bool {
 
 // askStored finds out whether the daemon can be asked what it knows.
 func (x *explaining) askStored(ctx context.Context, c *sinkConfig) {
-	if x.Config == nil || x.stored != nil {
+	if x.Config == nil || x.stored != nil || x.Alone {
 		return
 	}
 	socket := x.Config.Control.Socket

@@ -20,6 +20,7 @@ type Config struct {
 	Outputs Map[Section] `yaml:"outputs"`
 	Queue   Queue        `yaml:"queue"`
 	Rules   []Rule       `yaml:"rules"`
+	Tests   []Test       `yaml:"tests"`
 	Log     Log          `yaml:"log"`
 	Control Control      `yaml:"control"`
 	Deliver Deliver      `yaml:"deliver"`
@@ -69,6 +70,25 @@ type Rule struct {
 // Errorf is a mistake at a key of the rule, or at the rule itself if key is empty or absent.
 func (r Rule) Errorf(key, format string, args ...any) error {
 	return r.section.Errorf(key, format, args...)
+}
+
+// Test is a line, a reply or a file with what is expected of it: `bouncefeed test`.
+type Test struct {
+	Name      string `yaml:"name"`
+	Line      string `yaml:"line"`  // of a log
+	Reply     string `yaml:"reply"` // of an SMTP server
+	File      string `yaml:"file"`  // a log, a mail, a request; a relative path begins at the configuration's directory
+	As        string `yaml:"as"`    // its format; default: guessed
+	Type      string `yaml:"type"`  // hard, soft or complaint; none: nothing is reported
+	Reason    string `yaml:"reason"`
+	Recipient string `yaml:"recipient"`
+
+	section Section
+}
+
+// Errorf is a mistake at a key of the test, or at the test itself if key is empty or absent.
+func (t Test) Errorf(key, format string, args ...any) error {
+	return t.section.Errorf(key, format, args...)
 }
 
 // Env is what the agent hands to every module.

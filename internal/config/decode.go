@@ -152,7 +152,10 @@ func (d *decoder) eachKey(n *yaml.Node, path string, f func(key, value *yaml.Nod
 }
 
 func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
-	if p, ok := v.Addr().Interface().(*Rule); ok {
+	switch p := v.Addr().Interface().(type) {
+	case *Rule:
+		p.section = Section{file: d.file, path: path, node: n, typ: n}
+	case *Test:
 		p.section = Section{file: d.file, path: path, node: n, typ: n}
 	}
 	fields := fieldsOf(v)
