@@ -165,6 +165,9 @@ func (c *Container) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is neither json-file nor compose", text)
 }
 
+// Opener is an input whose senders must find it open: the daemon is ready once it is.
+type Opener interface{ IsOpen() bool }
+
 // Probe is an input that can say whether it would work here: `check --online` asks. It changes nothing. The error
 // names the remedy.
 type Probe interface {

@@ -59,10 +59,24 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	if err == nil {
 		return 0
 	}
-	if said := describe(err); said != "" {
-		fmt.Fprintln(errs, said)
+	said := describe(err)
+	if config := root.PersistentFlags().Lookup("config").Value.String(); errors.Is(err, control.ErrNotRunning) {
+		if why := whyNotRunning(ctx, config); why != "" {
+			said += "\nbouncefeed: " + why
+		}
+	}
+	if said != "" {
+		fmt.Fprintln(errs, asPriority(root, args, said))
 	}
 	return exitCode(err)
+}
+
+// asPriority marks what keeps the daemon from starting as an error for the journal (sd-daemon(3)).
+func asPriority(root *cobra.Command, args []string, text string) string {
+	if cmd, _, err := root.Find(args); err != nil || cmd.Name() != "run" || os.Getenv("JOURNAL_STREAM") == "" {
+		return text
+	}
+	return "<3>" + strings.ReplaceAll(text, "\n", "\n<3>")
 }
 
 func newRoot() *cobra.Command {

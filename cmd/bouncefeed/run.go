@@ -42,7 +42,6 @@ func (a *app) run(ctx context.Context, errs io.Writer) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryAim)
 	}
-	go agent.Watchdog(ctx, func() bool { _, err := daemon.Status(); return err == nil })
 	defer agent.Notify("STOPPING=1")
 	return daemon.Run(ctx, func() { agent.Notify("READY=1") })
 }

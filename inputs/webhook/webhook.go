@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"bouncefeed/inputs"
@@ -73,6 +74,7 @@ type webhook struct {
 	order     []*webhookRoute
 	files     map[string]string // path to file
 	bodies    *budget
+	accepts   atomic.Bool // the listeners are open
 }
 
 func newWebhook(env config.Env, section config.Section, c *webhookConfig) (inputs.Input, error) {
@@ -192,6 +194,9 @@ func (p *proxy) UnmarshalText(text []byte) error {
 // String tells where w listens.
 func (w *webhook) String() string { return strings.Join(w.listen, ", ") }
 
+// IsOpen implements Opener.
+func (w *webhook) IsOpen() bool { return w.accepts.Load() }
+
 // Routes implements Routed: a route is known by its path.
 func (w *webhook) Routes() []inputs.Route {
 	base := w.publicURL
@@ -243,6 +248,8 @@ func (w *webhook) Run(ctx context.Context, s inputs.Sink) error {
 	if err != nil {
 		return err
 	}
+	w.accepts.Store(true)
+	defer w.accepts.Store(false)
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() { failed <- server.Serve(w.wrap(l, g)) }()

@@ -36,6 +36,7 @@ type Agent struct {
 	outputs []runningOutput
 	tail    tail
 	aside   asideLook
+	beat    pulse // of the maintenance, which writes to the queue
 
 	logHosts *logHosts
 }
@@ -277,7 +278,9 @@ func (a *Agent) work(ctx context.Context, listener, messages net.Listener, ready
 		out.log.Info("delivering", "type", out.kind, "to", placeOf(out.built.Output), "send", strings.Join(out.built.Settings.Send, ","))
 	}
 	a.log.Info("running", "version", a.version, "inputs", len(a.inputs), "outputs", len(a.outputs), "queue", a.config.Queue.Path)
+	a.awaitInputs(ctx)
 	ready()
+	wg.Go(func() { a.tellSystemd(ctx) })
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -302,8 +305,10 @@ const maintainEvery = time.Minute
 // maintain prunes and compacts the queue now and then, and gives back the memory that a backlog took.
 func (a *Agent) maintain(ctx context.Context) error {
 	var state condition
+	a.beat.beat()
 	for wait(ctx, maintainEvery) {
 		err := a.queue.Maintain()
+		a.beat.beat()
 		debug.FreeOSMemory()
 		switch {
 		case err == nil:

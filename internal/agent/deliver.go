@@ -31,6 +31,7 @@ type delivery struct {
 	observe  func(outcome string, e *event.Event)
 	state    condition
 	nextTry  atomic.Pointer[time.Time] // of what did not work
+	sending  pulse                     // when the attempt under way began
 
 	next     time.Time // the earliest moment of the next send, by max_rate
 	settled  []queue.Settled
@@ -182,6 +183,8 @@ func (d *delivery) attempt(ctx context.Context, batch []event.Event) error {
 		cancel()
 	})
 	defer stop()
+	d.sending.beat()
+	defer d.sending.Store(0)
 	return guarded(sending, func(ctx context.Context) error { return d.out.Send(ctx, batch) })
 }
 

@@ -18,20 +18,10 @@ import (
 // Inputs that only wait for their files are no healthy ones.
 func TestStatusOfUnreadableInputs(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	cfg, err := config.Parse("c.yaml", fmt.Appendf(nil, "inputs:\n  one: {type: logfile, path: %[1]s/1.log, parser: postfix}\n  two: {type: logfile, path: %[1]s/2.log, parser: exim}\n  three: {type: logfile, path: %[1]s/3.log, parser: postfix}\noutputs: {f: {type: file, path: %[1]s/out}}\nqueue: {path: %[1]s/q.db}\ncontrol: {socket: %[1]s/s}\n", dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := New(cfg, "", "1", slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	started, done := make(chan struct{}), make(chan error)
-	go func() { done <- a.Run(ctx, func() { close(started) }) }()
-	defer func() { cancel(); <-done }()
-	<-started
+	a, end := runningAgent(t)
+	defer end()
+	dir := filepath.Dir(a.config.Queue.Path)
+	var err error
 	state := func(want string, problems int) (st Status) {
 		for deadline := time.Now().Add(20 * time.Second); ; {
 			if st, err = a.Status(); err == nil && st.State == want && len(st.Problems) == problems {
@@ -100,4 +90,23 @@ func TestAsideLooksAtWhatIsHeld(t *testing.T) {
 	if set.held != 1 || set.heldSince == nil || time.Since(*set.heldSince) > time.Minute {
 		t.Errorf("got %+v", set)
 	}
+}
+
+// runningAgent runs with three inputs whose files are not there.
+func runningAgent(t *testing.T) (a *Agent, end func()) {
+	t.Helper()
+	dir := t.TempDir()
+	cfg, err := config.Parse("c.yaml", fmt.Appendf(nil, "inputs:\n  one: {type: logfile, path: %[1]s/1.log, parser: postfix}\n  two: {type: logfile, path: %[1]s/2.log, parser: exim}\n  three: {type: logfile, path: %[1]s/3.log, parser: postfix}\noutputs: {f: {type: file, path: %[1]s/out}}\nqueue: {path: %[1]s/q.db}\ncontrol: {socket: %[1]s/s}\n", dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err = New(cfg, "", "1", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	started, done := make(chan struct{}), make(chan error)
+	go func() { done <- a.Run(ctx, func() { close(started) }) }()
+	<-started
+	return a, func() { cancel(); <-done }
 }
