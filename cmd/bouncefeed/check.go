@@ -35,6 +35,7 @@ func (a *app) check(cmd *cobra.Command, online bool) error {
 		return err
 	}
 	found := append([]agent.Finding{{What: "configuration " + a.configPath, OK: true}}, notes...)
+	found = append(found, agent.CheckFormat(cfg)...)
 	if online {
 		asked, err := agent.CheckOnline(cmd.Context(), cfg, a.configPath, version, slog.New(slog.DiscardHandler))
 		if err != nil {

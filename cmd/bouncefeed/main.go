@@ -181,6 +181,9 @@ func exitCode(err error) int {
 	if strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "if any flags in the group") { // cobra has no types for these
 		return exitUsage
 	}
+	if agent.IsNewer(err) {
+		return exitConfig
+	}
 	if errors.Is(err, control.ErrNotRunning) {
 		return exitUnavailable
 	}

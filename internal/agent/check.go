@@ -14,6 +14,7 @@ import (
 	"bouncefeed/inputs"
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
+	"bouncefeed/internal/queue"
 	"bouncefeed/outputs"
 )
 
@@ -33,6 +34,18 @@ func Check(cfg *config.Config, file, version string, log *slog.Logger) error {
 	_, err := newPlan(cfg, file, version, log)
 	return err
 }
+
+// CheckFormat says whether this version can use the queue file that cfg names. It is what `check` looks at besides the
+// configuration, and what an upgrade or downgrade asks before it ends the daemon that runs.
+func CheckFormat(cfg *config.Config) (wrong []Finding) {
+	if err := queue.CheckFormat(cfg.Queue.Path); err != nil {
+		wrong = append(wrong, Finding{What: "queue", Detail: cfg.Queue.Path + ": " + err.Error()})
+	}
+	return wrong
+}
+
+// IsNewer says whether the daemon ended because a newer version has written its queue: no restart cures that.
+func IsNewer(err error) bool { return errors.Is(err, queue.ErrNewer) }
 
 // CheckOnline asks the environment: can the inputs be read, can the queue be written, would the receivers take events.
 // It changes nothing.

@@ -26,7 +26,7 @@ const (
 // Open opens the queue file, making it and its folder if there is none. It may be no symlink: whoever may write to the
 // folder could have any other file moved aside.
 //
-// Errors: ErrLocked, or what is wrong with the path; a directory or a device is never moved.
+// Errors: ErrLocked, ErrNewer, or what is wrong with the path; a directory or a device is never moved.
 func Open(path string, o Options) (*Queue, error) {
 	if o.Retain <= 0 {
 		o.Retain = DefaultRetain
@@ -252,7 +252,7 @@ func createBuckets(tx *bbolt.Tx) error {
 
 func (q *Queue) setUp(tx *bbolt.Tx) error {
 	if v := tx.Bucket(bucketMeta); v != nil && numbered(v.Get(keyFormat)) > format {
-		return fmt.Errorf("it was written by a newer bouncefeed (format %d)", numbered(v.Get(keyFormat)))
+		return newer(numbered(v.Get(keyFormat)))
 	}
 	if err := createBuckets(tx); err != nil {
 		return err
