@@ -12,7 +12,9 @@ E2E_TIMEOUT  = 20m
 
 E2E_DIST = dist/e2e
 E2E_ENV  = BOUNCEFEED_E2E_BINARY=$(CURDIR)/$(E2E_DIST)/bouncefeed BOUNCEFEED_E2E_DEBS=$(CURDIR)/$(E2E_DIST)
-E2E_TEST = $(E2E_ENV) go test -count=1 -v
+E2E_TEST = CGO_ENABLED=0 $(E2E_ENV) $(TIDY) go test -count=1 -v
+# Nothing is left in /tmp, however a test ends.
+TIDY     = packaging/tidy.sh
 
 FUZZTIME   = 1m
 FUZZEXECS  = 10000000
@@ -20,35 +22,36 @@ BENCHCOUNT = 6
 BASELINE   = docs/benchmarks.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help test quick deps prepare unit e2e golden build deb bench baseline soak fuzz figures
+.PHONY: help test clean-test quick prepare unit e2e golden build deb bench baseline soak fuzz figures
 .NOTPARALLEL:
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
 
-test: deps prepare unit e2e ## all that CI checks: vet, staticcheck, unit tests with -race, fuzz seeds, import rules, end-to-end
+test: prepare unit e2e ## all that CI checks: vet, staticcheck, unit tests with -race, fuzz seeds, import rules, end-to-end
 
 # What depends on what, and what has passed already, go's test cache knows: of a change, only the tests it reaches run.
 quick: ## in seconds: build, vet, staticcheck, and the unit tests that a change reaches, but for the long ones
 	go build ./...
 	go vet ./...
 	$(TOOL) staticcheck ./...
-	go test -short $(UNIT)
+	$(TIDY) go test -short $(UNIT)
 
-deps: ## installs the servers that the end-to-end tests run
-	packaging/test-deps.sh
+clean-test: ## removes what the tests have cached: Debian trees in /var/cache/bouncefeed-test, and dist/e2e
+	packaging/test-root.sh --clean
+	rm -rf $(E2E_DIST)
 
-prepare: deps ## builds and fetches what the end-to-end tests work with, so that no time-out counts it
-	packaging/e2e-prepare.sh $(E2E_DIST)
+prepare: ## builds and fetches what the end-to-end tests work with, so that no time-out counts it
+	$(TIDY) packaging/e2e-prepare.sh $(E2E_DIST)
 
 unit: ## vet, staticcheck, unit tests with -race
 	go vet ./...
 	$(TOOL) staticcheck ./...
 	go test -race -c -o /dev/null $(UNIT)
-	go test -race -timeout=$(UNIT_TIMEOUT) $(UNIT)
-	go test -run Hostile ./inputs/mailbox
+	$(TIDY) go test -race -timeout=$(UNIT_TIMEOUT) $(UNIT)
+	$(TIDY) go test -run Hostile ./inputs/mailbox
 
-e2e: deps prepare ## the end-to-end tests: real servers, a booted Debian
+e2e: prepare ## the end-to-end tests: real servers, a booted Debian
 	$(E2E_TEST) -timeout=$(E2E_TIMEOUT) -parallel 4 ./internal/e2e/...
 
 golden: ## writes the wanted results in testdata anew, and shows which changed
@@ -72,7 +75,7 @@ baseline: ## the benchmarks become docs/benchmarks.txt
 	$(MEASURE)
 	grep -v -e '^?' -e '^ok' -e '^PASS' dist/benchmarks.txt >$(BASELINE)
 
-soak: deps prepare ## the kill tests at length: 200 kills each
+soak: prepare ## the kill tests at length: 200 kills each
 	BOUNCEFEED_E2E_KILLS=200 $(E2E_TEST) -timeout=2h -run 'TestKills|TestHub' ./internal/e2e
 
 # Left to itself, the engine makes a find smaller for a minute before it looks for the next one: of a mail, all its time.
@@ -85,6 +88,6 @@ fuzz: ## each fuzz target for FUZZTIME, guided by coverage; then FUZZEXECS mutat
 		BOUNCEFEED_FUZZ_EXECS=$(FUZZEXECS) BOUNCEFEED_FUZZ_CORPUS="$$(go env GOCACHE)/fuzz/$$package" \
 		go test -count=1 -timeout=0 -run '^Fuzz') || exit 1; done
 
-figures: deps prepare ## webhooks: posts a second, a million forgeries, ten thousand slow clients
+figures: prepare ## webhooks: posts a second, a million forgeries, ten thousand slow clients
 	BOUNCEFEED_E2E_FIGURES=1 $(E2E_TEST) -timeout=1h -parallel 1 -run TestFigure ./internal/e2e
 	BOUNCEFEED_SLOW_CLIENTS=10000 go test -count=1 -timeout=20m -v -run TestWebhookTenThousandSlowClients ./inputs/webhook

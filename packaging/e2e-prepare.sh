@@ -1,11 +1,11 @@
 #!/bin/sh
-# Builds and installs what the end-to-end tests work with, before the clock of any test runs: the daemon, the Debian
-# packages of two versions, the test binaries' parts, and the systems to boot. Safe to repeat; only the first run takes
-# minutes.
+# Builds and fetches what the end-to-end tests work with, before the clock of any test runs: the daemon, the packages of
+# two versions, the test binaries' parts, and the Debians that are run and booted. Safe to repeat; only the first run
+# takes minutes. Nothing is installed on this machine: the Debians are trees in a cache (packaging/test-root.sh).
 #
 #	packaging/e2e-prepare.sh [DIST]    where the daemon and the packages go; default dist/e2e
 #
-# BOUNCEFEED_E2E_SUITES   the Debian releases; default "bookworm trixie"
+# BOUNCEFEED_E2E_SUITES   the Debian releases to boot; default "bookworm trixie"
 #
 # Where no Debian can be prepared it says so and goes on, or fails when CI is set.
 set -eu
@@ -13,13 +13,20 @@ cd "$(dirname "$0")/.."
 dist=${1:-dist/e2e}
 mkdir -p "$dist"
 
-# Both need the network and the disk more than a processor: beside the builds they cost next to nothing.
+# They need the network and the disk more than a processor: beside the builds they cost next to nothing.
 trees=
-for suite in ${BOUNCEFEED_E2E_SUITES:-bookworm trixie}; do
-	packaging/nspawn-root.sh "$suite" >/dev/null &
-	trees="$trees $suite:$!"
-done
+if [ "$(id -u)" = 0 ]; then
+	for kind in servers ${BOUNCEFEED_E2E_SUITES:-bookworm trixie}; do
+		packaging/test-root.sh "$kind" >/dev/null &
+		trees="$trees $kind:$!"
+	done
+else
+	echo "Not root: tests with real mail servers and in a booted Debian are skipped." >&2
+	[ -z "${CI:-}" ] || exit 1
+fi
 
+CGO_ENABLED=0
+export CGO_ENABLED
 go build -o "$dist/bouncefeed" ./cmd/bouncefeed
 for version in 0.0.1 0.0.2; do
 	DIST=$dist ARCHES=$(go env GOARCH) VERSION=$version packaging/build-deb.sh >/dev/null
@@ -28,6 +35,6 @@ go test -c -o /dev/null ./internal/e2e/... >/dev/null
 
 for tree in $trees; do
 	wait "${tree#*:}" && continue
-	echo "No Debian ${tree%:*} can be booted here: the package is not tested on it." >&2
+	echo "The Debian \"${tree%:*}\" can't be prepared here: what runs in it is not tested." >&2
 	[ -z "${CI:-}" ] || exit 1
 done

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,12 +15,14 @@ import (
 
 	"bouncefeed/inputs"
 	"bouncefeed/inputs/inputtest"
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // journalWorld is a journal of our own: real files, written by systemd-journal-remote and read by journalctl.
 type journalWorld struct {
 	t      testing.TB
 	dir    string
+	remote string // the program
 	input  *journald
 	said   *bytes.Buffer
 	clock  time.Time
@@ -28,21 +31,18 @@ type journalWorld struct {
 	number int
 }
 
-const journalRemote = "/usr/lib/systemd/systemd-journal-remote"
-
 func newJournalWorld(t testing.TB) *journalWorld {
 	t.Helper()
-	_, err := exec.LookPath("journalctl")
-	if _, stat := os.Stat(journalRemote); err != nil || stat != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("journalctl or systemd-journal-remote is not installed: packaging/test-deps.sh installs them")
-		}
-		t.Skip("SKIPPED, NOTHING PROVED: packaging/test-deps.sh installs journalctl and systemd-journal-remote")
+	tools := t.TempDir()
+	program, err := e2etest.Program(tools, "/usr/bin/journalctl")
+	remote, err2 := e2etest.Program(tools, "/usr/lib/systemd/systemd-journal-remote")
+	if err = errors.Join(err, err2); err != nil {
+		e2etest.Skip(t, err.Error())
 	}
-	w := &journalWorld{t: t, dir: t.TempDir(), said: &bytes.Buffer{}, clock: time.Date(2026, 11, 22, 7, 0, 0, 0, time.UTC)}
+	w := &journalWorld{t: t, dir: t.TempDir(), said: &bytes.Buffer{}, remote: remote, clock: time.Date(2026, 11, 22, 7, 0, 0, 0, time.UTC)}
 	c := *inputs.Modules.Defaults("journald").(*journaldConfig)
 	c.Directory, c.Start = w.dir, inputs.StartBeginning
-	w.input = &journald{config: c, log: slog.New(slog.NewTextHandler(w.said, nil)), program: "journalctl"}
+	w.input = &journald{config: c, log: slog.New(slog.NewTextHandler(w.said, nil)), program: program}
 	return w
 }
 
@@ -60,7 +60,7 @@ func (w *journalWorld) write(file string, entries ...[]string) {
 		}
 		export.WriteString("\n")
 	}
-	cmd := exec.Command(journalRemote, "-o", filepath.Join(w.dir, file), "-")
+	cmd := exec.Command(w.remote, "-o", filepath.Join(w.dir, file), "-")
 	cmd.Stdin = &export
 	if out, err := cmd.CombinedOutput(); err != nil {
 		w.t.Fatalf("systemd-journal-remote: %v\n%s", err, out)

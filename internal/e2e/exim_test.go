@@ -9,9 +9,9 @@ import (
 	"bouncefeed/internal/e2e/e2etest"
 )
 
-// Exim as Debian ships it, unpacked by packaging/test-deps.sh: Debian installs no two mail servers beside each other.
+// Exim as Debian ships it, unpacked by packaging/test-root.sh: Debian installs no two mail servers beside each other.
 const (
-	eximBinary = "/var/cache/bouncefeed-e2e/exim4/usr/sbin/exim4"
+	eximBinary = "/opt/exim4/usr/sbin/exim4"
 	eximSpool  = "/var/spool/exim4"
 	eximLog    = "/var/log/exim4/mainlog"
 )

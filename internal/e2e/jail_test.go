@@ -18,13 +18,17 @@ import (
 	"bouncefeed/internal/e2e/e2etest"
 )
 
-// workEnv tells the test binary that it runs inside a jail, and where its files are.
-const workEnv = "BOUNCEFEED_E2E_WORK"
+// workEnv tells the test binary that it runs inside a jail, and where its files are; treeEnv, which Debian it is to be.
+const (
+	workEnv = "BOUNCEFEED_E2E_WORK"
+	treeEnv = "BOUNCEFEED_E2E_TREE"
+)
 
 // prison makes jails.
 type prison struct {
 	ctx     context.Context // its end ends them all
 	dir     string          // of their files
+	tree    string          // the Debian that they run
 	missing error           // why there can be none here
 }
 
@@ -38,8 +42,8 @@ func jailed(t *testing.T, wanted ...string) bool {
 	}
 	missing := outside.missing
 	for _, file := range wanted {
-		if _, err := os.Stat(file); err != nil {
-			missing = errors.Join(missing, fmt.Errorf("%w: run packaging/test-deps.sh", err))
+		if _, err := os.Stat(filepath.Join(outside.tree, file)); err != nil {
+			missing = errors.Join(missing, err)
 		}
 	}
 	if missing != nil {
@@ -70,7 +74,7 @@ func (p *prison) run(t *testing.T) {
 			inside.Env = append(inside.Env, kv)
 		}
 	}
-	inside.Env = append(inside.Env, workEnv+"="+work, binaryEnv+"="+binary, "TMPDIR="+temp)
+	inside.Env = append(inside.Env, workEnv+"="+work, treeEnv+"="+p.tree, binaryEnv+"="+binary, "TMPDIR="+temp, "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
 	inside.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
 		Pdeathsig:  syscall.SIGKILL,
@@ -117,27 +121,10 @@ const (
 	daemonGroup = "adm"
 )
 
-// jailMissing says what this machine lacks for a jail with servers in it.
-func jailMissing() error {
-	if os.Geteuid() != 0 {
-		return errors.New("not root: no namespaces, no servers")
-	}
-	var missing []string
-	for _, file := range []string{"/usr/sbin/postfix", "/usr/sbin/rsyslogd", "/usr/sbin/logrotate", "/usr/sbin/dnsmasq", "/usr/sbin/ip", timeZone} {
-		if _, err := os.Stat(file); err != nil {
-			missing = append(missing, file)
-		}
-	}
-	if missing != nil {
-		return fmt.Errorf("%s missing: run packaging/test-deps.sh", strings.Join(missing, ", "))
-	}
-	return nil
-}
-
 // privateDirs start out empty, except /etc, which is a copy.
 var privateDirs = []string{"/etc", "/run", "/var/log", "/var/lib", "/var/spool", "/var/mail"}
 
-// enterJail makes this process's new namespaces habitable: private directories on the disk of work (so that inodes are
+// enterJail makes this process's new namespaces habitable: the tree as the root, private directories on the disk of work (so that inodes are
 // reused as on a real machine, which tmpfs does not do), a /dev whose log socket is ours, loopback addresses.
 func enterJail(work string) error {
 	if os.Getpid() != 1 {
@@ -145,6 +132,9 @@ func enterJail(work string) error {
 	}
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := enterTree(os.Getenv(treeEnv), work); err != nil {
+		return err
 	}
 	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
@@ -169,6 +159,43 @@ func enterJail(work string) error {
 		}
 	}
 	return nil
+}
+
+// enterTree makes a Debian of ours the root; what is written to it goes to work. Of the machine, only its devices and the
+// directory of the jails stay in sight.
+func enterTree(tree, work string) error {
+	root, jails := filepath.Join(work, "root"), filepath.Dir(work)
+	options := "lowerdir=" + tree
+	for _, dir := range []string{"upperdir", "workdir"} {
+		options += "," + dir + "=" + filepath.Join(work, dir)
+		if err := os.Mkdir(filepath.Join(work, dir), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return err
+	}
+	if err := syscall.Mount("overlay", root, "overlay", 0, options); err != nil {
+		return fmt.Errorf("mount an overlay over %s: %w", tree, err)
+	}
+	for _, dir := range []string{"/dev", jails} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			return err
+		}
+		if err := syscall.Mount(dir, filepath.Join(root, dir), "", syscall.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount %s in the tree: %w", dir, err)
+		}
+	}
+	if err := os.Chdir(root); err != nil {
+		return err
+	}
+	if err := syscall.PivotRoot(".", "."); err != nil { // the old root lies over the new one, until it goes
+		return fmt.Errorf("change the root: %w", err)
+	}
+	if err := syscall.Unmount(".", syscall.MNT_DETACH); err != nil {
+		return fmt.Errorf("leave the old root: %w", err)
+	}
+	return os.Chdir("/")
 }
 
 // privateDev mounts a /dev with the devices programs expect and room for a log socket.

@@ -1,10 +1,10 @@
 // Package e2e runs the built daemon against real mail servers: Postfix, rsyslog and logrotate as Debian ships them, a
 // scripted SMTP sink that refuses mail in every way we know, and a receiver that records what it is told.
 //
-// Each test runs in namespaces of its own (jail_test.go), several at a time: /etc, /run, /var/log, /var/lib, /var/spool,
-// the network and the process ids are private there, so the servers run on their default paths and ports, whatever the
-// machine itself runs is left alone, and nothing outlives the test. That needs root and the packages that
-// packaging/test-deps.sh installs. Without them the tests are skipped, or fail where CI is set.
+// Each test runs in namespaces of its own (jail_test.go), several at a time: the root is a Debian that
+// packaging/test-root.sh has prepared, the network and the process ids are private, so the servers run on their default
+// paths and ports, the machine needs none of them and is left as it was, and nothing outlives the test. That needs root.
+// Without it, or without the tree, the tests are skipped, or fail where CI is set.
 //
 //	BOUNCEFEED_E2E_BINARY=…    tests this daemon instead of building one; CI does. A build with -race is worth a run
 //	BOUNCEFEED_E2E_KILLS=200   how often TestKills (default 25) and TestHub (14) kill a daemon
@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"bouncefeed/internal/e2e/e2etest"
 )
 
 // binary is the daemon under test. binaryEnv names it: to us, if it is built already, and to ourselves in a jail.
@@ -60,7 +62,8 @@ func runOutside(m *testing.M) (int, error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // clean up after those, too
 	defer stop()
-	outside = &prison{ctx: ctx, dir: dir, missing: jailMissing()}
+	outside = &prison{ctx: ctx, dir: dir}
+	outside.tree, outside.missing = e2etest.Tree("servers")
 	if outside.missing != nil {
 		fmt.Fprintln(os.Stderr, "e2e: NO REAL SERVERS HERE:", outside.missing)
 	}

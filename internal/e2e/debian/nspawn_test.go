@@ -1,7 +1,6 @@
 // Package debian tests the Debian package where it is meant to live: in a booted Debian with systemd, rsyslog and Postfix
-// as the distribution ships them, in a container. That needs root and the packages that packaging/test-deps.sh installs;
-// without them the test is skipped, or fails where CI is set. It is a package of its own because package e2e runs inside
-// namespaces that have no network to fetch a Debian from.
+// as the distribution ships them, in a container. That needs root and the trees that packaging/test-root.sh prepares;
+// without them the test is skipped, or fails where CI is set.
 //
 // What is installed and built beforehand, packaging/e2e-prepare.sh does: `make e2e` runs it.
 //
@@ -17,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,11 +29,13 @@ import (
 )
 
 // debian is a Debian in a container of its own: its own network, and once booted systemd as PID 1. Its disk is an
-// overlay over the tree that packaging/nspawn-root.sh keeps, and outlives power cuts.
+// overlay over the tree that packaging/test-root.sh keeps, and outlives power cuts.
 type debian struct {
 	t      *testing.T
-	base   string // the kept tree
-	disk   string // what was written over it
+	host   string // the tree that systemd-nspawn runs in
+	base   string // the tree that it boots
+	disk   string // what was written over both
+	group  string // its control group's name
 	leader int    // the container's PID 1 as seen from here
 	ended  <-chan struct{}
 }
@@ -41,35 +43,133 @@ type debian struct {
 // newDebian prepares a switched-off Debian of a suite. Where that is impossible the test is skipped, or fails in CI.
 func newDebian(t *testing.T, suite string) *debian {
 	t.Helper()
-	for _, tool := range []string{"systemd-nspawn", "nsenter"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			e2etest.Skip(t, tool+" is not installed: packaging/test-deps.sh installs it")
-		}
-	}
-	if os.Getuid() != 0 {
-		e2etest.Skip(t, "containers need root")
-	}
-	root, err := exec.Command("../../../packaging/nspawn-root.sh", "--where", suite).Output()
+	host, err := e2etest.Tree("servers")
 	if err != nil {
-		e2etest.Skip(t, "there is no Debian "+suite+" here: packaging/nspawn-root.sh "+suite+" prepares one")
+		e2etest.Skip(t, err.Error())
 	}
-	return &debian{t: t, base: strings.TrimSpace(string(root)), disk: t.TempDir()}
+	base, err := e2etest.Tree(suite)
+	if err != nil {
+		e2etest.Skip(t, err.Error())
+	}
+	d := &debian{t: t, host: host, base: base, disk: t.TempDir(), group: fmt.Sprintf("%s%d-%s", groupPrefix, os.Getpid(), suite)}
+	t.Cleanup(d.removeGroup)
+	return d
 }
 
-// systemd-nspawn wants /run/systemd on a tmpfs; the mount namespace keeps that, and the overlay, from the host.
-const nspawnScript = `set -e
-mkdir -p /run/systemd "$2/upper" "$2/work" "$2/root"
-mount -t tmpfs tmpfs /run/systemd
-mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
-root=$2; shift 2
-exec systemd-nspawn -q -D "$root/root" --machine="bouncefeed-$$" --private-network --register=no --keep-unit \
+// enterHost makes an overlay over the tree $1 the root; what is written goes to the directory $3, of which share is there
+// as /share.
+const enterHost = `set -e
+host=$1 base=$2 disk=$3; shift 3
+cd "$disk"
+mkdir -p upper work share
+mkdir $$ && cd $$ && mkdir host upper work
+mount -t overlay overlay -o "lowerdir=$host,upperdir=upper,workdir=work" host
+cd host
+mkdir share
+for dir in proc sys dev; do mount --rbind /$dir $dir; done
+mount --bind "$disk/share" share
+mount -t tmpfs tmpfs run
+printf '%032x\n' $$ >etc/machine-id
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root TMPDIR=/tmp
+`
+
+// changeRoot is the last that enterHost's caller does outside.
+const changeRoot = `
+pivot_root . .
+umount -l .
+`
+
+// bootScript has systemd-nspawn boot the tree $2, in an overlay, too. systemd wants a control group that is nobody
+// else's, $4: below ours, where systemd looks for them.
+const bootScript = enterHost + `
+mount -t overlay overlay -o "lowerdir=$base,upperdir=$disk/upper,workdir=$disk/work" mnt
+mkdir run/systemd
+for dir in $1; do mkdir -p "$dir"; echo $$ >"$dir/cgroup.procs"; done
+shift
+` + changeRoot + `
+exec chroot . systemd-nspawn -q -D /mnt --machine="bouncefeed-$$" --private-network --register=no --keep-unit \
 	--resolv-conf=off --console=pipe "$@"`
 
+// groups are the directories of the container's control group.
+func (d *debian) groups() (dirs []string) {
+	ours, _ := os.ReadFile("/proc/self/cgroup")
+	for line := range strings.Lines(string(ours)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3) // 0::/user.slice or 9:name=systemd:/
+		if len(parts) != 3 {
+			continue
+		}
+		for _, mount := range map[string][]string{"": {"unified", "."}, "name=systemd": {"systemd"}}[parts[1]] {
+			dir := filepath.Join("/sys/fs/cgroup", mount, parts[2])
+			if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err == nil {
+				dirs = append(dirs, filepath.Join(dir, d.group))
+				break
+			}
+		}
+	}
+	return dirs
+}
+
+// removeGroup removes what systemd has left of the control group, once nothing runs in it; and of those whose test was
+// killed.
+func (d *debian) removeGroup() {
+	for _, ours := range d.groups() {
+		all, err := filepath.Glob(filepath.Join(filepath.Dir(ours), groupPrefix+"*"))
+		if err != nil {
+			d.t.Error(err)
+		}
+		for _, top := range all {
+			pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(top), groupPrefix), "-")
+			if _, err := os.Stat("/proc/" + pid); top == ours || err != nil {
+				removeDirs(top)
+			}
+		}
+	}
+}
+
+const groupPrefix = "bouncefeed-test-" // then the test's process id
+
+// removeDirs removes directories that have no files but the kernel's.
+func removeDirs(top string) {
+	var dirs []string
+	_ = filepath.WalkDir(top, func(path string, e os.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			dirs = append(dirs, path)
+		}
+		return nil
+	})
+	for _, dir := range slices.Backward(dirs) {
+		_ = os.Remove(dir) // in use: the next test's end removes it
+	}
+}
+
 func (d *debian) nspawn(args ...string) *exec.Cmd {
-	args = append([]string{"-m", "--propagation", "private", "bash", "-c", nspawnScript, "nspawn", d.base, d.disk}, args...)
+	return d.unshared(bootScript, append([]string{strings.Join(d.groups(), " ")}, args...)...)
+}
+
+func (d *debian) unshared(script string, args ...string) *exec.Cmd {
+	args = append([]string{"-m", "--propagation", "private", "bash", "-c", script, "debian", d.host, d.base, d.disk}, args...)
 	cmd := exec.Command("unshare", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd
+}
+
+// beside runs a shell script in the servers' tree, with what builds and judges packages; /share is share of the disk.
+func (d *debian) beside(script string) string {
+	d.t.Helper()
+	out, err := d.unshared(enterHost+changeRoot+`exec chroot . sh -c "$1"`, script).CombinedOutput()
+	if err != nil {
+		d.t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+	return string(out)
+}
+
+// share copies files of ours to where beside sees them, and gives the directory's path here.
+func (d *debian) share(files ...string) string {
+	d.t.Helper()
+	for _, file := range files {
+		d.copyTo(file, filepath.Join(d.disk, "share"), filepath.Base(file))
+	}
+	return filepath.Join(d.disk, "share")
 }
 
 // switchedOff runs a shell script in the tree as an image builder does: no systemd is running.

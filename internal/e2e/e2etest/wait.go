@@ -25,7 +25,7 @@ func WaitFor(t *testing.T, every time.Duration, what string, ready func() bool) 
 }
 
 // Skip skips the test because something is missing here, loudly. Under CI it fails it: there everything must be proved.
-func Skip(t *testing.T, missing string) {
+func Skip(t testing.TB, missing string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
 		t.Fatalf("CI must run this: %s", missing)
