@@ -22,7 +22,7 @@ BENCHCOUNT = 6
 BASELINE   = docs/benchmarks.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help test clean-test quick prepare unit e2e golden build deb bench baseline soak fuzz figures
+.PHONY: help test clean-test quick prepare unit e2e golden build packages repo bench baseline soak fuzz figures
 .NOTPARALLEL:
 
 help: ## this list
@@ -62,8 +62,8 @@ golden: ## writes the wanted results in testdata anew, and shows which changed
 build: ## dist/bouncefeed
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o dist/bouncefeed ./cmd/bouncefeed
 
-deb: ## the Debian packages, in dist/
-	packaging/build-deb.sh
+packages: ## the Debian and RPM packages for amd64 and arm64, with their bills of materials, in dist/
+	packaging/build.sh
 
 MEASURE = mkdir -p dist && go test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) -timeout=2h $(UNIT) >dist/benchmarks.txt
 
@@ -91,3 +91,9 @@ fuzz: ## each fuzz target for FUZZTIME, guided by coverage; then FUZZEXECS mutat
 figures: prepare ## webhooks: posts a second, a million forgeries, ten thousand slow clients
 	BOUNCEFEED_E2E_FIGURES=1 $(E2E_TEST) -timeout=1h -parallel 1 -run TestFigure ./internal/e2e
 	BOUNCEFEED_SLOW_CLIENTS=10000 go test -count=1 -timeout=20m -v -run TestWebhookTenThousandSlowClients ./inputs/webhook
+
+# make repo KEY=release.key URL=https://packages.example.org/bouncefeed PACKAGES='dist/*.deb dist/*.rpm'
+REPO     = dist/repo
+PACKAGES = dist/bouncefeed_*.deb dist/bouncefeed-*.rpm
+repo: ## a signed apt and rpm repository of PACKAGES in dist/repo; KEY signs it, URL is where it will be
+	KEY='$(KEY)' URL='$(URL)' packaging/repo.sh $(REPO) $(wildcard $(PACKAGES))

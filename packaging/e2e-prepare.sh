@@ -28,9 +28,13 @@ fi
 CGO_ENABLED=0
 export CGO_ENABLED
 go build -o "$dist/bouncefeed" ./cmd/bouncefeed
-for version in 0.0.1 0.0.2; do
-	DIST=$dist ARCHES=$(go env GOARCH) VERSION=$version packaging/build-deb.sh >/dev/null
-done
+# The second version comes with another example of a configuration, and in every format.
+ARCHES=$(go env GOARCH)
+EXAMPLE=$dist/config.example.yaml
+export ARCHES DIST="$dist" SOURCE_DATE_EPOCH=1800000000
+FORMATS=deb VERSION=0.0.1 packaging/build.sh >/dev/null
+(sed 's/^#/# Changed:/' config.example.yaml; echo '# One more line.') >"$EXAMPLE"
+EXAMPLE=$EXAMPLE VERSION=0.0.2 packaging/build.sh >/dev/null
 go test -c -o /dev/null ./internal/e2e/... >/dev/null
 
 for tree in $trees; do

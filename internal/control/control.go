@@ -75,7 +75,7 @@ func giveTo(path, group string) error {
 	}
 	err = os.Lchown(path, -1, gid)
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: only a member may give it to group %s: systemctl edit bouncefeed, [Service] SupplementaryGroups=%s", err, group, group)
+		return fmt.Errorf("%w: only a member may give it to group %s: systemctl edit bouncefeed, [Service] SupplementaryGroups=%s and SystemCallFilter=@chown", err, group, group)
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +27,9 @@ func Remedy(err error) string {
 	var p *fs.PathError
 	switch {
 	case errors.Is(err, syscall.EROFS):
-		return "the service may write to no directory that its unit does not name: systemctl edit bouncefeed, [Service] ReadWritePaths=…"
+		return "the service may write to no directory that its unit does not name: systemctl edit bouncefeed, [Service] ReadWritePaths=… (" + dropIns + "queue.conf, file.conf, maildir.conf)"
+	case errors.As(err, &p) && hidden(p.Path):
+		return "the service sees no home directories: systemctl edit bouncefeed, as in " + dropIns + "home.conf"
 	case !errors.As(err, &p):
 		return ""
 	case errors.Is(err, fs.ErrNotExist):
@@ -39,6 +42,21 @@ func Remedy(err error) string {
 		}
 	}
 	return ""
+}
+
+// dropIns is where the package's examples of drop-ins are.
+const dropIns = "/usr/share/doc/bouncefeed/examples/systemd/"
+
+// hidden says whether path lies where the unit's ProtectHome=yes lets nobody look: systemd mounts a directory of mode 0
+// there.
+func hidden(path string) bool {
+	for _, home := range []string{"/home", "/root", "/run/user"} {
+		if rest, found := strings.CutPrefix(path, home); found && (rest == "" || rest[0] == '/') {
+			i, err := Stat(home)
+			return err == nil && i.Mode&0o7777 == 0
+		}
+	}
+	return false
 }
 
 // A Barrier is a file or directory that may keep this user from a file.

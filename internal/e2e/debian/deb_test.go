@@ -1,11 +1,15 @@
 package debian
 
 import (
+	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+
+	"go.etcd.io/bbolt"
 
 	"bouncefeed/internal/e2e/e2etest"
 )
@@ -17,8 +21,9 @@ func TestDeb(t *testing.T) {
 	if len(suites) == 0 {
 		suites = []string{"bookworm", "trixie"}
 	}
-	for _, suite := range suites { // one at a time: they would share our control group, and find each other's processes there
+	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			d := newDebian(t, suite)
 			first, second := builtDeb(t, "0.0.1"), builtDeb(t, "0.0.2")
 			installSwitchedOff(d, first)
@@ -30,9 +35,10 @@ func TestDeb(t *testing.T) {
 				run  func(*debian, *receiver)
 			}{
 				{"install", install}, {"configure", configure}, {"bounce", bounce}, {"rotate", rotate}, {"drop-in", dropIn}, {"rights", rights},
-				{"hang", hang}, {"crash", crash}, {"upgrade", upgrade}, {"mistake", mistake}, {"journal", journal},
+				{"hang", hang}, {"crash", crash}, {"upgrade", upgrade}, {"downgrade", downgrade}, {"mistake", mistake}, {"journal", journal},
 				{"power cut", powerCut},
-				{"remove and purge", removeAndPurge},
+				{"remove and purge", removeAndPurge}, {"repository", repository}, {"Exim", eximHost}, {"confined", confined},
+				{"lint", lint},
 			}
 			r := newReceiver(d)
 			for _, step := range steps {
@@ -53,42 +59,54 @@ func builtDeb(t *testing.T, version string) string {
 	if dir == "" {
 		e2etest.Skip(t, "BOUNCEFEED_E2E_DEBS is not set: `make e2e` builds the packages and says where they are")
 	}
-	deb := filepath.Join(dir, "bouncefeed_"+version+"_"+runtime.GOARCH+".deb")
+	deb := filepath.Join(dir, "bouncefeed_"+version+"-1_"+runtime.GOARCH+".deb")
 	if _, err := os.Stat(deb); err != nil {
 		e2etest.Skip(t, err.Error()+": run packaging/e2e-prepare.sh")
 	}
 	return deb
 }
 
-// installSwitchedOff installs and purges where no systemd runs, as in an image build or a container.
+// installSwitchedOff installs and purges where no systemd runs, as in an image build or a container. A configuration
+// that is there before the package, as by a configuration management, is taken as it is, and the service enabled.
 func installSwitchedOff(d *debian, deb string) {
 	d.t.Helper()
 	d.copyToDisk(deb, "/root/off.deb")
-	out := d.switchedOff(`dpkg -i /root/off.deb && systemctl is-enabled bouncefeed && id bouncefeed && dpkg -P bouncefeed && ! ls -d /etc/bouncefeed /var/lib/bouncefeed`)
+	out := d.switchedOff(`dpkg -i /root/off.deb && systemctl is-enabled bouncefeed; id bouncefeed && dpkg -P bouncefeed && ! ls -d /etc/bouncefeed /var/lib/bouncefeed`)
+	if !strings.Contains(out, "\ndisabled\n") {
+		d.t.Errorf("installed without a configuration, it is not disabled:\n%s", out)
+	}
+	out = d.switchedOff(`mkdir /etc/bouncefeed && echo '` + realConfig + `' >/etc/bouncefeed/config.yaml && dpkg -i /root/off.deb && systemctl is-enabled bouncefeed && dpkg -P bouncefeed`)
 	if !strings.Contains(out, "\nenabled\n") {
 		d.t.Errorf("installed without systemd running, it is not enabled:\n%s", out)
 	}
 }
 
-// install leaves an enabled service that waits for its configuration, quietly.
+// install leaves a draft of a configuration for the Postfix that is here, and a service that waits for more, quietly.
 func install(d *debian, _ *receiver) {
-	if out := d.run("dpkg -i /root/first.deb"); !strings.Contains(out, "edit /etc/bouncefeed/config.yaml, then: systemctl start bouncefeed") {
+	if out := d.run("dpkg -i /root/first.deb 2>&1"); !strings.Contains(out, "/etc/bouncefeed/config.yaml is a first draft for this machine") || strings.Contains(out, "policy-rc.d") {
 		d.t.Errorf("the installation does not tell what to do next:\n%s", out)
 	}
-	d.want("systemctl is-enabled bouncefeed", "enabled")
-	d.run("systemctl start bouncefeed") // what an admin tries, and what every boot does
-	d.want("systemctl is-active bouncefeed", "inactive")
-	if log := d.run("journalctl -u bouncefeed --no-pager"); !strings.Contains(log, "is still the example: edit it") {
-		d.t.Errorf("the journal does not say why nothing starts:\n%s", log)
-	}
+	d.want("systemctl is-enabled bouncefeed; systemctl is-active bouncefeed", "disabled\ninactive")
+	d.run("bouncefeed check && grep -q 'postfix:' /etc/bouncefeed/config.yaml")
 	d.want("id -nG bouncefeed | tr ' ' '\\n' | sort | xargs", "adm bouncefeed systemd-journal")
 	d.want("getent passwd bouncefeed | cut -d: -f6-", "/var/lib/bouncefeed:/usr/sbin/nologin")
 	d.want("stat -c '%n %U:%G %a' /etc/bouncefeed /etc/bouncefeed/config.yaml",
 		"/etc/bouncefeed root:bouncefeed 750\n/etc/bouncefeed/config.yaml root:bouncefeed 640")
-	d.run("cmp /usr/share/doc/bouncefeed/examples/config.yaml /etc/bouncefeed/config.yaml && bouncefeed check")
+	d.want("dpkg-query -W -f '${Conffiles}' bouncefeed", "")
+	d.run("test -s /usr/share/doc/bouncefeed/examples/config.yaml")
 	d.want("dpkg -V bouncefeed", "")
 	d.want("systemd-analyze verify --man=no bouncefeed.service", "")
-	d.t.Logf("systemd-analyze security: %s", d.run("systemd-analyze security --no-pager bouncefeed.service | tail -1"))
+	d.run("rm /etc/bouncefeed/config.yaml; systemctl start bouncefeed") // skipped, not failed
+	d.want("systemctl is-active bouncefeed", "inactive")
+	d.exposure()
+}
+
+// exposure: at most 1.2, of what systemd gives to a service with all of the system before it, 10.
+func (d *debian) exposure() {
+	d.t.Helper()
+	out := d.run("systemd-analyze security --no-pager bouncefeed.service | tail -1")
+	d.t.Logf("systemd-analyze security: %s", out)
+	d.run("systemd-analyze security --no-pager --threshold=12 bouncefeed.service")
 }
 
 const realConfig = `inputs:
@@ -109,7 +127,7 @@ func configure(d *debian, r *receiver) {
 	r.listen()
 	d.put("/etc/bouncefeed/config.yaml", realConfig)
 	d.run("install -m 640 -g bouncefeed /dev/null /etc/bouncefeed/listmonk.token && echo " + e2etest.Token + " > /etc/bouncefeed/listmonk.token")
-	d.run("systemctl start bouncefeed")
+	d.run("systemctl enable --now bouncefeed")
 	d.want("systemctl is-active bouncefeed", "active") // Type=notify: start returned, so READY=1 came
 	d.want("stat -c '%n %U:%G %a' /var/lib/bouncefeed /var/lib/bouncefeed/queue.db",
 		"/var/lib/bouncefeed bouncefeed:bouncefeed 700\n/var/lib/bouncefeed/queue.db bouncefeed:bouncefeed 600")
@@ -162,7 +180,7 @@ func rights(d *debian, _ *receiver) {
 	d.run(`sed -i '/^inputs:/a\  pipe: {type: pipe, trust: proof}' /etc/bouncefeed/config.yaml
 groupadd pipes; groupadd operators; useradd -G pipes carrier; useradd -G operators watcher
 mkdir -p /etc/systemd/system/bouncefeed.service.d
-printf '[Service]\nSupplementaryGroups=pipes operators\n' > /etc/systemd/system/bouncefeed.service.d/test.conf
+cp /usr/share/doc/bouncefeed/examples/systemd/groups.conf /etc/systemd/system/bouncefeed.service.d/test.conf
 systemctl daemon-reload; systemctl restart bouncefeed`)
 	d.want("stat -c '%n %U:%G %a' /run/bouncefeed /run/bouncefeed/*.sock", "/run/bouncefeed bouncefeed:bouncefeed 755\n"+
 		"/run/bouncefeed/control.sock bouncefeed:operators 660\n/run/bouncefeed/deliver.sock bouncefeed:pipes 660")
@@ -203,10 +221,17 @@ func crash(d *debian, r *receiver) {
 	r.bounce("after-kill")
 }
 
-// upgrade replaces the running daemon and keeps what is the admin's: configuration, modes, state.
+// upgrade replaces the running daemon, under load and with nobody at the keyboard, and keeps what is the admin's:
+// configuration, modes, state.
 func upgrade(d *debian, r *receiver) {
 	d.run("chmod 600 /etc/bouncefeed/config.yaml; chown bouncefeed: /etc/bouncefeed/config.yaml")
-	d.run("dpkg -i /root/second.deb")
+	const mails = 20
+	for i := range mails {
+		r.sendMail(fmt.Sprintf("during-upgrade-%d", i))
+		if i == mails/2 {
+			d.run("DEBIAN_FRONTEND=noninteractive apt-get -q -y install /root/second.deb </dev/null")
+		}
+	}
 	d.want("systemctl is-active bouncefeed", "active")
 	if running := d.run("bouncefeed version"); !strings.Contains(running, "0.0.2") {
 		d.t.Errorf("after the upgrade: %s", running)
@@ -216,12 +241,66 @@ func upgrade(d *debian, r *receiver) {
 	}
 	d.want("cat /etc/bouncefeed/config.yaml", strings.TrimRight(realConfig, "\n"))
 	d.want("stat -c '%U:%G %a' /etc/bouncefeed/config.yaml", "bouncefeed:bouncefeed 600")
+	d.run("grep -q '^# One more line' /usr/share/doc/bouncefeed/examples/config.yaml")
+	for i := range mails {
+		r.wait(fmt.Sprintf("during-upgrade-%d", i))
+	}
 	r.bounce("after-upgrade")
+	r.onceEach()
+}
 
+// downgrade works while the queue's format stays, and is refused where it does not; what runs goes on. So it does where a
+// version does not accept the configuration.
+func downgrade(d *debian, r *receiver) {
 	d.run("systemctl disable --now bouncefeed && dpkg -i /root/first.deb")
 	d.want("systemctl is-enabled bouncefeed; systemctl is-active bouncefeed", "disabled\ninactive")
 	d.run("systemctl enable --now bouncefeed")
 	r.bounce("after-downgrade")
+
+	d.put("/etc/bouncefeed/config.yaml", realConfig+"sooner: true\n")
+	before := d.run("systemctl show -P MainPID bouncefeed")
+	out := d.run("dpkg -i /root/second.deb 2>&1")
+	if !strings.Contains(out, `config.yaml:12:1: unknown key "sooner"`) || !strings.Contains(out, "a daemon that ran before goes on") {
+		d.t.Errorf("an upgrade over a mistake says\n%s", out)
+	}
+	if !strings.Contains(d.run("journalctl -t bouncefeed --no-pager"), "this version does not accept what it finds") {
+		d.t.Error("an upgrade over a mistake says nothing in the journal")
+	}
+	d.want("dpkg-query -W -f '${db:Status-Abbrev}' bouncefeed", "ii ")
+	d.want("systemctl show -P MainPID bouncefeed", before)
+	r.bounce("with-the-old-daemon")
+	d.put("/etc/bouncefeed/config.yaml", realConfig)
+	d.run("systemctl restart bouncefeed")
+
+	d.run("systemctl stop bouncefeed")
+	d.setQueueFormat(+1)
+	if out := d.run("dpkg -i /root/first.deb 2>&1"); !strings.Contains(out, "it was written by a newer bouncefeed: install that version again") {
+		d.t.Errorf("a downgrade with a newer queue says\n%s", out)
+	}
+	d.try("systemctl start bouncefeed")
+	d.want("for p in SubState ExecMainStatus NRestarts; do systemctl show -P $p bouncefeed; done", "failed\n78\n0")
+	d.setQueueFormat(-1)
+	d.run("dpkg -i /root/second.deb")
+	d.want("systemctl is-active bouncefeed", "active")
+	r.bounce("after-refused-downgrade")
+}
+
+// setQueueFormat makes the queue of the stopped service one of another version.
+func (d *debian) setQueueFormat(more int) {
+	d.t.Helper()
+	db, err := bbolt.Open(fmt.Sprintf("/proc/%d/root/var/lib/bouncefeed/queue.db", d.leader), 0o600, &bbolt.Options{Timeout: e2etest.Patience})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Update(func(tx *bbolt.Tx) error {
+		meta := tx.Bucket([]byte("meta"))
+		format := binary.BigEndian.Uint64(meta.Get([]byte("format")))
+		return meta.Put([]byte("format"), binary.BigEndian.AppendUint64(nil, format+uint64(more)))
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // mistake: a broken configuration is shown with its line and is not tried again and again.
@@ -269,4 +348,5 @@ func removeAndPurge(d *debian, r *receiver) {
 	d.want("find / -xdev -name '*bouncefeed*' ! -path '/var/log/*' ! -path '/root/*' ! -path '/proc/*'", "")
 	d.want("find / -xdev -user bouncefeed -o -xdev -group bouncefeed", "")
 	d.want("passwd -S bouncefeed | cut -d' ' -f2", "L")
+	d.want("id -nG bouncefeed", "bouncefeed")
 }

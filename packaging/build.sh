@@ -1,0 +1,67 @@
+#!/bin/sh
+# Builds dist/bouncefeed_VERSION-1_ARCH.deb, dist/bouncefeed-VERSION-1.ARCH.rpm, and for each architecture a bill of
+# materials: a static binary, packaged by nfpm. The same commit gives the same bytes.
+#
+# VERSION            default: git describe; without a tag 0.1.0~git…, which sorts before the first release
+# ARCHES             default: "amd64 arm64"
+# FORMATS            default: "deb rpm"
+# SOURCE_DATE_EPOCH  default: the time of the last commit
+# MAINTAINER         default: the last commit's author
+# EXAMPLE            default: config.example.yaml
+# DIST               where the packages go; default dist
+set -eu
+cd "$(dirname "$0")/.."
+# shellcheck source=packaging/project
+. packaging/project
+DIST=${DIST:-dist}
+STAGE=$(mktemp -d)
+trap 'rm -rf "$STAGE"' EXIT
+trap 'exit 1' INT TERM
+EXAMPLE=${EXAMPLE:-config.example.yaml}
+export STAGE EXAMPLE
+
+ldflags="-s -w -X main.version=$VERSION"
+
+# binary ARCH FILE
+binary() {
+	CGO_ENABLED=0 GOARCH=$1 go build -trimpath -ldflags "$ldflags" -o "$2" ./cmd/bouncefeed
+}
+
+# What the program says of itself, told by the one that runs here.
+here=$(go env GOHOSTARCH)
+binary "$here" "$STAGE/here"
+mkdir "$STAGE/man"
+GOARCH=$here CGO_ENABLED=0 go run -trimpath -tags gen -ldflags "$ldflags" ./cmd/bouncefeed gen-man "$STAGE/man"
+rm "$STAGE"/man/*-completion*
+gzip -9n "$STAGE"/man/*
+for shell in bash zsh fish; do
+	"$STAGE/here" completion "$shell" >"$STAGE/bouncefeed.$shell"
+done
+
+date=$(date -R -u -d "@$SOURCE_DATE_EPOCH")
+awk -v version="$VERSION-1" -v maintainer="$MAINTAINER" -v date="$date" -f packaging/changelog.awk CHANGELOG.md |
+	gzip -9n >"$STAGE/changelog.Debian.gz"
+sed "s/VERSION/$VERSION-1/; s/MAINTAINER/$MAINTAINER/; s/DATE/$date/" packaging/NEWS | gzip -9n >"$STAGE/NEWS.Debian.gz"
+gzip -9nc CHANGELOG.md >"$STAGE/changelog.gz"
+
+mkdir -p "$DIST"
+for ARCH in ${ARCHES:-amd64 arm64}; do
+	export ARCH
+	if [ "$ARCH" = "$here" ]; then
+		cp "$STAGE/here" "$STAGE/bouncefeed"
+	else
+		binary "$ARCH" "$STAGE/bouncefeed"
+	fi
+	go run ./packaging/bom -binary "$STAGE/bouncefeed" -version "$VERSION" -home "$HOMEPAGE" \
+		-copyright "$STAGE/copyright" -sbom "$STAGE/sbom"
+	cp "$STAGE/sbom" "$DIST/bouncefeed_${VERSION}_$ARCH.cdx.json"
+	gzip -9n -f "$STAGE/sbom"
+	for format in ${FORMATS:-deb rpm}; do
+		case $format-$ARCH in
+		rpm-amd64) name=bouncefeed-$VERSION-1.x86_64.rpm ;;
+		rpm-arm64) name=bouncefeed-$VERSION-1.aarch64.rpm ;;
+		*) name=bouncefeed_$VERSION-1_$ARCH.deb ;;
+		esac
+		go tool -modfile=tools/go.mod nfpm package --config packaging/nfpm.yaml --packager "$format" --target "$DIST/$name"
+	done
+done
