@@ -240,8 +240,8 @@ func (d *debian) powerOff() {
 		return
 	}
 	if d.t.Failed() {
-		log, _ := d.try("journalctl -b --no-pager -n 150")
-		d.t.Logf("journal:\n%s", log)
+		log, _ := d.try("bouncefeed status; bouncefeed refused list; journalctl -b --no-pager -n 150")
+		d.t.Logf("status and journal:\n%s", log)
 	}
 	const sigRTMIN = 34
 	d.signal(sigRTMIN + 4) // systemd: power off
