@@ -44,6 +44,7 @@ var allowed = map[string]string{
 	"internal/e2e":         "",
 	"internal/e2e/e2etest": "",
 	"internal/e2e/debian":  "",
+	"packaging/bom":        "",
 }
 
 const (
