@@ -39,6 +39,8 @@ type Backfill struct {
 
 	// DryRun gets the events instead of the queue. Nothing is changed.
 	DryRun func(event.Event) error
+	counts *counting // what a report is made of; nil: none is
+
 	// Progress is called before each part of a file is stored; nil: nobody watches.
 	Progress func(file string, at Spot, sum *BackfillSummary)
 }
@@ -139,7 +141,11 @@ func (b *Backfill) Run(ctx context.Context) (BackfillSummary, error) {
 	if err != nil {
 		return sum, err
 	}
-	c.store = &tally{target: target, since: b.Since, until: b.Until, sum: &sum}
+	to := &tally{target: target, since: b.Since, until: b.Until, sum: &sum}
+	if c.store, c.counts = to, b.counts; b.counts != nil {
+		b.counts.classifier = c.classifier
+		to.fresh = func(e *event.Event) { b.counts.failure(e, b.As == asMail) }
+	}
 	return sum, errors.Join(b.read(ctx, c, target, &sum), end())
 }
 

@@ -52,6 +52,9 @@ func (d *dryStore) Commit(ctx context.Context, b queue.Batch) (queue.Result, err
 func (b *Backfill) dry(ctx context.Context, c *sinkConfig, sum *BackfillSummary) (store *dryStore, end func() error) {
 	store = &dryStore{seen: map[event.Key]bool{}, show: b.DryRun}
 	end = func() error { return nil }
+	if b.counts != nil { // of the files alone
+		return store, end
+	}
 	if b.Config == nil {
 		sum.NotAsked = "there is no configuration that names its queue"
 		return store, end

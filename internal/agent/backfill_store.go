@@ -28,6 +28,7 @@ type tally struct {
 	target       store
 	since, until time.Time
 	sum          *BackfillSummary
+	fresh        func(*event.Event) // is told of each event that is no repeat; may be nil
 }
 
 func (t *tally) Checkpoint(input string) (map[string]string, error) {
@@ -51,6 +52,11 @@ func (t *tally) Commit(ctx context.Context, b queue.Batch) (queue.Result, error)
 		return r, err
 	}
 	t.sum.add(b, r)
+	for i, repeat := range r.Repeat {
+		if !repeat && t.fresh != nil {
+			t.fresh(&b.Events[i])
+		}
+	}
 	// The sink pairs the result with all of its events.
 	r.Repeat = append(r.Repeat, make([]bool, len(events)-len(r.Repeat))...)
 	return r, nil

@@ -152,6 +152,9 @@ func (d *draft) pass(p *event.Passage) {
 		d.enter(p.MessageID, p.Recipient, p.OriginalRecipient)
 	}
 	d.noted[p.Type]++
+	if d.counts != nil {
+		d.counts.passage(p)
+	}
 }
 
 // addSkimmed counts the lines that were skimmed and said nothing.
@@ -180,6 +183,8 @@ func (d *draft) accept(e event.Event) {
 	if e.Type != "" && !e.Type.Reported() {
 		if e.Type == event.CopyFailed {
 			d.batch.Copies = append(d.batch.Copies, e)
+		} else if d.counts != nil {
+			d.counts.event(&e)
 		}
 		d.countOnly(e.Type)
 		return

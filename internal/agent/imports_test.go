@@ -14,7 +14,7 @@ import (
 var allowed = map[string]string{
 	"docs":                 "",
 	"cmd/bouncefeed":       "internal/agent internal/control internal/config internal/event",
-	"internal/agent":       inputWings + parserWings + leaves + "internal/mta internal/control internal/queue internal/classify inputs parsers outputs internal/config internal/event",
+	"internal/agent":       inputWings + parserWings + leaves + "internal/mta internal/control internal/queue internal/classify internal/provider internal/report inputs parsers outputs internal/config internal/event",
 	"internal/control":     "internal/disk internal/config internal/event",
 	"inputs":               "internal/config internal/event",
 	"inputs/logs":          "inputs internal/disk internal/config internal/event",

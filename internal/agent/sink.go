@@ -48,6 +48,7 @@ type sinkConfig struct {
 	logHosts   *logHosts                    // nil: no report waits for a log
 	container  inputs.Container             // of inputs.Settings
 	explains   bool                         // keeps what is not reported, to be shown
+	counts     *counting                    // nil: nobody counts deliveries
 }
 
 // sink turns the records of one input into stored events. It is the inputs.Sink of that input.

@@ -87,6 +87,8 @@ type Event struct {
 	Evidence string `json:"-"`
 	// Content stands for the whole message that told it, where that names no other: it has the same whenever it is read.
 	Content string `json:"-"`
+	// Transit is how it went there; who counts wants it.
+	Transit Transit `json:"-"`
 	// NeedsProof: a stranger told it, whoever vouches for the record it stands in. As if its input said trust: proof.
 	NeedsProof bool `json:"-"`
 }

@@ -13,8 +13,17 @@ type Passage struct {
 	Recipient         string
 	OriginalRecipient string
 	Ours              bool
+	RemoteMTA         string // of one that was put off, as the three that follow
+	Code              int
+	Status            string
+	Diagnostic        string
+	Transit
+}
 
-	Relay  []byte // where it went, or should, as the log has it: "mx.example.org[192.0.2.7]:25"; the record's memory
-	Delay  []byte // since the message came in, in seconds: "0.52"; the record's memory
-	Before bool   // this recipient was put off before
+// Transit is how a message went to one recipient, as a log tells.
+type Transit struct {
+	Relay   string        // where it went, or should, as the log has it: "mx.example.org[192.0.2.7]:25", "local"; "" where it does not say
+	Delay   time.Duration // since it came in
+	Before  bool          // this recipient was put off before
+	Foreign bool          // it is not ours: a client handed it in that is nobody's here
 }

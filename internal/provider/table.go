@@ -5,6 +5,7 @@ package provider
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -118,6 +119,9 @@ func (t *Table) Name(id string) string {
 	}
 	return id
 }
+
+// IDs lists the providers.
+func (t *Table) IDs() []string { return slices.Sorted(maps.Keys(t.names)) }
 
 // ByHost finds whose host it is, by the longest entry that fits on the boundary of a label.
 func (t *Table) ByHost(host string) (id string, ok bool) {

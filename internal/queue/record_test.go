@@ -16,7 +16,7 @@ func fill(t *testing.T, v reflect.Value) {
 		switch f := v.Field(i); f.Interface().(type) {
 		case time.Time:
 			f.Set(reflect.ValueOf(time.Unix(1_800_000_000, 0).UTC()))
-		case []event.Reply: // used up before anything is stored
+		case []event.Reply, event.Transit: // used up before anything is stored
 		case []string:
 			f.Set(reflect.ValueOf([]string{"4Y1yz", "4Y2yz"}))
 		default:

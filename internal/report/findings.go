@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/provider"
 )
 
 // Severity is how much a finding matters.
@@ -184,6 +185,9 @@ func (s *series) findings(since int64) []Finding {
 			continue
 		}
 		for _, id := range s.ids {
+			if id == provider.Other || id == provider.Local { // nobody who could be asked
+				continue
+			}
 			all = s.follow(all, r, id, since)
 		}
 	}
@@ -196,17 +200,17 @@ func (s *series) findings(since int64) []Finding {
 
 const quietHours = 24 // at half the thresholds, until a finding is over
 
-func (s *series) follow(all []Finding, r *rule, provider string, since int64) []Finding {
+func (s *series) follow(all []Finding, r *rule, id string, since int64) []Finding {
 	var now *Finding
 	quiet := 0
 	start := max(0, int(since-s.first)-14*24)
 	for at := start; at < len(s.all); at++ {
-		w := s.at(provider, at, r.hours)
+		w := s.at(id, at, r.hours)
 		v := r.judges(&w, 1)
 		if v.severity > None {
 			quiet = 0
 			if now == nil {
-				now = &Finding{ID: r.id, Since: hourTime(s.first + int64(at)), Provider: provider}
+				now = &Finding{ID: r.id, Since: hourTime(s.first + int64(at)), Provider: id}
 			}
 			if v.severity > now.Severity || v.severity == now.Severity && v.count >= now.Count {
 				now.Severity, now.Reason, now.Count, now.Of, now.Lower = v.severity, v.reason, v.count, v.of, lowerBound(v.count, v.of)

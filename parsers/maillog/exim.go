@@ -194,6 +194,10 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 	}
 	old, known := m.take(d.to, d.origTo, false)
 	o := outcome{to: string(d.to), origTo: string(d.origTo)}
+	relay := x.relays.of(d.host)
+	if len(d.host) == 0 && kind == event.Delivered {
+		relay = "local"
+	}
 	if kind != event.Delivered {
 		d.explain(&o)
 	}
@@ -201,7 +205,7 @@ func (x *exim) readDelivery(q *logLine, kind event.Type, emit func(event.Event))
 	if known && saysNothing(&o) {
 		o = old
 	}
-	if kind == event.Delayed {
+	if o.relay, o.before = relay, known; kind == event.Delayed {
 		m.pending = append(m.pending, o)
 	}
 	o.noMailbox, o.returnPath = !d.mailbox, string(d.returnPath)

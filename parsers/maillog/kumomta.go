@@ -142,6 +142,10 @@ const kumoMaxRecipients = 100 // of one record
 // tell emits what the record says of each recipient. Time and Host are the caller's to complete. The error is a refusal.
 func (r *kumoRecord) tell(v listmonk.VERP, isForeign bool, emit func(event.Event)) error {
 	e := event.Event{Time: r.Timestamp.Time, Sender: r.Sender, QueueID: text.Cut(r.ID, len(queueKey{}.id)*2)}
+	if r.Peer != nil {
+		e.Transit.Relay = text.Cut(strings.TrimSuffix(r.Peer.Name, "."), 255)
+	}
+	e.Transit.Foreign = isForeign
 	recipients := []string(r.Recipient)
 	switch r.Type {
 	case "Delivery":
@@ -202,9 +206,7 @@ func (r *kumoRecord) explain(e *event.Event) {
 	if r.Response.Code >= 400 && r.Response.Code < 600 {
 		e.Code = r.Response.Code
 	}
-	if r.Peer != nil {
-		e.RemoteMTA = text.Cut(strings.TrimSuffix(r.Peer.Name, "."), 255)
-	}
+	e.RemoteMTA = e.Transit.Relay
 	if name, ok := r.Classification.(string); ok {
 		e.Hint = kumoClassifications[name]
 	}

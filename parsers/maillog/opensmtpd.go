@@ -302,7 +302,7 @@ func (p *opensmtpd) tell(l *logLine, m *message, d *opensmtpdDelivery, emit func
 	if expired && known {
 		o = old
 	}
-	if kind == event.Delayed {
+	if o.relay, o.before = opensmtpdHost(d.relay), known; kind == event.Delayed {
 		m.pending = append(m.pending, o)
 	} else {
 		m.left--

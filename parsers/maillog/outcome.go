@@ -19,6 +19,9 @@ type outcome struct {
 	neverHard  bool   // given up after deferrals
 	at         int64  // when, Unix microseconds
 	returnPath string // under which it was sent, where that is another than the sender's
+
+	relay  string // of Transit: not remembered
+	before bool   // was pending already
 }
 
 const (

@@ -51,26 +51,28 @@ func (p *postfix) tell(l *logLine, m *message, d *postfixDelivery, status string
 		}
 		m.flags &^= msgActive
 		if !m.isSilent() {
-			o := outcome{to: string(d.to), origTo: string(d.origTo)}
+			o := outcome{to: string(d.to), origTo: string(d.origTo), relay: p.relays.of(d.relay), before: before}
 			if m.has(msgSeveral|msgForwarded) || bytes.HasSuffix(l.tag, []byte("/local")) {
 				p.reached(l, m, &o, emit)
 				p.tellCopies(l, m, emit)
 			}
-			p.passed(l, m, &o, event.Delivered, d, before, emit)
+			p.passed(l, m, &o, event.Delivered, emit)
 		}
 	case "deferred", "softbounce":
 		m.flags &^= msgActive
 		if !m.isSilent() {
 			o := d.outcome()
+			o.relay, o.before = p.relays.of(d.relay), before
 			if status == "softbounce" {
 				o.harden()
 			}
 			m.pending = append(m.pending, o)
-			p.passed(l, m, &o, event.Delayed, d, before, emit)
+			p.passed(l, m, &o, event.Delayed, emit)
 		}
 	case "bounced", "expired", "force-expired":
 		if !m.isSilent() {
 			o := d.outcome()
+			o.relay, o.before = p.relays.of(d.relay), before
 			err = p.fail(l, m, &o, status != "bounced", emit)
 		}
 		m.flags &^= msgActive

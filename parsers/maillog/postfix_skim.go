@@ -170,16 +170,17 @@ func (p *postfix) skimDelivery(h *skimHeader, b []byte, latest int64, known *ski
 }
 
 // passed tells of a delivery, or of one put off.
-func (p *postfix) passed(l *logLine, m *message, o *outcome, kind event.Type, d *postfixDelivery, before bool, emit func(event.Event)) {
+func (p *postfix) passed(l *logLine, m *message, o *outcome, kind event.Type, emit func(event.Event)) {
 	if p.skim.to == nil {
 		emit(p.report(l, m, o, kind))
 		return
 	}
 	p.skim.told = true
+	origin := p.originOf(m)
 	p.skim.passage = event.Passage{
 		Type: kind, Time: l.now, QueueIDIssuer: p.host, Sender: m.sender, MessageID: loggedMessageID(m.id),
-		Recipient: address.Logged(o.to), Ours: !m.has(msgShared) && p.originOf(m) == ours,
-		Relay: d.relay, Delay: d.delay, Before: before,
+		Recipient: address.Logged(o.to), Ours: !m.has(msgShared) && origin == ours,
+		RemoteMTA: o.remote, Code: o.code, Status: o.status, Diagnostic: o.diagnostic, Transit: p.transit(l, m, o, origin),
 	}
 	p.skim.to.Pass(&p.skim.passage)
 }

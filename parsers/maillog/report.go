@@ -2,6 +2,7 @@ package maillog
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"bouncefeed/internal/address"
@@ -28,7 +29,9 @@ func (t *tracker) report(l *logLine, m *message, o *outcome, kind event.Type) ev
 		e.OriginalRecipient = ""
 	}
 	e.QueueID, e.OtherQueueIDs = t.ids(m)
-	if !m.has(msgShared) && t.originOf(m) == ours {
+	origin := t.originOf(m)
+	e.Transit = t.transit(l, m, o, origin)
+	if !m.has(msgShared) && origin == ours {
 		e.Ours, e.Sole = true, !m.has(msgSeveral)
 		if kind != event.Delivered {
 			t.identify(&e, m)
@@ -38,11 +41,19 @@ func (t *tracker) report(l *logLine, m *message, o *outcome, kind event.Type) ev
 	return e
 }
 
+// transit is how m went to one recipient.
+func (t *tracker) transit(l *logLine, m *message, o *outcome, origin origin) event.Transit {
+	return event.Transit{
+		Relay: o.relay, Delay: max(0, time.Duration(l.at-m.arrived)*time.Microsecond), Before: o.before, Foreign: origin == foreign,
+	}
+}
+
 // expire reports every recipient that is still pending.
 func (t *tracker) expire(l *logLine, m *message, emit func(event.Event)) error {
 	var err error
 	if !m.isSilent() {
 		for i := range m.pending {
+			m.pending[i].before, m.pending[i].relay = true, "" // which is not remembered
 			err = t.fail(l, m, &m.pending[i], !m.pending[i].isHard(), emit)
 		}
 	}

@@ -280,7 +280,7 @@ func (p *sendmail) tell(l *logLine, m *message, d *sendmailDelivery, to []byte, 
 	if known && d.saysNothing() {
 		o = old
 	}
-	if kind == event.Delayed {
+	if o.relay, o.before = p.relays.of(d.relay), known; kind == event.Delayed {
 		m.pending = append(m.pending, o)
 	} else {
 		m.left--

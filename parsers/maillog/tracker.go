@@ -26,7 +26,8 @@ type tracker struct {
 
 	line     logLine         // the one being read
 	clients  map[string]bool // whether a client is foreign, as asked before
-	host     string          // of the last line
+	relays   interned
+	host     string // of the last line
 	hostHash uint32
 	sender   string // the last one: lists without VERP have one for all
 }
@@ -82,8 +83,26 @@ func newTracker(section config.Section, c *trackerConfig) (t tracker, err error)
 	t.mynetworks = c.MyNetworks
 	t.memory = newMemory(int(c.Memory), c.MaxAge.Std())
 	t.clients = map[string]bool{}
+	t.relays = interned{}
 	t.hostHash = fnv32(nil)
 	return t, nil
+}
+
+// interned are words that come again and again, each kept once.
+type interned map[string]string
+
+const maxInterned = 4 << 10
+
+func (t interned) of(b []byte) string {
+	s, known := t[string(b)]
+	if !known {
+		if len(t) >= maxInterned {
+			clear(t)
+		}
+		s = string(b)
+		t[s] = s
+	}
+	return s
 }
 
 // A logLine is one line about one queue id.
