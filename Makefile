@@ -46,6 +46,7 @@ prepare: ## builds and fetches what the end-to-end tests work with, so that no t
 
 unit: ## vet, staticcheck, unit tests with -race
 	go vet ./...
+	go vet -tags gen ./cmd/bouncefeed ./internal/agent
 	$(TOOL) staticcheck ./...
 	go test -race -c -o /dev/null $(UNIT)
 	$(TIDY) go test -race -timeout=$(UNIT_TIMEOUT) $(UNIT)

@@ -30,10 +30,14 @@ binary() {
 # What the program says of itself, told by the one that runs here.
 here=$(go env GOHOSTARCH)
 binary "$here" "$STAGE/here"
-mkdir "$STAGE/man"
-GOARCH=$here CGO_ENABLED=0 go run -trimpath -tags gen -ldflags "$ldflags" ./cmd/bouncefeed gen-man "$STAGE/man"
-rm "$STAGE"/man/*-completion*
-gzip -9n "$STAGE"/man/*
+mkdir "$STAGE/man" "$STAGE/man5"
+gen() {
+	GOARCH=$here CGO_ENABLED=0 go run -trimpath -tags gen -ldflags "$ldflags" ./cmd/bouncefeed "$@"
+}
+gen gen-man "$STAGE/man"
+gen gen-schema "$STAGE/schema.json"
+mv "$STAGE"/man/*.5 "$STAGE/man5"
+gzip -9n "$STAGE"/man/* "$STAGE"/man5/*
 for shell in bash zsh fish; do
 	"$STAGE/here" completion "$shell" >"$STAGE/bouncefeed.$shell"
 done
