@@ -1,6 +1,7 @@
 package event
 
 import (
+	"errors"
 	"net/mail"
 	"strings"
 	"time"
@@ -9,8 +10,12 @@ import (
 // MailDate reads the date of a header field (RFC 5322 §3.3) in any time zone; white space in it may be folded, a comment may follow.
 func MailDate(field string) (time.Time, error) {
 	date, _, _ := strings.Cut(field, "(")
-	if t, ok := plainDate(strings.TrimSpace(date)); ok {
+	date = strings.TrimSpace(date)
+	if t, ok := plainDate(date); ok {
 		return t, nil
+	}
+	if date == "" {
+		return time.Time{}, errNoDate
 	}
 	date = strings.Join(strings.Fields(date), " ")
 	if t, err := time.Parse("Mon, _2 Jan 2006 15:04:05 -0700", date); err == nil {
@@ -19,8 +24,13 @@ func MailDate(field string) (time.Time, error) {
 	return mail.ParseDate(date)
 }
 
-// plainDate reads what nearly all write, in UTC: "Sun, 22 Nov 2026 08:01:02 +0100".
+var errNoDate = errors.New("no date")
+
+// plainDate reads what nearly all write, in UTC: "Sun, 22 Nov 2026 08:01:02 +0100", with or without the day's name.
 func plainDate(s string) (time.Time, bool) {
+	if s != "" && s[0] <= '9' {
+		s = dayNames[:3] + ", " + s
+	}
 	if len(s) == len("Sun, 2 Nov 2026 08:01:02 +0100") {
 		s = s[:5] + "0" + s[5:]
 	}

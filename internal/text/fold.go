@@ -58,22 +58,27 @@ var plain = map[rune]string{
 	'\u00a0': " ", '\u2009': " ", '\u202f': " ", '\u3000': " ", '‐': "-", '‑': "-", '–': "-", '—': "-", '\u00ad': "",
 }
 
-// FoldCollapse is s folded, and each run of white space one blank.
-func FoldCollapse(s string) string {
-	b := make([]byte, 0, len(s))
+// FoldCollapse is s folded, each run of white space one blank and none at the ends, with end behind it.
+func FoldCollapse(s, end string) string {
+	var small [1 << 10]byte
+	b := small[:0]
+	if len(s)+len(end) > len(small) {
+		b = make([]byte, 0, len(s)+len(end))
+	}
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c >= utf8.RuneSelf:
-			return Collapse(Fold(s))
+			return Collapse(Fold(s)) + end
 		case c == ' ' || '\t' <= c && c <= '\r':
 			if len(b) > 0 && b[len(b)-1] != ' ' {
 				b = append(b, ' ')
 			}
-		case 'A' <= c && c <= 'Z':
-			b = append(b, c+('a'-'A'))
 		default:
-			b = append(b, c)
+			b = append(b, Lower(c))
 		}
 	}
-	return strings.TrimSuffix(string(b), " ")
+	if len(b) > 0 && b[len(b)-1] == ' ' {
+		b = b[:len(b)-1]
+	}
+	return string(append(b, end...))
 }

@@ -9,7 +9,7 @@ import (
 
 // An Index finds all of its phrases in one pass over a text: every phrase is filed under a key, four bytes of each spelling
 // of one of its pieces, the piece whose keys the fewest others share, so that most places of a text cost one look at a few
-// kilobytes. It takes 32 bytes for each spelling that is filed, and 72 KiB at most besides. It is safe for concurrent use.
+// kilobytes. It takes 32 bytes and its letters for each spelling that is filed, and 72 KiB at most besides. It is safe for concurrent use.
 //
 // An automaton over all spellings, as Aho and Corasick have it, would need a state for nearly each of their letters: for
 // the rules of replies 58,000 of them, which no cache holds.
@@ -27,10 +27,12 @@ type Index struct {
 // An anchor says that a key stands at offset in a spelling of a phrase's piece.
 type anchor struct {
 	key           uint32
-	offset, piece int16
+	offset, piece int16 // piece is wholePhrase for a phrase of one
 	phrase, group int32
 	word          string // the spelling
 }
+
+const wholePhrase = -1
 
 const (
 	keySize    = 4
@@ -69,7 +71,9 @@ func NewGroups(groups [][]Phrase, typical ...string) *Index {
 					offset, _ := rarestKey(word, uses)
 					a.key, a.offset = keyAt(word, offset), int16(offset)
 				}
-				a.piece = int16(piece)
+				if a.piece = int16(piece); len(x.phrases[phrase].pieces) == 1 {
+					a.piece = wholePhrase
+				}
 				x.anchors = append(x.anchors, a)
 			}
 			phrase++
@@ -138,7 +142,7 @@ func (x *Index) file() {
 	size := bits.Len(uint(len(x.anchors)))
 	x.coarse = max(hashBits-size-4, 0)
 	x.filter = make([]uint64, 1<<(hashBits-x.coarse)/64+1)
-	size = min(size+1, bucketBits)
+	size = min(size, bucketBits)
 	x.shift = hashBits - size
 	x.heads = make([]uint32, 1<<size+1)
 	for _, a := range x.anchors {
@@ -157,6 +161,20 @@ func (x *Index) file() {
 		next[bucket]++
 	}
 	x.anchors = sorted
+	x.gather()
+}
+
+// gather puts the spellings of the anchors side by side, in their order: where one is looked at, the next are at hand.
+func (x *Index) gather() {
+	var all strings.Builder
+	for i := range x.anchors {
+		all.WriteString(x.anchors[i].word)
+	}
+	rest := all.String()
+	for i := range x.anchors {
+		a := &x.anchors[i]
+		a.word, rest = rest[:len(a.word)], rest[len(a.word):]
+	}
 }
 
 func keyAt(s string, i int) uint32 {
@@ -231,7 +249,7 @@ func (x *Index) meet(a *anchor, s string, start int, found []uint64, f func(phra
 	if found != nil && found[a.group>>6]&bit != 0 || start < 0 || end > len(s) || s[start:end] != a.word {
 		return true
 	}
-	if p := &x.phrases[a.phrase]; len(p.pieces) > 1 && !p.surrounds(s, int(a.piece), start, end) {
+	if a.piece != wholePhrase && !x.phrases[a.phrase].surrounds(s, int(a.piece), start, end) {
 		return true
 	}
 	if found == nil {

@@ -147,7 +147,7 @@ func (p *Phrase) follows(s string, piece int) bool {
 	for ; piece < len(p.pieces); piece++ {
 		next := -1
 		for _, word := range p.pieces[piece] {
-			if i := strings.Index(s[:min(len(s), p.gap+len(word))], word); i >= 0 && (next < 0 || i+len(word) < next) {
+			if i := indexNear(s[:min(len(s), p.gap+len(word))], word); i >= 0 && (next < 0 || i+len(word) < next) {
 				next = i + len(word)
 			}
 		}
@@ -165,7 +165,7 @@ func (p *Phrase) precedes(s string, piece int) bool {
 		last := -1
 		for _, word := range p.pieces[piece] {
 			from := max(0, len(s)-p.gap-len(word), last+1)
-			if strings.Contains(s[from:], word) { // which is faster than to look from behind
+			if indexNear(s[from:], word) >= 0 { // which is faster than to look from behind
 				last = from + strings.LastIndex(s[from:], word)
 			}
 		}
@@ -176,3 +176,20 @@ func (p *Phrase) precedes(s string, piece int) bool {
 	}
 	return true
 }
+
+// indexNear is strings.Index for a clause: up to near bytes that looks at all of them at once, beyond from letter to letter.
+func indexNear(s, word string) int {
+	if len(s) <= near || len(s) > 2*near-len(word) {
+		return strings.Index(s, word)
+	}
+	if i := strings.Index(s[:near], word); i >= 0 {
+		return i
+	}
+	from := near - len(word) + 1
+	if i := strings.Index(s[from:], word); i >= 0 {
+		return from + i
+	}
+	return -1
+}
+
+const near = 64

@@ -61,7 +61,7 @@ func TestFold(t *testing.T) {
 		}
 	}
 	for s, want := range map[string]string{" Mail \t\r\n Delivery ": "mail delivery", " É\n\n": "e", "": "", "\n": ""} {
-		if got := FoldCollapse(s); got != want {
+		if got := FoldCollapse(s, ""); got != want {
 			t.Errorf("FoldCollapse(%q) = %q, expected %q", s, got, want)
 		}
 	}
@@ -107,7 +107,7 @@ func FuzzText(f *testing.F) {
 		if got := Tidy(s, limit); !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7F }) {
 			t.Errorf("Tidy(%q, %d) = %q", s, limit, got)
 		}
-		if folded := FoldCollapse(s); !utf8.ValidString(folded) || folded != Collapse(Fold(s)) && utf8.ValidString(s) {
+		if folded := FoldCollapse(s, ""); !utf8.ValidString(folded) || folded != Collapse(Fold(s)) && utf8.ValidString(s) {
 			t.Errorf("FoldCollapse(%q) = %q, Fold %q", s, folded, Fold(s))
 		}
 		if letters := UnescapeLetters(s); Unescape(letters) != Unescape(s) || utf8.ValidString(s) && !utf8.ValidString(letters) {

@@ -184,8 +184,8 @@ type candidateReader struct {
 
 func (m *message) findCandidates() []candidate {
 	r := candidateReader{m: m, known: m.knownAddresses(), own: m.ownAddresses(""), owner: -1}
-	lines := strings.Split(m.body, "\n")
-	for _, line := range lines[:min(len(lines), textLinesToRead)] {
+	r.other.may = m.folded.in().have(phrases.address.elsewhere)
+	for _, line := range m.folded.lines() {
 		r.read(line)
 	}
 	return r.found
@@ -255,6 +255,7 @@ func namesRecipient(line string) bool {
 // An otherContact is what a sentence opens that leads to another address than the one that failed: "Please write to:", or "For
 // further assistance, forward this to" at the end of a line.
 type otherContact struct {
+	may        bool // the text has a phrase that leads
 	open       bool
 	unfinished bool   // only for the next line
 	before     string // the line before
@@ -268,7 +269,7 @@ func (o *otherContact) pass(line string) {
 		return
 	}
 	clause := line[strings.LastIndex(line, ". ")+1:]
-	leads := leadsElsewhere(clause) || promises && len(clause) < 40 && leadsElsewhere(o.before+" "+clause)
+	leads := o.may && leadsElsewhere(clause) || promises && len(clause) < 40 && leadsElsewhere(o.before+" "+clause)
 	o.open = leads && (promises || strings.IndexByte(".!?;)", line[len(line)-1]) < 0)
 	o.unfinished, o.before = !promises, line
 }

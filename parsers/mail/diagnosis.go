@@ -277,8 +277,11 @@ func withoutWarning(diagnostic string) string {
 // labelledReason is what follows "because:", "Reason:", "原因：": the rest of that line and the lines that belong to it.
 func labelledReason(lines []string) string {
 	for i, line := range lines {
+		if !strings.Contains(line, ":") && !strings.Contains(line, "：") && !strings.Contains(line, "は") {
+			continue
+		}
 		lower := strings.ToLower(line)
-		if len(lower) != len(line) || !strings.ContainsAny(line, ":：は") {
+		if len(lower) != len(line) {
 			continue
 		}
 		at, length := phrases.places.reasonLabel.First(lower)

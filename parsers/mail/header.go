@@ -20,14 +20,14 @@ const (
 )
 
 // field is one header field, its value still folded and encoded.
-type field struct{ name, value []byte }
+type field struct{ name, value string }
 
 // is says whether the field has that name, which is not empty. Most names differ in their length or first letter.
 func (f field) is(name string) bool {
-	return len(f.name) == len(name) && f.name[0]|0x20 == name[0]|0x20 && (string(f.name) == name || strings.EqualFold(string(f.name), name))
+	return len(f.name) == len(name) && f.name[0]|0x20 == name[0]|0x20 && (f.name == name || strings.EqualFold(f.name, name))
 }
 
-// header is a header as slices of the message: nothing is copied before it is asked for.
+// header is a header, its fields parts of one string.
 type header []field
 
 // cutHeader splits an entity at its first blank line. Lines that are no field (an mbox "From ", a folded line that
@@ -38,45 +38,61 @@ func cutHeader(entity []byte) (header, []byte) {
 	if bytes.HasPrefix(entity, []byte("From ")) || bytes.HasPrefix(entity, []byte(">From ")) {
 		_, entity, _ = bytes.Cut(entity, []byte("\n"))
 	}
-	if first, _ := cutLine(entity); fieldColon(first) < 0 {
-		return nil, entity
-	}
 	block, body, found := bytes.Cut(entity, []byte("\n\n"))
 	if !found {
 		block, body = entity, nil
 	}
-	return parseFields(block[:min(len(block), maxHeader)]), body
+	fields := string(block[:min(len(block), maxHeader)])
+	if first, _, _ := strings.Cut(fields, "\n"); fieldColon(first) < 0 {
+		return nil, entity
+	}
+	return parseFields(fields), body
 }
 
-func parseFields(block []byte) header {
-	h := make(header, 0, min(bytes.Count(block, []byte("\n"))+1, maxFields))
+func parseFields(block string) header {
+	h := make(header, 0, min(countFields(block), maxFields))
 	for len(block) > 0 && len(h) < maxFields {
-		line, rest := cutLine(block)
+		line, rest, _ := strings.Cut(block, "\n")
 		end := len(line)
 		if colon := fieldColon(line); colon > 0 {
 			for len(rest) > 0 && (rest[0] == ' ' || rest[0] == '\t') {
-				more, after := cutLine(rest)
+				more, after, _ := strings.Cut(rest, "\n")
 				end = len(block) - len(rest) + len(more)
 				rest = after
 			}
-			h = append(h, field{bytes.TrimRight(line[:colon], " \t"), block[colon+1 : end]})
+			name := line[:colon]
+			for name[len(name)-1] == ' ' || name[len(name)-1] == '\t' {
+				name = name[:len(name)-1]
+			}
+			h = append(h, field{name, block[colon+1 : end]})
 		}
 		block = rest
 	}
 	return h
 }
 
+// countFields counts the lines that go on with none before them.
+func countFields(block string) int {
+	n := 1
+	for i := range len(block) - 1 {
+		if block[i] == '\n' && block[i+1] != ' ' && block[i+1] != '\t' {
+			n++
+		}
+	}
+	return n
+}
+
 // fieldColon is the place of the colon that ends line's field name, or -1 if line is no header field.
-func fieldColon(line []byte) int {
-	for i, c := range line {
-		switch {
+func fieldColon(line string) int {
+	for i := range len(line) {
+		switch c := line[i]; {
 		case c == ':':
 			if i == 0 {
 				return -1
 			}
 			return i
 		case c == ' ' || c == '\t': // "Subject :" is seen in the wild
-			rest := bytes.TrimLeft(line[i:], " \t")
+			rest := strings.TrimLeft(line[i:], " \t")
 			if i > 0 && len(rest) > 0 && rest[0] == ':' {
 				return len(line) - len(rest)
 			}
@@ -133,19 +149,19 @@ func (h header) addresses(name string) []string {
 	return all
 }
 
-func unfold(v []byte) string {
-	v = bytes.TrimSpace(v[:min(len(v), maxValue)])
-	if bytes.IndexByte(v, '\n') < 0 {
-		return string(v)
+func unfold(v string) string {
+	v = strings.TrimSpace(v[:min(len(v), maxValue)])
+	if strings.IndexByte(v, '\n') < 0 {
+		return v
 	}
 	var b strings.Builder
 	b.Grow(len(v))
 	for len(v) > 0 {
-		line, rest := cutLine(v)
+		line, rest, _ := strings.Cut(v, "\n")
 		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}
-		b.Write(bytes.TrimSpace(line))
+		b.WriteString(strings.TrimSpace(line))
 		v = rest
 	}
 	return b.String()

@@ -62,8 +62,7 @@ func (m *message) generatedFrom(addr string) (from, mark string) {
 	if addr == "" || !strings.Contains(m.body, "generated from") && !strings.Contains(m.body, "(expanded from") {
 		return "", ""
 	}
-	lines := strings.Split(m.body, "\n")
-	lines = lines[:min(len(lines), textLinesToRead)]
+	lines := m.folded.lines()
 	for i, line := range lines {
 		spans := address.Find(line)
 		if len(spans) == 0 || !standsFirst(line[:spans[0].Start]) || !address.Same(spans[0].Addr, addr) {

@@ -13,6 +13,11 @@ import (
 //go:embed phrases.txt
 var phraseFile string
 
+// typicalText is what reports and answers say most: phrases are looked for by what is rarer.
+//
+//go:embed typical.txt
+var typicalText string
+
 // phrases are those words by what they are about. Without another word they are looked for in folded text, those called
 // subject in a Subject, those called text in a body, those called clause in both: pairs of phrases, looser than the others.
 var phrases = readPhrases()
@@ -125,7 +130,7 @@ func readPhrases() *phraseBook {
 	b.layout.copyMark = b.section("layout.copyMark")
 	b.layout.advice = b.section("layout.advice")
 	b.layout.boilerplate = b.section("layout.boilerplate")
-	b.index = text.NewGroups(b.groups)
+	b.index = text.NewGroups(b.groups, text.Fold(typicalText))
 	b.places.failure = text.NewIndex(parsePhrases(phraseLines("failure.subject"), 0, folded))
 	b.places.final = text.NewIndex(parsePhrases(phraseLines("delay.final"), 0, folded))
 	b.places.expired = text.NewIndex(parsePhrases(phraseLines("failure.expired"), 0, folded))

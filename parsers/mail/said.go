@@ -32,8 +32,7 @@ func (g *addressGroup) has(addr string) bool {
 
 func (m *message) said() *said {
 	return &said{m, sync.OnceValue(func() saidLines {
-		lines := strings.Split(m.body, "\n")
-		lines = lines[:min(len(lines), textLinesToRead)]
+		lines := m.folded.lines()
 		spans := make([][]address.Span, len(lines))
 		for i, line := range lines {
 			if strings.IndexByte(line, '@') >= 0 {

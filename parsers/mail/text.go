@@ -45,15 +45,39 @@ func size(lines []string) int {
 	return n
 }
 
-// A foldedBody is a text as phrases are compared with it, and which it has; it is read when it is first needed.
+// A foldedBody is a text as phrases are compared with it, read when it is first needed.
 type foldedBody struct {
-	words func() string
-	in    func() sections
+	body, folded string
+	found        sections
+	searched     bool
+	cut          []string
 }
 
-func (m *message) setBody(body string) {
-	words := sync.OnceValue(func() string { return text.FoldCollapse(body) + " " }) // a phrase may end with a blank
-	m.body, m.folded = body, &foldedBody{words, sync.OnceValue(func() sections { return phrases.in(words()) })}
+func (m *message) setBody(body string) { m.body, m.folded = body, &foldedBody{body: body} }
+
+// words are the text; a phrase may end with a blank, so it does.
+func (f *foldedBody) words() string {
+	if f.folded == "" {
+		f.folded = text.FoldCollapse(f.body, " ")
+	}
+	return f.folded
+}
+
+// lines are its first lines, as they stand.
+func (f *foldedBody) lines() []string {
+	if f.cut == nil {
+		f.cut = strings.Split(f.body, "\n")
+		f.cut = f.cut[:min(len(f.cut), textLinesToRead)]
+	}
+	return f.cut
+}
+
+// in are the sections of which it has a phrase.
+func (f *foldedBody) in() sections {
+	if !f.searched {
+		f.found, f.searched = phrases.in(f.words()), true
+	}
+	return f.found
 }
 
 // withoutGreeting takes off a letter's salutation: "Dear sender," says nothing of the sender.
@@ -186,7 +210,7 @@ func beginsHeader(lines []string) bool {
 		if n > 0 && (line[0] == ' ' || line[0] == '\t') {
 			continue
 		}
-		colon := fieldColon([]byte(line[:min(len(line), 80)]))
+		colon := fieldColon(line[:min(len(line), 80)])
 		if colon < 0 {
 			break
 		}
@@ -221,7 +245,7 @@ type prose struct {
 }
 
 func newProse(m *message) *prose {
-	p := &prose{message: m, subject: text.FoldCollapse(m.header.text("Subject"))}
+	p := &prose{message: m, subject: text.FoldCollapse(m.header.text("Subject"), "")}
 	p.inSubject = phrases.in(p.subject)
 	p.ownSubject, p.inOwnSubject = p.subject, p.inSubject
 	if p.inSubject.have(phrases.failure.subject) {
