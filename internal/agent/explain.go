@@ -176,7 +176,7 @@ func (x *explaining) flush() error {
 func (x *explaining) file(ctx context.Context, file string) error {
 	var in *source
 	var err error
-	if in, err = openSource(file, x.In); err != nil {
+	if in, err = openSource(file, x.In, x.As == asMail && x.Headers == ""); err != nil {
 		return err
 	}
 	defer in.close()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"strings"
 
 	"bouncefeed/inputs"
 	"bouncefeed/inputs/mailbox"
@@ -22,8 +23,8 @@ type source struct {
 
 const maxHead = 8 << 20 // of a pipe, in bytes
 
-// openSource opens a file, "-" is in.
-func openSource(file string, in io.Reader) (*source, error) {
+// openSource opens a file, "-" is in. Of a mailbox it is left to whoever reads it to see what it is.
+func openSource(file string, in io.Reader, isMailbox bool) (*source, error) {
 	if file == "-" {
 		if in == nil {
 			in = os.Stdin
@@ -31,6 +32,9 @@ func openSource(file string, in io.Reader) (*source, error) {
 		return &source{name: "standard input", rest: in}, nil
 	}
 	s := &source{name: file, path: file}
+	if isMailbox && !strings.HasPrefix(file, "/dev/") { // explain <(zcat …)
+		return s, nil
+	}
 	if st, err := os.Stat(file); err == nil && (st.IsDir() || st.Mode().IsRegular()) {
 		return s, nil
 	}
@@ -38,7 +42,7 @@ func openSource(file string, in io.Reader) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.path, s.file, s.rest = "", f, f // explain <(zcat …)
+	s.path, s.file, s.rest = "", f, f
 	return s, nil
 }
 

@@ -56,12 +56,25 @@ func HasPrefixFold(s, prefix string) bool {
 
 // IndexFold is strings.Index without regard to case, for a word of ASCII in lower case.
 func IndexFold(s, word string) int {
-	for i := 0; i+len(word) <= len(s); i++ {
-		if s[i]|0x20 == word[0] && HasPrefixFold(s[i:], word) {
-			return i
+	small, large := word[0], strings.ToUpper(word[:1])[0]
+	for at, nextSmall, nextLarge := 0, 0, 0; at+len(word) <= len(s); at++ {
+		nextSmall, nextLarge = nextByte(s, small, at, nextSmall), nextByte(s, large, at, nextLarge)
+		if at = min(nextSmall, nextLarge); HasPrefixFold(s[at:], word) {
+			return at
 		}
 	}
 	return -1
+}
+
+// nextByte is where c stands in s from at on, len(s) if nowhere; known was so for an earlier place.
+func nextByte(s string, c byte, at, known int) int {
+	if known > at || known == at && known < len(s) && s[known] == c {
+		return known
+	}
+	if i := strings.IndexByte(s[at:], c); i >= 0 {
+		return at + i
+	}
+	return len(s)
 }
 
 // IsDigit says whether c is an ASCII digit.

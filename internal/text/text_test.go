@@ -119,3 +119,13 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+func TestIndexFold(t *testing.T) {
+	for s, want := range map[string]int{
+		"": -1, "x-l": 0, "X-L": 0, "xx-l": 1, "XxX-l": 2, "x X x-": -1, "aX-Lx-l": 1, "x-kx-l": 3, "X-kX-L": 3, "ax": -1, "xXxXx-L": 4,
+	} {
+		if got := IndexFold(s, "x-l"); got != want {
+			t.Errorf("%q: %d, expected %d", s, got, want)
+		}
+	}
+}

@@ -50,7 +50,7 @@ func cutHeader(entity []byte) (header, []byte) {
 }
 
 func parseFields(block string) header {
-	h := make(header, 0, min(countFields(block), maxFields))
+	h := make(header, 0, min(strings.Count(block, "\n")+1, maxFields))
 	for len(block) > 0 && len(h) < maxFields {
 		line, rest, _ := strings.Cut(block, "\n")
 		end := len(line)
@@ -69,17 +69,6 @@ func parseFields(block string) header {
 		block = rest
 	}
 	return h
-}
-
-// countFields counts the lines that go on with none before them.
-func countFields(block string) int {
-	n := 1
-	for i := range len(block) - 1 {
-		if block[i] == '\n' && block[i+1] != ' ' && block[i+1] != '\t' {
-			n++
-		}
-	}
-	return n
 }
 
 // fieldColon is the place of the colon that ends line's field name, or -1 if line is no header field.
