@@ -10,6 +10,22 @@ import (
 // Fold is s in lower case, Latin, Greek and Cyrillic letters without their accents, which many mail systems leave out,
 // typographic quotes, dashes and blanks as the plain ones.
 func Fold(s string) string {
+	upper := false
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf {
+			return foldForeign(s)
+		} else if 'A' <= c && c <= 'Z' {
+			upper = true
+		}
+	}
+	if upper {
+		return strings.ToLower(s)
+	}
+	return s
+}
+
+// foldForeign is Fold of more than ASCII.
+func foldForeign(s string) string {
 	lower := strings.ToLower(s)
 	at := strings.IndexFunc(lower, func(r rune) bool { return r >= utf8.RuneSelf })
 	if at < 0 {

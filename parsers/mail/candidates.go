@@ -135,9 +135,27 @@ const (
 	helpDesk  = -6 // the reporter's, unless it stands on its own
 )
 
-// knownAddresses has the weights of the addresses in the headers, by the address in lower case.
-func (m *message) knownAddresses() map[string]int {
-	known := map[string]int{}
+// knownAddresses are the addresses in the headers, in lower case.
+type knownAddresses []knownAddress
+
+type knownAddress struct {
+	lower  string
+	weight int
+}
+
+// weight is that of all fields that have addr.
+func (known knownAddresses) weight(addr string) (sum int) {
+	lower := strings.ToLower(addr)
+	for _, k := range known {
+		if k.lower == lower {
+			sum += k.weight
+		}
+	}
+	return sum
+}
+
+func (m *message) knownAddresses() knownAddresses {
+	var known knownAddresses
 	for _, w := range fieldWeights {
 		h := m.header
 		if w.returned {
@@ -145,7 +163,7 @@ func (m *message) knownAddresses() map[string]int {
 		}
 		for _, name := range w.fields {
 			for _, a := range h.addresses(name) {
-				known[strings.ToLower(a)] += w.weight
+				known = append(known, knownAddress{strings.ToLower(a), w.weight})
 			}
 		}
 	}
@@ -175,7 +193,7 @@ func (p *prose) textRecipients() []string {
 // candidateReader finds the candidates line by line.
 type candidateReader struct {
 	m     *message
-	known map[string]int
+	known knownAddresses
 	own   *ownAddresses
 	found []candidate
 	owner int // indentation of the address whose lines these are; -1 outside of such lines
@@ -185,13 +203,14 @@ type candidateReader struct {
 func (m *message) findCandidates() []candidate {
 	r := candidateReader{m: m, known: m.knownAddresses(), own: m.ownAddresses(""), owner: -1}
 	r.other.may = m.folded.in().have(phrases.address.elsewhere)
-	for _, line := range m.folded.lines() {
-		r.read(line)
+	spans := m.folded.spans()
+	for i, line := range m.folded.lines() {
+		r.read(line, spans[i])
 	}
 	return r.found
 }
 
-func (r *candidateReader) read(line string) {
+func (r *candidateReader) read(line string, spans []address.Span) {
 	indent := len(line) - len(strings.TrimLeft(line, " \t"))
 	if r.owner >= 0 && indent <= r.owner || indent == len(line) {
 		r.owner = -1
@@ -203,7 +222,7 @@ func (r *candidateReader) read(line string) {
 	}
 	ofOther = ofOther && !namesRecipient(line)
 	end := 0 // of the address before
-	for i, s := range address.Find(line) {
+	for i, s := range spans {
 		if len(r.found) > 2*maxRecipients {
 			return
 		}
@@ -231,7 +250,7 @@ func (r *candidateReader) add(line string, s address.Span, indent int, inList, o
 	case c.wording >= beforeReason:
 		r.owner = indent
 	}
-	c.weight = c.wording + r.known[strings.ToLower(s.Addr)]
+	c.weight = c.wording + r.known.weight(s.Addr)
 	if c.wording < onItsOwn && hasRole(c.addr, helpRoles) && r.m.ofReporter(c.addr) {
 		c.weight += helpDesk
 	}

@@ -138,7 +138,7 @@ func (p *prose) subjectRecipient() []string {
 	if from := p.from; !from.daemon && !from.null && !phrases.in(text.Fold(subject[:spans[0].Start])).have(phrases.failure.anySubject) {
 		return nil
 	}
-	if p.knownAddresses()[strings.ToLower(spans[0].Addr)] < 0 {
+	if p.knownAddresses().weight(spans[0].Addr) < 0 {
 		return nil
 	}
 	return addAddress(nil, spans[0].Addr)

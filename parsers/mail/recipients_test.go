@@ -31,7 +31,7 @@ func TestFieldWeights(t *testing.T) {
 		if w.returned {
 			m = message{returned: returnedMail{header: h}}
 		}
-		if got := m.knownAddresses(); len(got) != 1 || got["jo@example.org"] != w.weight {
+		if got := m.knownAddresses(); len(got) != 1 || got.weight("Jo@example.org") != w.weight {
 			t.Errorf("%s weighs %v, want %d", w.sample, got, w.weight)
 		}
 	}

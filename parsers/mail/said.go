@@ -33,12 +33,7 @@ func (g *addressGroup) has(addr string) bool {
 func (m *message) said() *said {
 	return &said{m, sync.OnceValue(func() saidLines {
 		lines := m.folded.lines()
-		spans := make([][]address.Span, len(lines))
-		for i, line := range lines {
-			if strings.IndexByte(line, '@') >= 0 {
-				spans[i] = address.Find(line)
-			}
-		}
+		spans := m.folded.spans()
 		return saidLines{lines, spans, findGroups(lines, spans)}
 	})}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/smtp"
 	"bouncefeed/internal/text"
@@ -51,6 +52,7 @@ type foldedBody struct {
 	found        sections
 	searched     bool
 	cut          []string
+	addresses    [][]address.Span
 }
 
 func (m *message) setBody(body string) { m.body, m.folded = body, &foldedBody{body: body} }
@@ -70,6 +72,19 @@ func (f *foldedBody) lines() []string {
 		f.cut = f.cut[:min(len(f.cut), textLinesToRead)]
 	}
 	return f.cut
+}
+
+// spans are the addresses in each of the lines.
+func (f *foldedBody) spans() [][]address.Span {
+	if f.addresses == nil {
+		f.addresses = make([][]address.Span, len(f.lines()))
+		for i, line := range f.cut {
+			if strings.IndexByte(line, '@') >= 0 {
+				f.addresses[i] = address.Find(line)
+			}
+		}
+	}
+	return f.addresses
 }
 
 // in are the sections of which it has a phrase.
