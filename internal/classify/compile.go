@@ -120,8 +120,8 @@ var transcribed = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue")
 // spellings are how a piece of a phrase stands in a folded reply. Words with umlauts have their transcription too: without
 // an accent they are folded anyway.
 func spellings(piece string) []string {
-	if t := transcribed.Replace(piece); t != piece {
-		return []string{foldPhrase(piece), foldPhrase(t)}
+	if strings.ContainsAny(piece, "äöü") {
+		return []string{foldPhrase(piece), foldPhrase(transcribed.Replace(piece))}
 	}
 	return []string{foldPhrase(piece)}
 }

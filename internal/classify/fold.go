@@ -160,4 +160,4 @@ func foldPlain(out []byte, spelling string) []byte {
 }
 
 // foldPhrase folds a piece of a rule's phrase the same way.
-func foldPhrase(s string) string { return string(fold(nil, s, 0)) }
+func foldPhrase(s string) string { return string(fold(make([]byte, 0, len(s)), s, 0)) }

@@ -1,6 +1,8 @@
 package classify
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"bouncefeed/internal/event"
@@ -34,6 +36,21 @@ func TestOnlyTheRecipientMakesHard(t *testing.T) {
 					t.Errorf("%s: %s by %s", text, v.Reason, v.Rule)
 				}
 			}
+		}
+	}
+}
+
+// testdata/never_hard.txt has replies that speak of who sends in the words by which recipients are told.
+func TestWordsOfSendingAreNeverHard(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("testdata/never_hard.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Default()
+	for line := range strings.Lines(string(data)) {
+		if v := c.Classify(Reply{Text: line}); line[0] != '#' && v.Type == event.Hard {
+			t.Errorf("%s  is hard: %s by %s", line, v.Reason, v.Rule)
 		}
 	}
 }
