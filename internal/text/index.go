@@ -54,7 +54,7 @@ func NewIndex(phrases []Phrase, typical ...string) *Index {
 // NewGroups is NewIndex of all the groups' phrases, in their order.
 func NewGroups(groups [][]Phrase, typical ...string) *Index {
 	x := &Index{phrases: slices.Concat(groups...)}
-	uses := x.uses(typical)
+	uses := x.countUses(typical)
 	phrase := 0
 	for group, phrases := range groups {
 		for range phrases {
@@ -68,7 +68,7 @@ func NewGroups(groups [][]Phrase, typical ...string) *Index {
 				if len(word) < keySize {
 					a.key, x.threes = keyAt(word+"\x00", 0), true
 				} else {
-					offset, _ := rarestKey(word, uses)
+					offset, _ := uses.rarestKey(word)
 					a.key, a.offset = keyAt(word, offset), int16(offset)
 				}
 				if a.piece = int16(piece); len(x.phrases[phrase].pieces) == 1 {
@@ -86,33 +86,49 @@ func NewGroups(groups [][]Phrase, typical ...string) *Index {
 // typicalWeight is how much more a key's place in a typical text counts than one in another phrase.
 const typicalWeight = 4
 
-// uses counts for each hash how often its keys stand in the phrases and in typical texts.
-func (x *Index) uses(typical []string) []uint32 {
-	uses := make([]uint32, 1<<hashBits)
+// useCount is how often the keys of each hash stand in phrases and in typical texts.
+type useCount struct {
+	n     []uint32
+	shift int
+}
+
+func (x *Index) countUses(typical []string) useCount {
+	size := 0
 	for i := range x.phrases {
 		for _, spellings := range x.phrases[i].pieces {
 			for _, word := range spellings {
-				for o := 0; o+keySize <= len(word); o++ {
-					uses[hashOf(keyAt(word, o))]++
-				}
+				size += len(word)
+			}
+		}
+	}
+	width := min(bits.Len(uint(size))+1, hashBits)
+	uses := useCount{make([]uint32, 1<<width), hashBits - width}
+	for i := range x.phrases {
+		for _, spellings := range x.phrases[i].pieces {
+			for _, word := range spellings {
+				uses.add(word, 1)
 			}
 		}
 	}
 	for _, s := range typical {
-		for o := 0; o+keySize <= len(s); o++ {
-			uses[hashOf(keyAt(s, o))] += typicalWeight
-		}
+		uses.add(s, typicalWeight)
 	}
 	return uses
 }
 
+func (u *useCount) add(s string, weight uint32) {
+	for o := 0; o+keySize <= len(s); o++ {
+		u.n[hashOf(keyAt(s, o))>>u.shift] += weight
+	}
+}
+
 // rarestPiece is the piece of a phrase whose keys have the fewest uses, -1 if each has a spelling without a key.
-func (x *Index) rarestPiece(phrase int, uses []uint32) int {
+func (x *Index) rarestPiece(phrase int, uses useCount) int {
 	best, least := -1, uint64(math.MaxUint64)
 	for i, spellings := range x.phrases[phrase].pieces {
 		cost := uint64(0)
 		for _, word := range spellings {
-			_, n := rarestKey(word, uses)
+			_, n := uses.rarestKey(word)
 			cost += uint64(n)
 			if len(word) < keySize-1 {
 				cost = math.MaxUint64
@@ -127,10 +143,10 @@ func (x *Index) rarestPiece(phrase int, uses []uint32) int {
 }
 
 // rarestKey is the place of the key in word that has the fewest uses.
-func rarestKey(word string, uses []uint32) (offset int, least uint32) {
+func (u *useCount) rarestKey(word string) (offset int, least uint32) {
 	least = math.MaxUint32
 	for o := 0; o+keySize <= len(word) && o <= math.MaxInt16; o++ {
-		if n := uses[hashOf(keyAt(word, o))]; n < least {
+		if n := u.n[hashOf(keyAt(word, o))>>u.shift]; n < least {
 			offset, least = o, n
 		}
 	}
