@@ -5,8 +5,10 @@ package inputs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"bouncefeed/internal/config"
@@ -205,6 +207,24 @@ func Register[C any, P interface {
 }](kind string, defaults C, build func(config.Env, config.Section, *C) (Input, error)) {
 	config.Register(&Modules, kind, defaults, func(env config.Env, section config.Section, c *C) (Built, error) {
 		in, err := build(env, section, c)
-		return Built{Input: in, Settings: P(c).Common()}, err
+		set := P(c).Common()
+		return Built{Input: in, Settings: set}, config.Join("", err, checkSenders(section, set.Senders))
 	})
+}
+
+// checkSenders tells of patterns that no envelope sender fits: every bounce would be dropped.
+func checkSenders(section config.Section, patterns []string) error {
+	var errs []error
+	for i, p := range patterns {
+		key := fmt.Sprintf("senders[%d]", i)
+		switch {
+		case strings.ContainsAny(p, " <>,"):
+			errs = append(errs, section.Errorf(key, "%q is no envelope sender: write the address alone, news@example.com or *@example.com", p))
+		case strings.HasPrefix(p, "@"):
+			errs = append(errs, section.Errorf(key, "%q fits no envelope sender: write %q", p, "*"+p))
+		case !strings.ContainsAny(p, "@*"):
+			errs = append(errs, section.Errorf(key, "%q fits no envelope sender: write %q for all of a domain, or a whole address", p, "*@"+cmp.Or(p, "news.example.com")))
+		}
+	}
+	return config.Join("", errs...)
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"bouncefeed/internal/agent"
+	"bouncefeed/internal/config"
 )
 
 func newCheck(a *app) *cobra.Command {
@@ -28,7 +30,7 @@ take events. It changes nothing and sends no event but one about nobody, by whic
 func (a *app) check(cmd *cobra.Command, online bool) error {
 	cfg, err := a.load()
 	if err != nil {
-		return err
+		return a.mistakes(cmd, err)
 	}
 	notes, err := agent.Notes(cmd.Context(), cfg, a.configPath, version, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -67,4 +69,18 @@ func (a *app) check(cmd *cobra.Command, online bool) error {
 		return &exitError{exitFailure, fmt.Sprintf("bouncefeed: %d of %d checks went wrong", wrong, len(found))}
 	}
 	return nil
+}
+
+// mistakes prints them as JSON where that was asked for.
+func (a *app) mistakes(cmd *cobra.Command, err error) error {
+	errs, ok := errors.AsType[config.Errors](err)
+	if !a.json || !ok {
+		return err
+	}
+	for _, e := range errs {
+		if err := printJSON(cmd, agent.Finding{What: "configuration " + e.File, Detail: e.Message, Line: e.Line, Col: e.Col}); err != nil {
+			return err
+		}
+	}
+	return &exitError{exitConfig, fmt.Sprintf("bouncefeed: %d mistakes in the configuration", len(errs))}
 }

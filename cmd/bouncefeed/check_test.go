@@ -83,6 +83,8 @@ rules:
 			t.Errorf("lacks %s%s:\n%s", cfg, want, r.err)
 		}
 	}
+	r = command(t, "", "check", "--json", "-c", cfg)
+	r.expect(t, exitConfig, `{"what":"configuration `+cfg+`","ok":false,"detail":"unknown key \"quue\"; did you mean \"queue\"?","line":5,"col":1}`, "7 mistakes")
 	one := write(t, "c.yaml", "log: {level: loud}\n")
 	command(t, "", "check", "-c", one).expect(t, exitConfig, "", "3 mistakes in the configuration") // and no inputs, no outputs
 }

@@ -111,7 +111,7 @@ func (a *app) load() (*config.Config, error) {
 	if cfg == nil {
 		return nil, err
 	}
-	return cfg, config.Join(a.configPath, err, agent.Check(cfg, a.configPath, version, slog.New(slog.DiscardHandler)))
+	return cfg, config.Add(a.configPath, err, agent.Check(cfg, a.configPath, version, slog.New(slog.DiscardHandler)))
 }
 
 // loadIfThere reads the configuration for commands that can do without: a missing or unreadable file is no mistake

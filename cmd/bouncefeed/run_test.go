@@ -65,7 +65,7 @@ func TestRunWithAWrongConfiguration(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "queue.db"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	command(t, "", "run", "-c", cfg).expect(t, exitFailure, "", "open queue ")
+	command(t, "", "run", "-c", cfg).expect(t, exitConfig, "", "queue.path: is a directory: name a file in it")
 }
 
 // A mail server's pipe, the daemon and an output: what deliver hands in is told by tail and status, and arrives.

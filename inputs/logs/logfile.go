@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +44,10 @@ func buildLogfile(env config.Env, section config.Section, c *logfileConfig) (inp
 	var path, poll error
 	if c.Path == "" || !filepath.IsAbs(c.Path) {
 		path = section.Errorf("path", "give the absolute path of the log, such as /var/log/mail.log")
+	} else if i := strings.IndexAny(c.Path, "*?["); i >= 0 {
+		path = section.Errorf("path", "%q is a pattern: give the path of the live log, its rotated neighbours are found by themselves; another log is an input of its own", c.Path)
+	} else if slices.Contains([]string{".gz", ".xz", ".zst", ".bz2"}, filepath.Ext(c.Path)) {
+		path = section.Errorf("path", "%s is a rotated log: give the path of the live one; old logs are read by bouncefeed backfill", c.Path)
 	}
 	if p := c.Poll.Std(); p < minPoll || p > maxPoll {
 		poll = section.Errorf("poll", "from %v to %v, please", minPoll, maxPoll)

@@ -100,19 +100,21 @@ func newPlan(cfg *config.Config, file, version string, log *slog.Logger) (*plan,
 			p.inputs = append(p.inputs, plannedInput{in.Name, in.Value.Type, e, built, &condition{}})
 		}
 	}
+	errs = append(errs, checkPlaces(cfg, p.inputs))
 	for _, out := range cfg.Outputs {
 		e := env("output", out.Name)
 		built, err := outputs.Modules.Build(e, out.Value)
 		errs = append(errs, err)
 		if err == nil {
 			p.outputs = append(p.outputs, plannedOutput{out.Name, out.Value.Type, e.Log, built})
+			errs = append(errs, checkTarget(out.Value, placeOf(built.Output), p.inputs))
 		}
 	}
 	if len(cfg.Inputs) == 0 {
-		errs = append(errs, errors.New("no inputs: nothing to read"))
+		errs = append(errs, config.Missing(file, "inputs", "no inputs: nothing to read"))
 	}
 	if len(cfg.Outputs) == 0 {
-		errs = append(errs, errors.New("no outputs: nowhere to send"))
+		errs = append(errs, config.Missing(file, "outputs", "no outputs: nowhere to send"))
 	}
 	var err error
 	p.classifier, err = newClassifier(cfg.Rules)

@@ -23,6 +23,9 @@ type Finding struct {
 	What   string `json:"what"`             // "input postfix", "queue", "output listmonk"
 	OK     bool   `json:"ok"`               // it works
 	Detail string `json:"detail,omitempty"` // what is wrong and what mends it, or what was found
+	// Line and Col are of a mistake in the configuration, from 1; 0 where it has no place.
+	Line int `json:"line,omitempty"`
+	Col  int `json:"col,omitempty"`
 	// Warning: it works, but something beside it is better mended; Detail says what.
 	Warning bool `json:"warning,omitempty"`
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"flag"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,7 +18,7 @@ func checkAll(text string) string {
 	if cfg == nil {
 		return err.Error()
 	}
-	if err := config.Join("c.yaml", err, Check(cfg, "c.yaml", "test", slog.New(slog.DiscardHandler))); err != nil {
+	if err := config.Add("c.yaml", err, Check(cfg, "c.yaml", "test", slog.New(slog.DiscardHandler))); err != nil {
 		return err.Error()
 	}
 	return ""
@@ -159,5 +160,34 @@ func TestProbeQueue(t *testing.T) {
 	}
 	if err := probe(filepath.Join(dir, "link.db")); err == nil || !strings.Contains(err.Error(), "is a symlink") {
 		t.Errorf("a symlink: %v", err)
+	}
+}
+
+// Configurations as tired admins write them, each with what check says of it.
+func TestBrokenConfigurations(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/check/*.yaml")
+	if err != nil || len(files) < 40 {
+		t.Fatal(len(files), err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := checkAll(string(data)) + "\n"
+		wanted := strings.TrimSuffix(file, ".yaml") + ".want"
+		if f := flag.Lookup("update"); f != nil && f.Value.String() == "true" { // parsertest has it
+			if err := os.WriteFile(wanted, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s:\ngot\n%s\nwant\n%s", file, got, want)
+		}
 	}
 }

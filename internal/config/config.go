@@ -3,6 +3,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -144,6 +145,11 @@ func Parse(name string, data []byte) (*Config, error) {
 	d.decode(root, "", valueOf(c))
 	if c.Deliver.Socket == "" {
 		c.Deliver.Socket = filepath.Join(filepath.Dir(c.Control.Socket), "deliver.sock")
+	}
+	more := &decoder{file: name}
+	more.sane(root, c)
+	if told, ok := errors.AsType[Errors](d.errs.besides(more.errs)); ok {
+		d.errs = append(d.errs, told...)
 	}
 	for _, m := range []Map[Section]{c.Inputs, c.Outputs} {
 		for _, n := range m {

@@ -57,7 +57,7 @@ func TestDocument(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"empty":    {"", "empty"},
 		"second":   {"log: {level: info}\n---\nlog: {level: info}\n", "second document"},
-		"syntax":   {"log: [\n", "b.yaml:2:1"},
+		"syntax":   {"log: [\n", "b.yaml:1:6: the [ that opens here is not closed"},
 		"scalar":   {"hello", "takes keys and values, not one value"},
 		"merge":    {"a: &a {level: info}\nlog: {<<: *a}\n", "merge keys"},
 		"billions": {bomb, "takes one value, not a list"},

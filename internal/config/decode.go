@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,7 +38,7 @@ func document(name string, data []byte) (*yaml.Node, error) {
 	var doc, second yaml.Node
 	err := dec.Decode(&doc)
 	if err == io.EOF {
-		return nil, Errors{{File: name, Message: "the file is empty: start from config.example.yaml"}}
+		return nil, Errors{{File: name, Message: "the file is empty: let bouncefeed init write one, or start from /usr/share/doc/bouncefeed/examples/config.yaml"}}
 	}
 	if err == nil {
 		if err = dec.Decode(&second); err == io.EOF {
@@ -47,7 +48,7 @@ func document(name string, data []byte) (*yaml.Node, error) {
 			return nil, Errors{{File: name, Line: second.Line, Col: second.Column, Message: "a second document begins here: one file holds one document, remove the '---'"}}
 		}
 	}
-	return nil, syntaxError(name, err)
+	return nil, syntaxError(name, string(data), err)
 }
 
 type decoder struct {
@@ -118,7 +119,7 @@ func (d *decoder) sequence(n *yaml.Node, path string, v reflect.Value) {
 	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" { // one value where a list may stand
 		items = []*yaml.Node{n}
 	} else if n.Kind != yaml.SequenceNode {
-		d.fail(n, path, "%s takes a list, not %s", path, kindWord(n))
+		d.fail(n, path, "%s takes a list, not %s: begin each item with '- '", path, kindWord(n))
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), len(items), len(items))
@@ -131,7 +132,11 @@ func (d *decoder) sequence(n *yaml.Node, path string, v reflect.Value) {
 // eachKey calls f for every key of a mapping, once each.
 func (d *decoder) eachKey(n *yaml.Node, path string, f func(key, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
-		d.fail(n, path, "%s takes keys and values, not %s", orWhole(path), kindWord(n))
+		remedy := ""
+		if n.Kind == yaml.SequenceNode && (path == "inputs" || path == "outputs") {
+			remedy = ": give each a name of your own in place of its '-', such as mail:"
+		}
+		d.fail(n, path, "%s takes keys and values, not %s%s", orWhole(path), kindWord(n), remedy)
 		return
 	}
 	seen := map[string]int{}
@@ -175,11 +180,30 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 			return
 		}
 		if f, ok := fields[name]; ok && f.Type() == secretType {
-			d.fail(key, join(path, name), "%s may not stand in the configuration: give %s_file, %s_env or %s_credential", join(path, name), name, name, name)
+			d.fail(key, join(path, name), "%s may not stand in the configuration: put it into a file of its own and give %s_file, or %s_env or %s_credential", join(path, name), name, name, name)
+			*secretOf(fields, name) = Secret{how: "configuration"} // there is one; the modules need not miss it
 			return
 		}
-		d.fail(key, join(path, name), "unknown key %q%s", join(path, name), suggest(name, keyNames(fields)))
+		d.unknownKey(key, path, fields)
 	})
+}
+
+// unknownKey tells of a key that the struct lacks, under the path of the one that seems to be meant: that this one is
+// missing is then no news.
+func (d *decoder) unknownKey(key *yaml.Node, path string, fields map[string]reflect.Value) {
+	known := keyNames(fields)
+	if word, value, ok := strings.Cut(key.Value, ":"); ok && slices.Contains(known, word) {
+		d.fail(key, join(path, word), "a space is missing after the colon: write %s: %s", word, value)
+		return
+	}
+	if meant := nearest(key.Value, known); meant != "" {
+		if base, _, ok := secretKey(fields, meant); ok {
+			*secretOf(fields, base) = Secret{how: "configuration"}
+		}
+		d.fail(key, join(path, meant), "unknown key %q; did you mean %q?", join(path, key.Value), meant)
+		return
+	}
+	d.fail(key, join(path, key.Value), "unknown key %q; known: %s", join(path, key.Value), strings.Join(known, ", "))
 }
 
 func setBool(v reflect.Value, s string) error {

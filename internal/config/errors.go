@@ -69,11 +69,32 @@ func (e Errors) besides(errs error) error {
 	}
 	var all []error
 	for _, m := range more {
-		if !slices.ContainsFunc(e, func(told Error) bool { return told.path != "" && within(m.path, told.path) }) {
+		if !slices.ContainsFunc(e, func(told Error) bool { return told.path != "" && within(secretBase(m.path), secretBase(told.path)) }) {
 			all = append(all, Errors{m})
 		}
 	}
 	return Join("", all...)
+}
+
+// secretBase is the key under which the three ways to give a secret are one.
+func secretBase(path string) string {
+	for _, how := range []string{"_file", "_env", "_credential"} {
+		path = strings.TrimSuffix(path, how)
+	}
+	return path
+}
+
+// Missing is the mistake of a key that the file called name lacks.
+func Missing(name, key, message string) error {
+	return Errors{{File: name, Message: message, path: key}}
+}
+
+// Add is told, what Load said of the file called name, and of more what is not told by that already.
+func Add(name string, told, more error) error {
+	if es, ok := errors.AsType[Errors](told); ok {
+		more = es.besides(more)
+	}
+	return Join(name, told, more)
 }
 
 // within says whether the value of path is that of key or a part of it.

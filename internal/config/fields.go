@@ -1,9 +1,9 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"reflect"
 	"sort"
 	"strings"
@@ -82,6 +82,9 @@ func secretOf(fields map[string]reflect.Value, base string) *Secret {
 func (d *decoder) secret(key, value *yaml.Node, path, how string, s *Secret) {
 	d.scalar(value, path, func(v string) error {
 		*s = Secret{how: how, where: v}
+		if how == "file" && !filepath.IsAbs(v) {
+			return fmt.Errorf("give the absolute path of the file that holds it, such as /etc/bouncefeed/listmonk.token")
+		}
 		return nil
 	})
 }
@@ -110,52 +113,6 @@ func kindWord(n *yaml.Node) string {
 		return "nothing"
 	}
 	return "one value"
-}
-
-// suggest names the nearest known word, or all of them.
-func suggest(word string, known []string) string {
-	best, distance := "", len(word)/2+1
-	for _, k := range known {
-		if dist := editDistance(word, k); dist < distance {
-			best, distance = k, dist
-		}
-	}
-	switch {
-	case best != "":
-		return fmt.Sprintf("; did you mean %q?", best)
-	case len(known) == 0:
-		return ""
-	}
-	return "; known: " + strings.Join(known, ", ")
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			diagonal = row[j]
-			row[j] = min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
-}
-
-func syntaxError(name string, err error) error {
-	e := Error{File: name, Message: strings.TrimPrefix(err.Error(), "yaml: ")}
-	var load *yaml.LoadError
-	if errors.As(err, &load) {
-		e.Line, e.Col, e.Message = load.Mark.Line, load.Mark.Column, load.Message
-	}
-	return Errors{e}
 }
 
 func readAllCapped(r io.Reader, limit int64) ([]byte, error) {

@@ -63,6 +63,9 @@ func (r *Registry[T]) Build(env Env, section Section) (T, error) {
 	k, ok := r.kinds[section.Type]
 	if !ok {
 		var none T
+		if section.Type == "" {
+			return none, section.Errorf("type", "is missing: one of %s", strings.Join(r.Kinds(), ", "))
+		}
 		return none, section.unknownType(r.Kinds())
 	}
 	return k.build(env, section)

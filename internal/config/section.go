@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,9 +30,21 @@ func (d *decoder) section(n *yaml.Node, path string, s *Section) {
 			d.scalar(value, join(path, "type"), func(t string) error { s.Type, s.typ = t, value; return nil })
 		}
 	})
-	if s.Type == "" && n.Kind == yaml.MappingNode {
+	if s.Type == "" && n.Kind == yaml.MappingNode && !d.typeBySynonym(n, path, s) {
 		d.fail(n, join(path, "type"), "%s lacks its type", path)
 	}
+}
+
+// typeBySynonym finds the type under a word that is not quite ours, and tells that. The key is not told again.
+func (d *decoder) typeBySynonym(n *yaml.Node, path string, s *Section) bool {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if key, value := n.Content[i], n.Content[i+1]; nearest(key.Value, []string{"type"}) != "" && value.Kind == yaml.ScalarNode {
+			d.fail(key, join(path, "type"), "unknown key %q; did you mean \"type\"?", join(path, key.Value))
+			s.Type, s.typ, key.Value = value.Value, value, "type"
+			return true
+		}
+	}
+	return false
 }
 
 // Decode fills c, a pointer to a module's configuration struct that holds the defaults. The error is an Errors with
@@ -166,6 +179,10 @@ func texts(n *yaml.Node, key string) (all []string) {
 // unknownType is the mistake of a section whose type is none of kinds.
 func (s Section) unknownType(kinds []string) error {
 	d := &decoder{file: s.file}
-	d.fail(s.typ, join(s.path, "type"), "%s: unknown type %q%s", s.path, s.Type, suggest(s.Type, kinds))
+	remedy := suggest(s.Type, kinds)
+	if nearest(s.Type, kinds) == "logfile" && slices.Contains([]string{"postfix", "exim", "sendmail"}, s.Type) {
+		remedy = fmt.Sprintf("; write type: logfile or journald, and parser: %s beside a logfile", s.Type)
+	}
+	d.fail(s.typ, join(s.path, "type"), "%s: unknown type %q%s", s.path, s.Type, remedy)
 	return d.errs
 }
