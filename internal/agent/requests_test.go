@@ -267,7 +267,7 @@ func TestRoutesNobodyGuardsAreRefused(t *testing.T) {
 		"public_url: https://b.example.com\nroutes: [{parser: native, token_file: /x}]":         "",
 		"listen: ':8025'\ninsecure_http: true\nroutes: [{parser: native, token_file: /x}]":      "",
 		"listen: ':8025'\nroutes: [{parser: {type: standard, secret_file: /x}}]":                "",
-		"listen: '127.0.0.1:8025'\nroutes: [{parser: sendgrid, username: a, password_file: b}]": "",
+		"listen: '127.0.0.1:8025'\nroutes: [{parser: sendgrid, username: a, password_file: /b}]": "",
 	} {
 		_, err := New(parseHooks(t, section), "test.yaml", "test", slog.New(slog.DiscardHandler))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
