@@ -70,8 +70,8 @@ func buildJournald(env config.Env, section config.Section, c *journaldConfig) (i
 // is its immediate successor; reading goes on with the oldest entry left. journald's own notices that it dropped messages
 // of the mail server count as gaps, too. An entry keeps its identity when journald moves it from /run to /var.
 //
-// What is there already, of all boots, is read by a child that ends; another one follows, which without --merge knows the
-// current boot only. An entry from the future, by a clock that was wrong or a file made by hand, never becomes the cursor:
+// What is there already, of all boots, is read by a child that ends; another one follows the current boot, which is all it
+// can without --merge, for a minute; and so on. An entry from the future, by a clock that was wrong or a file made by hand, never becomes the cursor:
 // sd-journal goes by time between files, and would skip all that is written until then. It waits until its time has come,
 // or until others follow it.
 //

@@ -118,10 +118,32 @@ func (r *journalRun) read(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := r.child(ctx, "--follow", "--no-tail"); err != nil {
+		if err := r.followBoot(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// followFor is how long one child follows: what it does not see, because another boot began or for a fault of its own, is
+// found by the next one that reads what is there.
+const followFor = time.Minute
+
+// followBoot follows what the current boot writes. Which one that is the journal says: in a container /proc may show the
+// host's to a service that systemd 252 protects, and --follow of itself would wait for that one's entries for ever.
+func (r *journalRun) followBoot(ctx context.Context) error {
+	how := []string{"--follow", "--no-tail"}
+	if r.config.Directory == "" {
+		last, err := r.first(ctx, "--lines=1", r.ours())
+		if err != nil {
+			return err
+		}
+		boot := cursorField(cursorOf(last), "b")
+		if boot == "" {
+			return errEmptyJournal
+		}
+		how = append(how, "--boot="+boot)
+	}
+	return r.child(ctx, how...)
 }
 
 // child reads what one journalctl prints, from the checkpoint on. One that follows is stopped (nil) by an entry from the
@@ -140,10 +162,10 @@ func (r *journalRun) child(ctx context.Context, how ...string) error {
 	if err != nil {
 		return err
 	}
-	follows := len(how) > 0
+	follows, until := len(how) > 0, time.Now().Add(followFor)
 	r.where.Store(&journalPosition{cursor: r.cursor, gaps: r.gaps})
 	var s splitter
-	for err == nil && !c.ended && (!follows || r.early.none()) {
+	for err == nil && !c.ended && (!follows || r.early.none() && time.Now().Before(until)) {
 		err = r.round(ctx, c, &s)
 	}
 	stopped := c.ended
