@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -52,14 +53,8 @@ func (a *app) check(cmd *cobra.Command, online bool) error {
 		}
 		if a.json {
 			err = printJSON(cmd, f)
-		} else if f.Warning {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "warn   %s: %s\n", f.What, f.Detail)
-		} else if f.OK && f.Detail != "" {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "ok     %s: %s\n", f.What, f.Detail)
-		} else if f.OK {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "ok     %s\n", f.What)
 		} else {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "WRONG  %s: %s\n", f.What, f.Detail)
+			err = printFinding(cmd.OutOrStdout(), f)
 		}
 		if err != nil {
 			return err
@@ -69,6 +64,22 @@ func (a *app) check(cmd *cobra.Command, online bool) error {
 		return &exitError{exitFailure, fmt.Sprintf("bouncefeed: %d of %d checks went wrong", wrong, len(found))}
 	}
 	return nil
+}
+
+func printFinding(w io.Writer, f agent.Finding) error {
+	word := "ok    "
+	switch {
+	case !f.OK:
+		word = "WRONG "
+	case f.Warning:
+		word = "warn  "
+	}
+	line := word + " " + f.What
+	if f.Detail != "" {
+		line += ": " + f.Detail
+	}
+	_, err := fmt.Fprintln(w, line)
+	return err
 }
 
 // mistakes prints them as JSON where that was asked for.

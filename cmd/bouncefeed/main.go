@@ -97,8 +97,8 @@ Try 'bouncefeed demo' first: it needs no configuration and no rights.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w (see 'bouncefeed %s --help')", err, cmd.Name())}
 	})
-	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "/etc/bouncefeed/config.yaml", "the configuration `file`")
-	root.AddCommand(newRun(a), newCheck(a), newInit(a), newExplain(a), newTest(a), newBackfill(a), newReport(a), newDemo(a), newStatus(a), newDead(a), newHeld(a), newRefused(a), newTail(a), newDeliver(a), newVersion(a), newKeep(), newWords(a))
+	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", defaultConfig, "the configuration `file`")
+	root.AddCommand(newRun(a), newCheck(a), newInit(a), newTestBounce(a), newExplain(a), newTest(a), newBackfill(a), newReport(a), newDemo(a), newStatus(a), newDead(a), newHeld(a), newRefused(a), newTail(a), newDeliver(a), newVersion(a), newKeep(), newWords(a))
 	for _, add := range buildCommands {
 		root.AddCommand(add(root))
 	}

@@ -174,7 +174,7 @@ func TestHelpNamesWhatIsThere(t *testing.T) {
 	t.Parallel()
 	root := newRoot()
 	flag := regexp.MustCompile(`--[a-z][a-z-]+`)
-	line := regexp.MustCompile(`(?m)(?:^  |\| |')bouncefeed ([a-z]+)([^'\n|]*)`)
+	line := regexp.MustCompile(`(?m)(?:^  |\| |')bouncefeed ([a-z-]+)([^'\n|]*)`)
 	every(root, func(c *cobra.Command) {
 		for _, m := range line.FindAllStringSubmatch(c.Long+"\n"+c.Example, -1) {
 			found, _, err := root.Find(append([]string{m[1]}, strings.Fields(m[2])...))

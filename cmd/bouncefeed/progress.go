@@ -33,15 +33,6 @@ func newProgress(w io.Writer, files []string, asJSON bool) *progress {
 	return p
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 func (p *progress) show(file string, at agent.Spot, sum *agent.BackfillSummary) {
 	if file != p.file {
 		p.done += p.sizes[p.file]

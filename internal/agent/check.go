@@ -58,37 +58,59 @@ func CheckOnline(ctx context.Context, cfg *config.Config, file, version string, 
 		return nil, err
 	}
 	var found []Finding
-	ask := func(what string, f func(context.Context) ([]string, error)) {
-		ctx, cancel := context.WithTimeout(ctx, probeTime)
-		defer cancel()
-		var told []string
-		err := guarded(ctx, func(ctx context.Context) (err error) { told, err = f(ctx); return err })
-		for _, one := range told {
-			found = append(found, Finding{What: what, OK: true, Detail: one})
-		}
-		if err != nil {
-			found = append(found, Finding{What: what, Detail: err.Error()})
-		} else if len(told) == 0 {
-			found = append(found, Finding{What: what, OK: true})
-		}
-	}
-	look := func(what string, f func(context.Context) error) {
-		ask(what, func(ctx context.Context) ([]string, error) { return nil, f(ctx) })
-	}
 	for _, in := range p.inputs {
 		if probe, ok := in.built.Input.(inputs.Probe); ok {
-			look("input "+in.name, probe.Probe)
+			found = append(found, ask(ctx, "input "+in.name, without(probe.Probe))...)
 		}
 	}
 	found = append(found, mailServerWarnings(ctx, p)...)
 	found = append(found, hintsOf(ctx, cfg)...)
-	look("queue", func(ctx context.Context) error { return probeQueue(ctx, cfg) })
+	found = append(found, ask(ctx, "queue", without(func(ctx context.Context) error { return probeQueue(ctx, cfg) }))...)
+	return append(found, askReceivers(ctx, p)...), nil
+}
+
+// CheckReceivers asks the receivers of a configuration that is not written yet.
+func CheckReceivers(ctx context.Context, file, version string, data []byte) []Finding {
+	cfg, err := config.Parse(file, data)
+	var p *plan
+	if err == nil {
+		p, err = newPlan(cfg, file, version, slog.New(slog.DiscardHandler))
+	}
+	if err != nil {
+		return []Finding{{What: "configuration", Detail: err.Error()}}
+	}
+	return askReceivers(ctx, p)
+}
+
+func askReceivers(ctx context.Context, p *plan) (found []Finding) {
 	for _, out := range p.outputs {
 		if probe, ok := out.built.Output.(outputs.Probe); ok {
-			ask("output "+out.name, probe.Probe)
+			found = append(found, ask(ctx, "output "+out.name, probe.Probe)...)
 		}
 	}
-	return found, nil
+	return found
+}
+
+func without(f func(context.Context) error) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) ([]string, error) { return nil, f(ctx) }
+}
+
+// ask lets f look at something, and gives what it told.
+func ask(ctx context.Context, what string, f func(context.Context) ([]string, error)) (found []Finding) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	var told []string
+	err := guarded(ctx, func(ctx context.Context) (err error) { told, err = f(ctx); return err })
+	for _, one := range told {
+		found = append(found, Finding{What: what, OK: true, Detail: one})
+	}
+	if err != nil {
+		return append(found, Finding{What: what, Detail: err.Error()})
+	}
+	if len(told) == 0 {
+		found = append(found, Finding{What: what, OK: true})
+	}
+	return found
 }
 
 // hintsOf asks the daemon, if it runs, what it has seen that its settings may lack.

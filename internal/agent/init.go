@@ -1,11 +1,15 @@
 package agent
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"time"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/mta"
 )
 
 // Found is a source of bounces on this machine, and why it was chosen.
@@ -15,6 +19,9 @@ type Found struct {
 	Path   string // of a log file
 	Parser string // of a log file, or of the journal's entries
 	Why    string
+
+	Networks []string // whose mail is ours, where that is more than this machine and private networks
+	Advice   []string // what is better changed in the mail server, with the commands
 }
 
 // A mail server's own traces: a file that is there if it is installed, and where it may log.
@@ -62,6 +69,64 @@ func Look(root fs.FS, now time.Time) []Found {
 	return found
 }
 
+// LookHere is Look for this machine; it also asks the mail servers and journald themselves.
+func LookHere(ctx context.Context) []Found {
+	found := Look(os.DirFS("/"), time.Now())
+	for i := range found {
+		f := &found[i]
+		switch f.Parser {
+		case "postfix":
+			if p, err := mta.ReadPostfix(ctx); err == nil {
+				f.askedPostfix(p)
+			}
+		case "exim":
+			if e, err := mta.ReadExim(ctx); err == nil {
+				f.askedExim(e)
+			}
+		}
+		if f.Type == "journald" {
+			if l := mta.JournalLimit(ctx, f.Parser); l != nil {
+				f.Advice = append(f.Advice, fmt.Sprintf("journald drops what %s writes beyond %s. Before you send that much, lift the limit:\n%s", l.Unit, l, l.Remedy()))
+			}
+		}
+	}
+	return found
+}
+
+// askedPostfix takes over what Postfix says of itself.
+func (f *Found) askedPostfix(p *mta.Postfix) {
+	if own := p.LogFile(); own != "" {
+		f.Type, f.Path, f.Why = "logfile", own, "Postfix writes it itself (maillog_file)"
+	}
+	if len(missingNetworks(p, config.Section{})) > 0 {
+		for _, n := range p.Networks() {
+			f.Networks = append(f.Networks, n.String())
+		}
+	}
+	switch nested := p.NestedListmonk(); {
+	case len(nested) > 0:
+		f.Advice = append(f.Advice, fmt.Sprintf("%s has listmonk's header fields logged out of attached messages, too: who forwards a newsletter as an attachment would be taken for the one whose mail failed:\npostconf -e '%s =' && postfix reload",
+			strings.Join(nested, " and "), strings.Join(nested, " =' '")))
+	case !p.LogsListmonk("header_checks") && p.Value("header_checks") == "":
+		f.Advice = append(f.Advice, "To tell listmonk the campaign and the subscriber, have their header fields logged:\n"+
+			"echo '/^X-Listmonk-(Campaign|Subscriber):/ INFO' > /etc/postfix/header_checks &&\n"+
+			"postconf -e 'header_checks = regexp:/etc/postfix/header_checks' 'nested_header_checks =' 'mime_header_checks =' && postfix reload")
+	case !p.LogsListmonk("header_checks"):
+		f.Advice = append(f.Advice, "To tell listmonk the campaign and the subscriber, add the line /^X-Listmonk-(Campaign|Subscriber):/ INFO to the header_checks that you have ("+
+			p.Value("header_checks")+"), and see to it that nested_header_checks and mime_header_checks have a table of their own without it.")
+	}
+}
+
+// askedExim takes over where Exim says that it logs.
+func (f *Found) askedExim(e *mta.Exim) {
+	switch {
+	case e.MainLog != "":
+		f.Path, f.Why = e.MainLog, "Exim writes it itself (log_file_path)"
+	case exists(os.DirFS("/"), "run/systemd/journal"):
+		f.Type, f.Path, f.Why = "journald", "", "it logs through syslog: unlike a file, the journal tells who wrote a line"
+	}
+}
+
 func exists(root fs.FS, paths ...string) bool {
 	for _, p := range paths {
 		if _, err := fs.Stat(root, p); err == nil {
@@ -102,25 +167,4 @@ func maillogFile(root fs.FS, server string) string {
 		}
 	}
 	return ""
-}
-
-// Draft is a configuration for what was found, to be completed by the admin.
-func Draft(found []Found, url, username, passwordFile string) []byte {
-	var b bytes.Buffer
-	b.WriteString("# Written by 'bouncefeed init'. Every key: /usr/share/doc/bouncefeed/examples/config.yaml\n")
-	b.WriteString("# Then: sudo -u bouncefeed bouncefeed check --online && systemctl start bouncefeed\ninputs:\n")
-	if len(found) == 0 {
-		found = []Found{{Name: "postfix", Type: "logfile", Path: "/var/log/mail.log", Parser: "postfix", Why: "no mail server was found on this machine: this is an example"}}
-	}
-	for _, f := range found {
-		fmt.Fprintf(&b, "  %s:   # %s\n    type: %s\n", f.Name, f.Why, f.Type)
-		if f.Path != "" {
-			fmt.Fprintf(&b, "    path: %s\n    parser: %s\n", f.Path, f.Parser)
-		} else if f.Parser != "" {
-			fmt.Fprintf(&b, "    parser: {type: journald, parsers: [%s]}\n", f.Parser)
-		}
-		b.WriteString("    # senders: [\"*@news.example.com\"]   # report only mail of these envelope senders: recommended\n")
-	}
-	fmt.Fprintf(&b, "outputs:\n  listmonk:\n    type: listmonk\n    url: %s\n    username: %s\n    password_file: %s   # the API user's token\n", url, username, passwordFile)
-	return b.Bytes()
 }

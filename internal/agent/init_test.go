@@ -53,7 +53,7 @@ func TestLook(t *testing.T) {
 					t.Errorf("found %+v, want %+v", got[i], c.want[i])
 				}
 			}
-			draft := Draft(got, "https://lists.example.com/webhooks/bounce", "bouncefeed", "/etc/bouncefeed/listmonk.token")
+			draft := Draft(got, Receiver{URL: "https://lists.example.com/webhooks/bounce", Username: "bouncefeed", PasswordFile: "/etc/bouncefeed/listmonk.token"})
 			cfg, err := config.Parse("draft.yaml", draft)
 			if err == nil {
 				err = Check(cfg, "draft.yaml", "test", slog.New(slog.DiscardHandler))

@@ -31,18 +31,23 @@ func JournalLimit(ctx context.Context, server string) *RateLimit {
 		return nil
 	}
 	global := journaldLimit(conf)
+	var first *RateLimit
 	for _, unit := range mailUnits[server] {
 		said, err := run(ctx, "systemctl", "show", unit, "--property=LoadState,ActiveState,LogRateLimitIntervalUSec,LogRateLimitBurst")
 		if err != nil {
 			return nil
 		}
 		own := properties(said)
-		if own["LoadState"] != "loaded" || unit == "postfix.service" && own["ActiveState"] != "active" {
-			continue
+		l := unitLimit(unit, global, own)
+		switch {
+		case own["LoadState"] != "loaded":
+		case own["ActiveState"] == "active":
+			return l
+		case first == nil:
+			first = l
 		}
-		return unitLimit(unit, global, own)
 	}
-	return nil
+	return first
 }
 
 // unitLimit is the limit of a unit. What it sets itself stands before journald's, except 0, which counts as not set

@@ -100,3 +100,15 @@ func TestRateLimit(t *testing.T) {
 		}
 	}
 }
+
+func TestExim(t *testing.T) {
+	program(t, "exim4", "echo 'log_file_path = syslog : /srv/log/%slog'")
+	if e, err := ReadExim(context.Background()); err != nil || e.MainLog != "/srv/log/mainlog" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	for said, want := range map[string]string{"log_file_path = syslog\n": "", "log_file_path = \n": "/var/log/exim4/mainlog"} {
+		if e := parseExim(said); e.MainLog != want {
+			t.Errorf("%q: %+v", said, e)
+		}
+	}
+}
