@@ -191,7 +191,7 @@ func TestSettleOutOfOrder(t *testing.T) {
 func TestOneBadPartSpoilsNoOther(t *testing.T) {
 	q := openNew(t, Options{})
 	good := func() *op { return &op{done: make(chan struct{}), apply: mustPrepare(t, bounce(1)).apply} }
-	bad := &op{done: make(chan struct{}), apply: func(t *txn) error { return t.settle("out", Settled{Seq: 9}) }}
+	bad := &op{done: make(chan struct{}), apply: func(t *txn) error { return t.accept("out", &position{}, Settled{Seq: 9}, true) }}
 	ops := []*op{good(), bad, good()}
 	q.lock <- struct{}{}
 	q.writeGroup(append([]*op{}, ops...))

@@ -43,7 +43,7 @@ func clockOf(tx *bbolt.Tx, now time.Time) time.Time {
 			at = time.Unix(int64(n), 0)
 		}
 	}
-	for _, name := range [][]byte{bucketIndex, bucketLedger} { // of before it had one, or if it was damaged
+	for _, name := range [][]byte{bucketKeys, bucketSent} { // of before it had one, or if it was damaged
 		if b := tx.Bucket(name); b != nil {
 			if k, _ := b.Cursor().Last(); k != nil && stamped(k).After(at) {
 				at = stamped(k)

@@ -14,64 +14,6 @@ const (
 	compactQuick = 32 << 20 // what Maintain copies at most: Commit waits meanwhile
 )
 
-// Maintain forgets what is older than the retention, sorts the ledger, and makes the file smaller when much of it is
-// free. Call it every minute or so: with nothing to do it reads a few pages, otherwise it works in short transactions.
-func (q *Queue) Maintain() error {
-	for {
-		more, err := q.maintainOnce()
-		if err != nil {
-			return fmt.Errorf("maintain queue %s: %w", q.path, err)
-		}
-		if !more {
-			break
-		}
-	}
-	q.lock <- struct{}{}
-	defer func() { <-q.lock }()
-	if q.broken != nil {
-		return q.broken
-	}
-	if err := q.compact(compactQuick); err != nil {
-		return fmt.Errorf("compact queue %s: %w", q.path, err)
-	}
-	return q.guarded(func() error {
-		return q.db.View(func(tx *bbolt.Tx) error {
-			unmapIdle(tx)
-			return nil
-		})
-	})
-}
-
-// maintainOnce does one step of work, if there is any.
-func (q *Queue) maintainOnce() (more bool, err error) {
-	q.lock <- struct{}{}
-	defer func() { <-q.lock }()
-	var keys, day, tail []byte
-	now := q.ownTime()
-	idle := now.Sub(q.clock.stored) >= storeClockIdle
-	if err := q.guarded(func() error {
-		return q.db.View(func(tx *bbolt.Tx) error {
-			keys = expired(tx.Bucket(bucketIndex), now, q.indexStep(), q.o.Retain)
-			day = expired(tx.Bucket(bucketLedger), now, ledgerStep, q.o.Retain)
-			tail = unsorted(tx.Bucket(bucketLedger))
-			return nil
-		})
-	}); err != nil || keys == nil && day == nil && tail == nil && !idle {
-		return false, err
-	}
-	return true, q.update(func(t *txn) error {
-		switch {
-		case keys != nil:
-			return t.Bucket(bucketIndex).DeleteBucket(keys)
-		case day != nil:
-			return t.Bucket(bucketLedger).DeleteBucket(day)
-		case tail == nil:
-			return nil // the clock is stored
-		}
-		return sortTail(t.Bucket(bucketLedger).Bucket(tail))
-	})
-}
-
 // compact puts a copy without free pages in the file's place if more than half is free and at most most bytes are to
 // be copied. By the holder of the lock. A crash at any step leaves either file whole, and a leftover that Open removes.
 func (q *Queue) compact(most int64) error {
@@ -105,12 +47,27 @@ func (q *Queue) compact(most int64) error {
 
 // replace puts a copy in the file's place.
 func (q *Queue) replace() error {
-	temp := q.path + suffixCompact
+	return q.replaceBy(suffixCompact, func(c *copier, p *pages) error {
+		p.bucket = c.bucket
+		p.entry = func(path [][]byte, k, v []byte) error {
+			if err := c.put(path, k, v); err != nil {
+				return err
+			}
+			return c.flush()
+		}
+		return p.walk()
+	})
+}
+
+// replaceBy puts in the file's place what write makes of it, which must be sound and to which nothing is written
+// meanwhile.
+func (q *Queue) replaceBy(suffix string, write func(*copier, *pages) error) error {
+	temp := q.path + suffix
 	db, file, err := openTemp(temp)
 	if err != nil {
 		return err
 	}
-	if err = copyFile(db, q.file); err == nil {
+	if err = copyFile(db, q.file, write); err == nil {
 		err = os.Rename(temp, q.path)
 	}
 	if err != nil {
@@ -121,8 +78,8 @@ func (q *Queue) replace() error {
 	return errors.Join(q.syncDir(), old.Close())
 }
 
-// copyFile copies all of a sound file to which nothing is written meanwhile; db's transactions are on disk then.
-func copyFile(db *bbolt.DB, from *os.File) error {
+// copyFile has write fill db from a file; db's transactions are on disk then.
+func copyFile(db *bbolt.DB, from *os.File, write func(*copier, *pages) error) error {
 	info, err := from.Stat()
 	if err != nil {
 		return err
@@ -131,20 +88,13 @@ func copyFile(db *bbolt.DB, from *os.File) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
+	p.damage = func(_ [][]byte, err error) error { return fmt.Errorf("%w: %w", ErrDamaged, err) }
 	c, err := newCopier(db)
 	if err != nil {
 		return err
 	}
 	defer c.abandon()
-	p.bucket = c.bucket
-	p.entry = func(path [][]byte, k, v []byte) error {
-		if err := c.put(path, k, v); err != nil {
-			return err
-		}
-		return c.flush()
-	}
-	p.damage = func(_ [][]byte, err error) error { return fmt.Errorf("%w: %w", ErrDamaged, err) }
-	if err := p.walk(); err != nil {
+	if err := write(c, p); err != nil {
 		return err
 	}
 	return c.finish()

@@ -35,6 +35,7 @@ const (
 	CountNotSent      = Word(NotSent)
 	CountDead         = Word(Dead)
 	CountRetried Word = "retried"
+	CountResent  Word = "resent" // the receiver had answered for it, and not stored it
 	CountLost    Word = "lost"
 
 	// Of those sent, what the receiver was asked about: the rest is unverified, or trusted.
@@ -113,7 +114,7 @@ func (c Counters) Output(name string, w Word) uint64 { return c[outputCounter(na
 // pending counts what output has not settled.
 func (c Counters) pending(output string) uint64 {
 	n := func(w Word) uint64 { return c.Output(output, w) }
-	return n(CountQueued) + n(CountRetried) - n(CountSent) - n(CountNotSent) - n(CountDead) - n(CountLost)
+	return n(CountQueued) + n(CountRetried) + n(CountResent) - n(CountSent) - n(CountNotSent) - n(CountDead) - n(CountLost)
 }
 
 // dead counts output's dead letters.

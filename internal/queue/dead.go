@@ -20,9 +20,15 @@ type DeadLetter struct {
 	Event  event.Event `json:"event"`
 }
 
-// setDead keeps what is stored under key as a dead letter.
-func (t *txn) setDead(output string, key, stored []byte, answer string) error {
-	r, err := decodeRecord(key, stored)
+// setDead keeps event seq as a dead letter; retried: it is one of those queued for this output only.
+func (t *txn) setDead(output string, seq uint64, retried bool, answer string) (err error) {
+	var r *record
+	if retried {
+		again := t.Bucket(bucketAgain).Bucket([]byte(output))
+		r, err = decodeRecord(number(seq), again.Get(number(seq)))
+	} else {
+		r, err = t.record(seq)
+	}
 	if err != nil {
 		return err
 	}
@@ -35,11 +41,11 @@ func (t *txn) setDead(output string, key, stored []byte, answer string) error {
 	if err != nil {
 		return err
 	}
-	seq, err := all.NextSequence()
+	letter, err := all.NextSequence()
 	if err != nil {
 		return err
 	}
-	return putSealed(letters, number(seq), b)
+	return putSealed(letters, number(letter), b)
 }
 
 // Dead lists the dead letters of output, "" for all outputs, oldest first in each.
@@ -72,21 +78,7 @@ func (q *Queue) RetryDead(output string, seqs []uint64) (int, error) {
 	if !slices.Contains(q.outputs, output) {
 		return 0, fmt.Errorf("retry dead letters: there is no output %q", output)
 	}
-	return q.takeDead(output, seqs, CountRetried, func(t *txn, r *record) error {
-		again, err := t.Bucket(bucketAgain).CreateBucketIfNotExists([]byte(output))
-		if err != nil {
-			return err
-		}
-		seq, err := t.Bucket(bucketEvents).NextSequence()
-		if err != nil {
-			return err
-		}
-		b, err := encodeRecord(&r.Event, time.Time{}, "")
-		if err != nil {
-			return err
-		}
-		return putSealed(again, number(seq), b)
-	})
+	return q.takeDead(output, seqs, CountRetried, func(t *txn, r *record) error { return t.retry(output, r) })
 }
 
 // DropDead forgets dead letters. nil seqs: all of them. It tells how many.

@@ -10,10 +10,13 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// Item is an event on its way to one output. Seq names it in Settle.
+// Item is an event on its way to one output. Seq names it in Accept and Settle.
 type Item struct {
-	Seq   uint64
-	Event event.Event
+	Seq     uint64
+	Event   event.Event
+	Outcome Outcome // what Accept said of it, of those that Accepted gives
+
+	again bool
 }
 
 // Outcome is what became of an Item; also the word under which it is counted.
@@ -33,138 +36,267 @@ type Settled struct {
 	Answer  string // the receiver's, for Dead
 }
 
-// Next gives up to max events that output has not settled, oldest first, those retried before all others; the same
-// ones again until they are settled. It blocks until there is one, or ctx ends.
+// Mark is how far somebody has read ahead for an output; the zero Mark is where the output stands.
+type Mark struct{ again, seq uint64 }
+
+// Next gives up to max events that output's receiver has not answered for, oldest first, those retried before all others;
+// the same ones again until they are settled. It blocks until there is one, or ctx ends.
 func (q *Queue) Next(ctx context.Context, output string, max int) ([]Item, error) {
+	items, _, err := q.NextAfter(ctx, output, Mark{}, max)
+	return items, err
+}
+
+// NextAfter is Next for who has not yet settled what it was given before: it gives what comes behind after, and the mark
+// behind that.
+func (q *Queue) NextAfter(ctx context.Context, output string, after Mark, max int) ([]Item, Mark, error) {
 	for {
 		changed := q.waker()
-		var items []Item
-		err := q.view(func(tx *bbolt.Tx) (err error) {
-			items, err = pendingItems(tx, output, max)
-			return err
-		})
+		items, err := q.pending(output, after, max)
 		if err != nil || len(items) > 0 {
-			return items, err
+			for _, i := range items {
+				if i.again {
+					after.again = i.Seq
+				} else {
+					after.seq = i.Seq
+				}
+			}
+			return items, after, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, after, ctx.Err()
 		case <-changed:
 		}
 	}
 }
 
-func pendingItems(tx *bbolt.Tx, output string, max int) ([]Item, error) {
-	position, err := positionOf(tx, output)
-	if err != nil {
+func (q *Queue) pending(output string, after Mark, most int) (items []Item, err error) {
+	var groups []storedGroup
+	from := uint64(0)
+	if err := q.view(func(tx *bbolt.Tx) error {
+		p, err := positionOf(tx, output)
+		if err != nil {
+			return err
+		}
+		if again := tx.Bucket(bucketAgain).Bucket([]byte(output)); again != nil {
+			c := again.Cursor()
+			for k, v := c.Seek(number(after.again + 1)); k != nil && len(items) < most; k, v = c.Next() {
+				r, err := decodeRecord(k, v)
+				if err != nil {
+					return err
+				}
+				items = append(items, Item{Seq: numbered(k), Event: r.Event, again: true})
+			}
+		}
+		from = max(p.accepted, after.seq) + 1
+		groups, err = groupsFrom(tx, from, most-len(items))
+		return err
+	}); err != nil {
 		return nil, err
 	}
-	var items []Item
-	take := func(c *bbolt.Cursor, from uint64) error {
-		for k, v := c.Seek(number(from)); k != nil && len(items) < max; k, v = c.Next() {
-			r, err := decodeRecord(k, v)
-			if err != nil {
-				return err
-			}
-			items = append(items, Item{numbered(k), r.Event})
-		}
-		return nil
-	}
-	if again := tx.Bucket(bucketAgain).Bucket([]byte(output)); again != nil {
-		if err := take(again.Cursor(), 0); err != nil {
-			return nil, err
-		}
-	}
-	return items, take(tx.Bucket(bucketEvents).Cursor(), position+1)
+	ahead, err := q.unpack(groups, from, most-len(items))
+	return append(items, ahead...), err
 }
 
-// Settle moves output's position past the items in s, which must be the first ones that Next gave, in its order. An
-// event that every output is past is deleted.
-func (q *Queue) Settle(output string, s []Settled) error {
+// unpack takes groups apart, without the lock: max events from seq on.
+func (q *Queue) unpack(groups []storedGroup, seq uint64, max int) (items []Item, err error) {
+	for i := range groups {
+		part, err := groups[i].records(seq, max-len(items))
+		if err != nil {
+			q.lock <- struct{}{}
+			defer func() { <-q.lock }()
+			return nil, q.guarded(func() error { return err })
+		}
+		items = append(items, part...)
+	}
+	return items, nil
+}
+
+// Accept notes what output's receiver has answered for: s are the first items that Next gave, in its order. Delivery goes
+// on behind them, after a restart too; they stay, for Accepted to give, until Confirm says that the receiver has them
+// stored. What was not sent, and what is retried, needs no confirming.
+func (q *Queue) Accept(output string, s []Settled) error { return q.settle(output, s, false) }
+
+// Settle is Accept for an output whose answer is trusted: what it has answered for is done with. An event that every
+// output is done with is deleted.
+func (q *Queue) Settle(output string, s []Settled) error { return q.settle(output, s, true) }
+
+func (q *Queue) settle(output string, s []Settled, confirmed bool) error {
 	if len(s) == 0 {
 		return nil
 	}
-	return q.write(context.Background(), 256*len(s), func(t *txn) error {
+	return q.write(context.Background(), 64*len(s), func(t *txn) error {
+		p, err := positionOf(t.Tx, output)
+		if err != nil {
+			return fmt.Errorf("settle events of output %q: %w", output, err)
+		}
 		for _, one := range s {
-			if err := t.settle(output, one); err != nil {
+			if err := t.accept(output, &p, one, confirmed); err != nil {
 				return fmt.Errorf("settle event %d of output %q: %w", one.Seq, output, err)
 			}
 		}
-		return t.forgetPassed()
+		if confirmed {
+			return t.confirm(output, p, p.accepted)
+		}
+		return t.setPosition(output, p)
 	})
 }
 
-func (t *txn) settle(output string, s Settled) error {
-	position, err := positionOf(t.Tx, output)
-	if err != nil {
-		return err
-	}
-	key := number(s.Seq)
+// accept moves p past one item.
+func (t *txn) accept(output string, p *position, s Settled, confirmed bool) error {
 	again := t.Bucket(bucketAgain).Bucket([]byte(output))
-	var stored []byte
-	if again != nil {
-		stored = again.Get(key)
-	}
-	retried := stored != nil
+	retried := again != nil && again.Get(number(s.Seq)) != nil
 	if !retried {
-		var next []byte
-		next, stored = t.Bucket(bucketEvents).Cursor().Seek(number(position + 1))
-		if next == nil || numbered(next) != s.Seq {
-			return fmt.Errorf("out of order: %d is next", numbered(next))
+		if next := nextEvent(t.Bucket(bucketGroups).Cursor(), p.accepted+1); next == 0 || next != s.Seq {
+			return fmt.Errorf("out of order: %d is next", next)
 		}
+		p.accepted = s.Seq
 	}
 	t.count(outputCounter(output, Word(s.Outcome)), 1)
 	switch s.Outcome {
-	case Sent, NotSent:
-	case Dead:
-		if err := t.setDead(output, key, stored, s.Answer); err != nil {
-			return err
+	case Sent:
+	case NotSent, Dead:
+		if !retried && !confirmed {
+			if err := t.exempt(output, s); err != nil {
+				return err
+			}
 		}
 	default:
 		return fmt.Errorf("no such outcome: %q", s.Outcome)
 	}
-	if retried {
-		return again.Delete(key)
-	}
-	return putSealed(t.Bucket(bucketOutputs), []byte(output), key)
-}
-
-// positionOf gives the seq of the last event that output settled.
-func positionOf(tx *bbolt.Tx, output string) (uint64, error) {
-	v := tx.Bucket(bucketOutputs).Get([]byte(output))
-	if v == nil {
-		return 0, fmt.Errorf("the queue knows no output %q", output)
-	}
-	return unsealNumber([]byte(output), v)
-}
-
-// passed gives the lowest position of all outputs; the highest number if there are none.
-func (t *txn) passed() (uint64, error) {
-	lowest := ^uint64(0)
-	err := t.Bucket(bucketOutputs).ForEach(func(k, v []byte) error {
-		position, err := unsealNumber(k, v)
-		lowest = min(lowest, position)
-		return err
-	})
-	return lowest, err
-}
-
-// forgetPassed deletes the events that every output is past.
-func (t *txn) forgetPassed() error {
-	passed, err := t.passed()
-	if err != nil {
-		return err
-	}
-	events := t.Bucket(bucketEvents)
-	var keys [][]byte // not deleted on the way: a cursor would step over every emptied page again and again
-	c := events.Cursor()
-	for k, _ := c.First(); k != nil && numbered(k) <= passed; k, _ = c.Next() {
-		keys = append(keys, slices.Clone(k))
-	}
-	for _, k := range keys {
-		if err := events.Delete(k); err != nil {
+	if s.Outcome == Dead {
+		if err := t.setDead(output, s.Seq, retried, s.Answer); err != nil {
 			return err
 		}
 	}
+	if retried {
+		return again.Delete(number(s.Seq))
+	}
 	return nil
+}
+
+// exempt notes that an item was accepted and not sent.
+func (t *txn) exempt(output string, s Settled) error {
+	b, err := t.Bucket(bucketAccepted).CreateBucketIfNotExists([]byte(output))
+	if err != nil {
+		return err
+	}
+	return putSealed(b, number(s.Seq), []byte(s.Outcome))
+}
+
+// Accepted gives up to max of the events that output's receiver has answered for and that are not confirmed, behind
+// after, oldest first, with what Accept said of each.
+func (q *Queue) Accepted(output string, after uint64, most int) (items []Item, err error) {
+	var groups []storedGroup
+	var from, to uint64
+	outcomes := map[uint64]Outcome{}
+	if err := q.view(func(tx *bbolt.Tx) error {
+		p, err := positionOf(tx, output)
+		if err != nil {
+			return err
+		}
+		from, to = max(p.settled, after)+1, p.accepted
+		if from > to {
+			return nil
+		}
+		if b := tx.Bucket(bucketAccepted).Bucket([]byte(output)); b != nil {
+			c := b.Cursor()
+			for k, v := c.Seek(number(from)); k != nil && len(outcomes) < most; k, v = c.Next() {
+				word, err := unseal(k, v)
+				if err != nil {
+					return err
+				}
+				outcomes[numbered(k)] = Outcome(word)
+			}
+		}
+		groups, err = groupsFrom(tx, from, most)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	items, err = q.unpack(groups, from, most)
+	for i := range items {
+		if items[i].Seq > to {
+			return items[:i], err
+		}
+		if items[i].Outcome = Sent; outcomes[items[i].Seq] != "" {
+			items[i].Outcome = outcomes[items[i].Seq]
+		}
+	}
+	return items, err
+}
+
+// Confirm notes that what output's receiver has answered for is stored there, up to event upTo, and adds counts to the
+// output's counters. An event that every output is done with is deleted.
+func (q *Queue) Confirm(output string, upTo uint64, counts map[Word]uint64) error {
+	return q.write(context.Background(), 1024, func(t *txn) error {
+		p, err := positionOf(t.Tx, output)
+		if err == nil && upTo > p.accepted {
+			err = fmt.Errorf("the receiver has answered for no more than %d", p.accepted)
+		}
+		if err != nil {
+			return fmt.Errorf("confirm up to event %d of output %q: %w", upTo, output, err)
+		}
+		for word, n := range counts {
+			t.count(outputCounter(output, word), n)
+		}
+		return t.confirm(output, p, max(upTo, p.settled))
+	})
+}
+
+func (t *txn) confirm(output string, p position, upTo uint64) error {
+	p.settled = upTo
+	if err := t.setPosition(output, p); err != nil {
+		return err
+	}
+	if b := t.Bucket(bucketAccepted).Bucket([]byte(output)); b != nil {
+		var keys [][]byte
+		c := b.Cursor()
+		for k, _ := c.First(); k != nil && numbered(k) <= upTo; k, _ = c.Next() {
+			keys = append(keys, slices.Clone(k))
+		}
+		for _, k := range keys {
+			if err := b.Delete(k); err != nil {
+				return err
+			}
+		}
+	}
+	return t.forgetPassed()
+}
+
+// SendAgain queues events that output's receiver has answered for and not stored, for this output only, as new items. It
+// tells how many: those that are no longer there are passed over. They are counted as "resent".
+func (q *Queue) SendAgain(output string, seqs []uint64) (n int, err error) {
+	err = q.write(context.Background(), 1024*len(seqs), func(t *txn) error {
+		n = 0
+		for _, seq := range seqs {
+			r, err := t.record(seq)
+			if err != nil {
+				return err
+			}
+			if r == nil {
+				continue
+			}
+			if err := t.retry(output, r); err != nil {
+				return err
+			}
+			t.count(outputCounter(output, CountResent), 1)
+			n++
+		}
+		return nil
+	})
+	return n, err
+}
+
+// retry queues an event for one output only.
+func (t *txn) retry(output string, r *record) error {
+	again, err := t.Bucket(bucketAgain).CreateBucketIfNotExists([]byte(output))
+	if err != nil {
+		return err
+	}
+	seq, err := t.Bucket(bucketGroups).NextSequence()
+	if err != nil {
+		return err
+	}
+	return putRecord(again, seq, r)
 }

@@ -106,17 +106,11 @@ func TestFolderIsSyncedAfterRename(t *testing.T) {
 func TestEveryHashOfARunIsFound(t *testing.T) {
 	q := openNew(t, Options{})
 	var sent [][8]byte
-	for n := range 4 * ledgerBlock / 8 {
+	for n := range 4 * ledgerShape.perBlock {
 		sent = append(sent, event.Sent(q.Secret(), fmt.Sprint(n), "a@example.org"))
 	}
 	commit(t, q, Batch{Sent: sent})
-	if err := q.update(func(t *txn) error {
-		days := t.Bucket(bucketLedger)
-		day, _ := days.Cursor().First()
-		return sortTail(days.Bucket(slices.Clone(day)))
-	}); err != nil {
-		t.Fatal(err)
-	}
+	mergeAll(t, q, bucketSent, ledgerShape)
 	slices.SortFunc(sent, func(a, b [8]byte) int { return bytes.Compare(a[:], b[:]) })
 	for i, h := range sent {
 		if ok, err := q.WasSent(h); !ok || err != nil {

@@ -40,6 +40,11 @@ func fileFormat(path string) (uint64, error) {
 		return 0, err
 	}
 	defer f.Close()
+	return formatOf(f)
+}
+
+// formatOf tells a file's format; an error: it makes no sense, or was being written.
+func formatOf(f *os.File) (uint64, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return 0, err

@@ -36,6 +36,9 @@ func (t *txn) holdNew(input string, e *item) error {
 		return err
 	case of != 0, waits && slices.ContainsFunc(same, isWaiting), !waits && len(same)+len(claimed) > 0:
 		t.countRepeat(input, of)
+		if waits && of != 0 {
+			return t.complete(of, e.event)
+		}
 		return nil
 	}
 	mark := uint64(heldReference)

@@ -1,8 +1,11 @@
 package queue
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -10,15 +13,13 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// Identity keys live in generations: a bucket for those stored within one fifth of the retention. A lookup asks each
-// of them, forgetting is deleting the oldest, and no key needs a date of its own. A key that is seen again moves to
-// the newest, so that what is told again and again stays known. The time is the queue's own (see clock.go).
+// Identity keys live in days, as runs (see runs.go): a lookup asks each day's, forgetting is deleting the oldest, and no
+// key needs a date of its own. A key that is seen again moves to the newest, so that what is told again and again stays
+// known. The time is the queue's own (see clock.go).
 //
-// A key's value refers to what it stands for: the seq of an event or, with the high bit, of a held event; with the next
-// one too it waits and is proven. settledReference is a failure's that is nobody's. Repair uses it: keys of an event that
-// is lost must go, or it would be taken for a repeat when its source tells it again.
-// Behind the reference stands its seal, 4 bytes CRC-32C over key and reference. What format 1 stored has none and is
-// taken as it is until it expires. The seal comes last, so that a value cut to that length is still the right one.
+// An entry is the key and behind it, in 8 bytes, what it stands for: the seq of an event or, with the high bit, of a held
+// event; with the next one too it waits and is proven. settledReference is a failure's that is nobody's. Repair uses it:
+// keys of an event that is lost must go, or it would be taken for a repeat when its source tells it again.
 
 const (
 	heldReference    = 1 << 63
@@ -27,6 +28,11 @@ const (
 
 	referenceMarks = waitingReference | settledReference
 )
+
+// indexDays is how many days' keys the retention has; with a shorter one they are shorter, too.
+const indexDays = 15
+
+func (q *Queue) indexStep() time.Duration { return q.o.Retain / indexDays }
 
 // generation is the buckets of a parent named by the time they were begun at; the newest takes what is stored now.
 type generation struct {
@@ -61,16 +67,32 @@ func expired(parent *bbolt.Bucket, now time.Time, step, retain time.Duration) []
 	if first == nil || stamped(first).Add(step).After(now.Add(-retain)) {
 		return nil
 	}
-	return append([]byte(nil), first...)
+	return slices.Clone(first)
 }
 
-func (q *Queue) indexStep() time.Duration { return q.o.Retain / 5 }
+// index is the identity keys as a transaction sees them.
+type index struct {
+	days  []*runDay // newest first
+	added map[event.Key]uint64
+}
 
-func (t *txn) openIndex() (err error) {
-	if t.index.newest == nil {
-		t.index, err = openGeneration(t.Bucket(bucketIndex), t.own, t.q.indexStep())
+func (t *txn) openIndex() error {
+	if t.index.added != nil {
+		return nil
 	}
-	return err
+	g, err := openGeneration(t.Bucket(bucketKeys), t.own, t.q.indexStep())
+	if err != nil {
+		return err
+	}
+	for _, b := range append([]*bbolt.Bucket{g.newest}, g.older...) {
+		d, err := openRuns(b, indexShape)
+		if err != nil {
+			return err
+		}
+		t.index.days = append(t.index.days, d)
+	}
+	t.index.added = map[event.Key]uint64{}
+	return nil
 }
 
 // seen gives what an event is a repeat of, 0: nothing, and if it is one makes all of its keys known. Keys of held events
@@ -85,7 +107,7 @@ func (t *txn) seen(e *item) (ref uint64, held, claimed []uint64, err error) {
 		to   *[]uint64
 	}{{e.keys, &held}, {e.claims, &claimed}} {
 		for i := range part.keys {
-			ref, err := t.reference(part.keys[i][:])
+			ref, err := t.reference(&part.keys[i])
 			switch {
 			case err != nil:
 				return 0, nil, nil, err
@@ -103,30 +125,26 @@ func (t *txn) seen(e *item) (ref uint64, held, claimed []uint64, err error) {
 }
 
 // reference gives what key stands for; 0: nothing known.
-func (t *txn) reference(key []byte) (uint64, error) {
-	v := t.index.newest.Get(key)
-	for i := 0; v == nil && i < len(t.index.older); i++ {
-		v = t.index.older[i].Get(key)
+func (t *txn) reference(key *event.Key) (uint64, error) { return t.referenceIn(key, t.index.days) }
+
+func (t *txn) referenceIn(key *event.Key, days []*runDay) (uint64, error) {
+	if ref, ok := t.index.added[*key]; ok {
+		return ref, nil
 	}
-	if v == nil {
-		return 0, nil
+	for _, d := range days {
+		entry, err := d.find(key[:])
+		if err != nil {
+			return 0, fmt.Errorf("an identity key: %w", err)
+		}
+		if entry != nil {
+			return referenceOf(entry), nil
+		}
 	}
-	return unsealReference(key, v)
+	return 0, nil
 }
 
-func sealReference(key []byte, ref uint64) []byte {
-	v := binary.BigEndian.AppendUint64(make([]byte, 0, 12), ref)
-	return binary.BigEndian.AppendUint32(v, checksum(key, v))
-}
-
-func unsealReference(key, stored []byte) (uint64, error) {
-	switch ref := stored[:min(8, len(stored))]; {
-	case len(stored) == 8,
-		len(stored) == 12 && binary.BigEndian.Uint32(stored[8:]) == checksum(key, ref):
-		return numbered(ref), nil
-	}
-	return 0, fmt.Errorf("%w: an identity key's checksum is wrong", ErrDamaged)
-}
+// referenceOf gives what the key of an entry stands for.
+func referenceOf(entry []byte) uint64 { return binary.BigEndian.Uint64(entry[indexShape.key:]) }
 
 // refer makes keys stand for ref from now on.
 func (t *txn) refer(keys []event.Key, ref uint64) error {
@@ -134,21 +152,53 @@ func (t *txn) refer(keys []event.Key, ref uint64) error {
 		return err
 	}
 	for i := range keys {
-		if err := t.index.newest.Put(keys[i][:], sealReference(keys[i][:], ref)); err != nil {
+		t.index.added[keys[i]] = ref
+	}
+	return nil
+}
+
+// remember makes those of keys that are not among the newest day's stand for ref.
+func (t *txn) remember(keys []event.Key, ref uint64) error {
+	for i := range keys {
+		known, err := t.referenceIn(&keys[i], t.index.days[:1])
+		if err != nil {
 			return err
+		}
+		if known == 0 {
+			t.index.added[keys[i]] = ref
 		}
 	}
 	return nil
 }
 
-// remember makes those of keys that are not in the newest generation stand for ref.
-func (t *txn) remember(keys []event.Key, ref uint64) error {
-	for i := range keys {
-		if t.index.newest.Get(keys[i][:]) == nil {
-			if err := t.refer(keys[i:i+1], ref); err != nil {
-				return err
-			}
-		}
+// mergeShare is how many entries a commit merges for each that it adds: as many as there are levels, or runs would become
+// more and more. It merges once a segment's worth has come together; Maintain does what is left.
+const mergeShare = 5
+
+// storeIndex stores what became known in this transaction.
+func (t *txn) storeIndex() error {
+	if len(t.index.added) == 0 {
+		return nil
 	}
-	return nil
+	entries := make([]byte, 0, len(t.index.added)*indexShape.width)
+	for _, key := range slices.SortedFunc(maps.Keys(t.index.added), func(a, b event.Key) int { return bytes.Compare(a[:], b[:]) }) {
+		entries = binary.BigEndian.AppendUint64(append(entries, key[:]...), t.index.added[key])
+	}
+	today := t.index.days[0]
+	if err := today.add(entries); err != nil {
+		return err
+	}
+	return t.q.indexDebt.pay(today, len(t.index.added))
+}
+
+// debt is how many entries commits have left to be merged. A transaction that fails pays too much or too little.
+type debt struct{ entries int }
+
+func (d *debt) pay(day *runDay, added int) error {
+	if d.entries += mergeShare * added; d.entries < runSegment {
+		return nil
+	}
+	left, err := day.work(min(d.entries, 8*runSegment), false)
+	d.entries = min(left, runSegment/2)
+	return err
 }

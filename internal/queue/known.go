@@ -10,15 +10,16 @@ import (
 func (q *Queue) Known(events [][]event.Key) ([]bool, error) {
 	known := make([]bool, len(events))
 	err := q.view(func(tx *bbolt.Tx) error {
-		var generations []*bbolt.Bucket
-		parent := tx.Bucket(bucketIndex)
-		c := parent.Cursor()
-		for k, _ := c.First(); k != nil; k, _ = c.Next() {
-			generations = append(generations, parent.Bucket(k))
+		t := &txn{Tx: tx}
+		if err := eachDay(tx.Bucket(bucketKeys), indexShape, func(d *runDay) error {
+			t.index.days = append([]*runDay{d}, t.index.days...)
+			return nil
+		}); err != nil {
+			return err
 		}
 		for i, keys := range events {
 			for j := 0; j < len(keys) && !known[i]; j++ {
-				ref, err := referenceIn(generations, keys[j][:])
+				ref, err := t.reference(&keys[j])
 				if err != nil {
 					return err
 				}
@@ -28,13 +29,4 @@ func (q *Queue) Known(events [][]event.Key) ([]bool, error) {
 		return nil
 	})
 	return known, err
-}
-
-func referenceIn(generations []*bbolt.Bucket, key []byte) (uint64, error) {
-	for i := len(generations) - 1; i >= 0; i-- {
-		if v := generations[i].Get(key); v != nil {
-			return unsealReference(key, v)
-		}
-	}
-	return 0, nil
 }

@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"go.etcd.io/bbolt"
 )
@@ -9,14 +11,19 @@ import (
 // mend makes what was salvaged consistent.
 func (s *salvage) mend() error {
 	if meta := s.tx.Bucket(bucketMeta); meta == nil || len(meta.Get(keySecret)) != 32 {
-		if s.tx.Bucket(bucketLedger) != nil { // its hashes are keyed with a secret that is gone
-			if err := s.tx.DeleteBucket(bucketLedger); err != nil {
+		if s.tx.Bucket(bucketSent) != nil { // its hashes are keyed with a secret that is gone
+			if err := s.tx.DeleteBucket(bucketSent); err != nil {
 				return err
 			}
 		}
 	}
 	if err := createBuckets(s.tx); err != nil {
 		return err
+	}
+	for parent, shape := range map[string]runShape{string(bucketKeys): indexShape, string(bucketSent): ledgerShape} {
+		if err := eachDay(s.tx.Bucket([]byte(parent)), shape, (*runDay).mend); err != nil {
+			return err
+		}
 	}
 	s.q.startClock(s.tx)
 	t := s.q.begun(s.tx)
@@ -28,7 +35,7 @@ func (s *salvage) mend() error {
 			return err
 		}
 	}
-	if s.startOver() || s.damaged["index"] > 0 {
+	if s.startOver() || s.damaged["keys"] > 0 {
 		if err := t.rememberKept(); err != nil {
 			return err
 		}
@@ -55,13 +62,17 @@ func (s *salvage) forgetSources(t *txn) error {
 // forgetLost deletes the identity keys of events that were pending or held and could not be read: their sources will
 // tell them again.
 func (s *salvage) forgetLost(t *txn) error {
-	events, held := t.Bucket(bucketEvents), t.Bucket(bucketHeld)
+	held := t.Bucket(bucketHeld)
+	there := spansOf(t.Bucket(bucketGroups))
 	passed, err := t.passed()
 	if err != nil {
 		return err
 	}
 	if passed == ^uint64(0) { // no position is left: what is not there may not have been sent
 		passed = 0
+	}
+	if s.damaged["groups"] > 0 {
+		s.missing = there.gaps(passed+1, t.Bucket(bucketGroups).Sequence())
 	}
 	lost := func(ref uint64) bool {
 		switch {
@@ -70,57 +81,114 @@ func (s *salvage) forgetLost(t *txn) error {
 		case ref == settledReference:
 			return false
 		}
-		return s.damaged["events"]+s.damaged[""] > 0 && ref > passed && events.Get(number(ref)) == nil
+		return s.damaged["groups"]+s.damaged[""] > 0 && ref > passed && !there.has(ref)
 	}
-	index := t.Bucket(bucketIndex)
-	return index.ForEachBucket(func(stamp []byte) error {
-		b := index.Bucket(stamp)
-		var keys [][]byte
-		if err := b.ForEach(func(k, v []byte) error {
-			ref, err := unsealReference(k, v)
-			if lost(ref) {
-				keys = append(keys, slices.Clone(k))
-			}
-			return err
-		}); err != nil {
-			return err
-		}
-		for _, k := range keys {
-			if err := b.Delete(k); err != nil {
-				return err
-			}
-		}
-		return nil
+	return eachDay(t.Bucket(bucketKeys), indexShape, func(d *runDay) error {
+		return d.drop(func(entry []byte) bool { return lost(referenceOf(entry)) })
 	})
+}
+
+// span is events with consecutive numbers, from first to last.
+type span struct{ first, last uint64 }
+
+type spans []span
+
+// spansOf tells which events are there.
+func spansOf(groups *bbolt.Bucket) (all spans) {
+	c := groups.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		first, n := numbered(k), groupCount(v)
+		if len(all) > 0 && all[len(all)-1].last+1 == first {
+			all[len(all)-1].last += n
+		} else {
+			all = append(all, span{first, first + n - 1})
+		}
+	}
+	return all
+}
+
+func (all spans) has(seq uint64) bool {
+	i, _ := slices.BinarySearchFunc(all, seq, func(s span, seq uint64) int {
+		if s.last < seq {
+			return -1
+		}
+		return 1
+	})
+	return i < len(all) && all[i].first <= seq
+}
+
+// gaps tells what is not there between two numbers: "51-93, 210-254", and how many more gaps if they are many.
+func (all spans) gaps(from, to uint64) string {
+	var gaps []string
+	note := func(first, last uint64) {
+		if first <= last {
+			gaps = append(gaps, fmt.Sprintf("%d-%d", first, last))
+		}
+	}
+	for _, s := range all {
+		if s.first > from {
+			note(from, s.first-1)
+		}
+		from = max(from, s.last+1)
+	}
+	note(from, to)
+	if n := len(gaps) - 20; n > 0 {
+		gaps = append(gaps[:20], fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(gaps, ", ")
 }
 
 // rememberKept has the events that are still there known by their own keys, should the index have lost them.
 func (t *txn) rememberKept() error {
-	if err := t.openIndex(); err != nil {
-		return err
-	}
-	for _, b := range []struct {
-		name []byte
-		mark uint64
-	}{{bucketEvents, 0}, {bucketHeld, heldReference}} {
-		if err := t.Bucket(b.name).ForEach(func(k, v []byte) error {
-			r, err := decodeRecord(k, v)
-			if err != nil {
-				return err
-			}
-			mark, keys := b.mark, r.Keys()
-			if mark != 0 {
-				keys = append(keys, r.Claims()...)
-			}
-			if !r.Until.IsZero() {
-				mark = waitingReference
-			}
-			return t.remember(keys, mark|numbered(k))
-		}); err != nil {
+	keep := func(r *record, seq, mark uint64) error {
+		keys := r.Keys()
+		if mark != 0 {
+			keys = append(keys, r.Claims()...)
+		}
+		if !r.Until.IsZero() {
+			mark = waitingReference
+		}
+		if err := t.openIndex(); err != nil {
 			return err
 		}
+		for i := range keys {
+			if known, err := t.reference(&keys[i]); err != nil || known != 0 {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			t.index.added[keys[i]] = mark | seq
+		}
+		if len(t.index.added) < 1<<16 {
+			return nil
+		}
+		err := t.storeIndex()
+		t.index = index{}
+		return err
 	}
-	return nil
+	if err := t.Bucket(bucketGroups).ForEach(func(k, v []byte) error {
+		g := storedGroup{first: numbered(k), sealed: v}
+		items, err := g.records(0, groupEvents)
+		for i := range items {
+			if err := keep(&record{Event: items[i].Event}, items[i].Seq, 0); err != nil {
+				return err
+			}
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := t.Bucket(bucketHeld).ForEach(func(k, v []byte) error {
+		r, err := decodeRecord(k, v)
+		if err != nil {
+			return err
+		}
+		return keep(r, numbered(k), heldReference)
+	}); err != nil {
+		return err
+	}
+	return t.storeIndex()
 }
 
 // recount makes the counters add up again over what is there.
@@ -147,23 +215,27 @@ func (t *txn) recount() error {
 		settle(counted.held(input), there, inputCounter(input, CountHeldLost), inputCounter(input, CountHeld))
 	}
 	return t.Bucket(bucketOutputs).ForEach(func(name, v []byte) error {
-		position, err := unsealNumber(name, v)
+		p, err := decodePosition(name, v)
 		if err != nil {
 			return err
 		}
 		out := string(name)
 		settle(counted.dead(out), countIn(t.Bucket(bucketDead), name), outputCounter(out, CountDeadLost), outputCounter(out, CountDead))
-		there := countFrom(t.Bucket(bucketEvents), position+1) + countIn(t.Bucket(bucketAgain), name)
+		there := countEvents(t.Bucket(bucketGroups), p.accepted+1) + countIn(t.Bucket(bucketAgain), name)
 		settle(counted.pending(out), there, outputCounter(out, CountLost), outputCounter(out, CountQueued))
 		return nil
 	})
 }
 
 func countIn(parent *bbolt.Bucket, name []byte) uint64 {
+	n := uint64(0)
 	if b := parent.Bucket(name); b != nil {
-		return countFrom(b, 0)
+		c := b.Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			n++
+		}
 	}
-	return 0
+	return n
 }
 
 // heldByInput counts what is held of each input that ever held something.

@@ -19,7 +19,7 @@ import (
 const (
 	pageSize    = 4096 // whatever the machine's: a commit writes whole pages
 	allocSize   = 4 << 20
-	format      = 2           // 1: the identity keys' references had no seal
+	format      = 3           // see convert.go for what 1 and 2 were
 	lockTimeout = time.Second // a daemon that restarts may still be closing
 )
 
@@ -69,6 +69,10 @@ func (q *Queue) open() error {
 		f.Close()
 		return err
 	}
+	if n, err := formatOf(f); err == nil && n > format {
+		f.Close()
+		return newer(n)
+	}
 	if cause := check(f); cause != nil {
 		if err := q.repair(f, cause); err != nil {
 			return err
@@ -89,6 +93,9 @@ func (q *Queue) open() error {
 
 // start brings an open file in line with the options, and makes it small if that is worth it.
 func (q *Queue) start() error {
+	if err := q.guarded(q.bringUp); err != nil {
+		return err
+	}
 	if err := q.guarded(func() error { return q.db.Update(q.setUp) }); err != nil {
 		return err
 	}
@@ -96,6 +103,14 @@ func (q *Queue) start() error {
 		return err
 	}
 	return q.compact(1 << 62)
+}
+
+// bringUp converts a file of an older format.
+func (q *Queue) bringUp() error {
+	if n, err := formatOf(q.file); err != nil || n == format {
+		return err
+	}
+	return q.convert()
 }
 
 // lockFile opens the file and holds its flock.
@@ -145,6 +160,7 @@ const (
 	suffixNew     = ".new-" // and the process id
 	suffixCompact = ".compact"
 	suffixRepair  = ".repair"
+	suffixFormat  = ".format"
 )
 
 // removeLeftovers removes what a crash left behind; only the holder of the lock may.
@@ -156,7 +172,7 @@ func (q *Queue) removeLeftovers() error {
 	for _, e := range entries {
 		switch rest, ok := strings.CutPrefix(e.Name(), filepath.Base(q.path)); {
 		case !ok:
-		case rest == suffixCompact, rest == suffixRepair, strings.HasPrefix(rest, suffixNew):
+		case rest == suffixCompact, rest == suffixRepair, rest == suffixFormat, strings.HasPrefix(rest, suffixNew):
 			if err := os.Remove(filepath.Join(filepath.Dir(q.path), e.Name())); err != nil {
 				return err
 			}
@@ -251,9 +267,6 @@ func createBuckets(tx *bbolt.Tx) error {
 }
 
 func (q *Queue) setUp(tx *bbolt.Tx) error {
-	if v := tx.Bucket(bucketMeta); v != nil && numbered(v.Get(keyFormat)) > format {
-		return newer(numbered(v.Get(keyFormat)))
-	}
 	if err := createBuckets(tx); err != nil {
 		return err
 	}
@@ -267,11 +280,11 @@ func (q *Queue) setUp(tx *bbolt.Tx) error {
 
 // mendSequence keeps a bucket header that bbolt cannot check from numbering new events like old ones.
 func mendSequence(tx *bbolt.Tx) error {
-	events, again := tx.Bucket(bucketEvents), tx.Bucket(bucketAgain)
-	highest := max(events.Sequence(), lastKey(events))
+	groups, again := tx.Bucket(bucketGroups), tx.Bucket(bucketAgain)
+	highest := max(groups.Sequence(), lastEvent(groups))
 	if err := tx.Bucket(bucketOutputs).ForEach(func(name, v []byte) error {
-		position, err := unsealNumber(name, v)
-		highest = max(highest, position)
+		p, err := decodePosition(name, v)
+		highest = max(highest, p.accepted, p.settled)
 		if b := again.Bucket(name); b != nil {
 			highest = max(highest, lastKey(b))
 		}
@@ -279,7 +292,7 @@ func mendSequence(tx *bbolt.Tx) error {
 	}); err != nil {
 		return err
 	}
-	return events.SetSequence(highest)
+	return groups.SetSequence(highest)
 }
 
 func lastKey(b *bbolt.Bucket) uint64 {

@@ -41,7 +41,7 @@ func (q *Queue) setUpOutputs(tx *bbolt.Tx) error {
 	default:
 		for _, name := range added {
 			q.log.Info("a new output starts with what happens from now on", "output", name)
-			if err := t.addOutput(name, tx.Bucket(bucketEvents).Sequence()); err != nil {
+			if err := t.addOutput(name, tx.Bucket(bucketGroups).Sequence()); err != nil {
 				return err
 			}
 		}
@@ -57,24 +57,16 @@ func (q *Queue) setUpOutputs(tx *bbolt.Tx) error {
 	return t.addCounters()
 }
 
-// addOutput begins an output after position; what lies beyond is queued for it. Counters of its name are there already
+// addOutput begins an output behind event after; what lies beyond is queued for it. Counters of its name are there already
 // if a damaged file lost its position; then what they call pending is counted anew.
-func (t *txn) addOutput(name string, position uint64) error {
+func (t *txn) addOutput(name string, after uint64) error {
 	counted, err := counters(t.Tx)
 	if err != nil {
 		return err
 	}
 	t.count(outputCounter(name, CountLost), counted.pending(name))
-	t.count(outputCounter(name, CountQueued), countFrom(t.Bucket(bucketEvents), position+1))
-	return putSealed(t.Bucket(bucketOutputs), []byte(name), number(position))
-}
-
-func countFrom(b *bbolt.Bucket, seq uint64) (n uint64) {
-	c := b.Cursor()
-	for k, _ := c.Seek(number(seq)); k != nil; k, _ = c.Next() {
-		n++
-	}
-	return n
+	t.count(outputCounter(name, CountQueued), countEvents(t.Bucket(bucketGroups), after+1))
+	return t.setPosition(name, position{after, after})
 }
 
 // dropOutput forgets an output that is no longer configured. Its dead letters stay.
@@ -90,8 +82,12 @@ func (t *txn) dropOutput(name string) error {
 	if err := t.Bucket(bucketOutputs).Delete([]byte(name)); err != nil {
 		return err
 	}
-	if again := t.Bucket(bucketAgain); again.Bucket([]byte(name)) != nil {
-		return again.DeleteBucket([]byte(name))
+	for _, parent := range []*bbolt.Bucket{t.Bucket(bucketAgain), t.Bucket(bucketAccepted)} {
+		if parent.Bucket([]byte(name)) != nil {
+			if err := parent.DeleteBucket([]byte(name)); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -102,36 +98,36 @@ func (t *txn) renameOutputs(gone, added []string) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	positions, events := t.Bucket(bucketOutputs), t.Bucket(bucketEvents)
-	lowest := ^uint64(0)
+	groups := t.Bucket(bucketGroups)
+	lowest := position{^uint64(0), ^uint64(0)}
 	for _, name := range gone {
-		position, err := positionOf(t.Tx, name)
+		p, err := positionOf(t.Tx, name)
 		if err != nil {
 			return err
 		}
-		lowest = min(lowest, position)
+		lowest = position{min(lowest.accepted, p.accepted), min(lowest.settled, p.settled)}
 	}
 	for i, from := range gone {
 		to := added[i]
 		t.q.log.Warn("an output was renamed: the new one goes on where the old one was", "from", from, "to", to)
-		position, err := positionOf(t.Tx, from)
+		p, err := positionOf(t.Tx, from)
 		if err != nil {
 			return err
 		}
-		behind := countFrom(events, lowest+1) - countFrom(events, position+1)
+		behind := countEvents(groups, lowest.accepted+1) - countEvents(groups, p.accepted+1)
 		if err := t.moveCounters(from, to); err != nil {
 			return err
 		}
 		t.count(outputCounter(to, CountQueued), behind)
-		for _, parent := range [][]byte{bucketAgain, bucketDead} {
+		for _, parent := range [][]byte{bucketAgain, bucketAccepted, bucketDead} {
 			if err := renameBucket(t.Bucket(parent), from, to); err != nil {
 				return err
 			}
 		}
-		if err := positions.Delete([]byte(from)); err != nil {
+		if err := t.Bucket(bucketOutputs).Delete([]byte(from)); err != nil {
 			return err
 		}
-		if err := putSealed(positions, []byte(to), number(lowest)); err != nil {
+		if err := t.setPosition(to, lowest); err != nil {
 			return err
 		}
 	}

@@ -52,6 +52,7 @@ type pages struct {
 	bucket func(path [][]byte, sequence uint64) error
 	entry  func(path [][]byte, k, v []byte) error
 	damage func(path [][]byte, err error) error
+	skip   func(path [][]byte) bool // passes over a bucket with all in it; nil: none
 }
 
 // openPages finds the newest valid meta page.
@@ -157,6 +158,9 @@ func element(b []byte, flags uint16, i int) (key, value []byte, err error) {
 func (p *pages) nested(path [][]byte, header []byte, depth int) error {
 	if len(header) < bucketHeader {
 		return p.damage(path, errors.New("a bucket without header"))
+	}
+	if p.skip != nil && p.skip(path) {
+		return nil
 	}
 	root, sequence := native.Uint64(header), native.Uint64(header[8:])
 	if err := p.bucket(path, sequence); err != nil {

@@ -59,8 +59,13 @@ type Queue struct {
 	db      *bbolt.DB
 	file    *os.File // db's, which carries the flock
 	clock   clock
-	broken  error // ErrDamaged or ErrClosed, wrapped: no access any more
-	touched int   // about how many bytes were read through the mapping since it was last given back
+	broken  error   // ErrDamaged or ErrClosed, wrapped: no access any more
+	touched int     // about how many bytes were read through the mapping since it was last given back
+	ratio   float64 // of a group's size to its events' (see packGroup)
+
+	joined uint64 // groups of events before this one are not small (see nextJoin)
+
+	indexDebt, ledgerDebt debt
 
 	mu       sync.Mutex
 	waiting  []*op         // not yet in a transaction, oldest first
@@ -70,27 +75,30 @@ type Queue struct {
 	overfull bool // warned that used is above MaxSize with nothing pending
 }
 
-// Top-level buckets. Nested: state/INPUT, again/OUTPUT, dead/OUTPUT, refused/INPUT, index/STAMP, ledger/STAMP.
+// Top-level buckets. Nested: state/INPUT, again/OUTPUT, accepted/OUTPUT, dead/OUTPUT, refused/INPUT, keys/STAMP and
+// sent/STAMP with runs, blocks and filters in each.
 var (
 	bucketMeta        = []byte("meta")        // keyX → value
 	bucketCheckpoints = []byte("checkpoints") // input → sealed JSON map
 	bucketState       = []byte("state")       // input → key → the parser's value
-	bucketEvents      = []byte("events")      // seq → sealed record; its sequence numbers `again` too
-	bucketOutputs     = []byte("outputs")     // output → seq of the last event settled
+	bucketGroups      = []byte("groups")      // seq of the first → sealed group of events (see group.go); its sequence numbers events and `again`
+	bucketCompleted   = []byte("completed")   // seq → sealed record: stands for the one in the group
+	bucketOutputs     = []byte("outputs")     // output → sealed position
+	bucketAccepted    = []byte("accepted")    // output → seq → sealed outcome of what was answered for and not sent
 	bucketAgain       = []byte("again")       // output → seq → sealed record: retried for this output only
 	bucketDead        = []byte("dead")        // output → seq → sealed record
 	bucketHeld        = []byte("held")        // seq → sealed record
 	bucketRefused     = []byte("refused")     // input → seq → sealed JSON
 	bucketCounters    = []byte("counters")    // name → 8 bytes
-	bucketIndex       = []byte("index")       // stamp → identity key → sealed reference (see identity.go)
-	bucketLedger      = []byte("ledger")      // stamp → see ledger.go
+	bucketKeys        = []byte("keys")        // stamp → runs of identity keys (see identity.go, runs.go)
+	bucketSent        = []byte("sent")        // stamp → runs of the ledger (see ledger.go, runs.go)
 
 	keySecret = []byte("secret")
 	keyFormat = []byte("format")
 	keyBegun  = []byte("begun") // when the file was begun anew after damage, if it was
 
-	buckets = [][]byte{bucketMeta, bucketCheckpoints, bucketState, bucketEvents, bucketOutputs, bucketAgain,
-		bucketDead, bucketHeld, bucketRefused, bucketCounters, bucketIndex, bucketLedger}
+	buckets = [][]byte{bucketMeta, bucketCheckpoints, bucketState, bucketGroups, bucketCompleted, bucketOutputs,
+		bucketAccepted, bucketAgain, bucketDead, bucketHeld, bucketRefused, bucketCounters, bucketKeys, bucketSent}
 )
 
 // Secret is 32 random bytes made with the file; it keys the ledger (event.Sent).

@@ -46,6 +46,15 @@ func encodeWaiting(e *event.Event, since, until time.Time, why string) ([]byte, 
 	return b, nil
 }
 
+// putRecord stores an event that waits for its output.
+func putRecord(b *bbolt.Bucket, seq uint64, r *record) error {
+	text, err := encodeRecord(&r.Event, time.Time{}, "")
+	if err != nil {
+		return err
+	}
+	return putSealed(b, number(seq), text)
+}
+
 // decodeRecord reads what is stored under key.
 func decodeRecord(key, stored []byte) (*record, error) {
 	text, err := unseal(key, stored)

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -30,8 +31,9 @@ func check(f *os.File) error {
 }
 
 // depths says how deep buckets nest under each top-level one; their entries are in the deepest.
-var depths = map[string]int{"meta": 1, "checkpoints": 1, "state": 2, "events": 1, "outputs": 1, "again": 2, "dead": 2,
-	"held": 1, "refused": 2, "counters": 1, "index": 2, "ledger": 4}
+var depths = map[string]int{"meta": 1, "checkpoints": 1, "state": 2, "groups": 1, "completed": 1, "outputs": 1,
+	"accepted": 2, "again": 2, "dead": 2, "held": 1, "refused": 2, "counters": 1, "keys": 3, "sent": 3,
+	"events": 1, "index": 2, "ledger": 4} // of formats 1 and 2
 
 func checkBucket(path [][]byte, _ uint64) error {
 	if len(path) > depths[string(path[0])] {
@@ -50,24 +52,50 @@ func checkEntry(path [][]byte, k, v []byte) error {
 		return fmt.Errorf("%w: a value where none belongs", ErrDamaged)
 	}
 	switch name {
-	case "events", "again", "dead", "held", "refused":
-		if len(k) != 8 {
-			return fmt.Errorf("%w: a key of %d bytes", ErrDamaged, len(k))
-		}
+	case "groups":
+		return checkGroup(k, v)
+	case "outputs":
+		_, err := decodePosition(k, v)
+		return err
+	case "keys":
+		return indexShape.check(path[2], k, v)
+	case "sent":
+		return ledgerShape.check(path[2], k, v)
+	case "index":
+		_, err := unsealReference(k, v)
+		return err
 	case "counters":
 		if _, err := ParseCounter(string(k)); err != nil {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
+	case "events", "completed", "accepted", "again", "dead", "held", "refused":
+		if len(k) != 8 {
+			return fmt.Errorf("%w: a key of %d bytes", ErrDamaged, len(k))
+		}
+	case "checkpoints":
+	default:
+		return nil
 	}
-	switch name {
-	case "events", "again", "dead", "held", "refused", "checkpoints", "outputs", "counters":
-		_, err := unseal(k, v)
+	_, err := unseal(k, v)
+	return err
+}
+
+// check says whether an entry of one of a day's buckets is as it was written.
+func (s runShape) check(bucket, k, v []byte) error {
+	switch {
+	case bytes.Equal(bucket, bucketRuns):
+		_, err := decodeRun(k, v)
 		return err
-	case "index":
-		_, err := unsealReference(k, v)
+	case bytes.Equal(bucket, bucketBlocks):
+		block, err := unseal(k, v)
+		if err == nil && (len(k) != runName+s.key || len(block)%s.width != 0) {
+			err = fmt.Errorf("%w: no block of a run", ErrDamaged)
+		}
 		return err
+	case bytes.Equal(bucket, bucketFilters) && len(k) == runName+4 && filterSound(v):
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: no filter of a run", ErrDamaged)
 }
 
 // repair puts the damaged file f aside and in its place a new one with what can be read of it. A crash midway leaves
@@ -102,21 +130,22 @@ func (q *Queue) repair(f *os.File, cause error) error {
 		return fmt.Errorf("move the damaged file aside: %w", err)
 	}
 	q.log.Error("the damaged queue file was moved aside and a new one begun from what could be read of it",
-		"aside", aside, "kept", s.entries, "damage", s.damaged, "sources_start_over", s.startOver())
+		"aside", aside, "kept", s.entries, "damage", s.damaged, "events_missing", s.missing, "sources_start_over", s.startOver())
 	return q.syncDir()
 }
 
 // salvage copies what can be read of a damaged file.
 type salvage struct {
-	*copier
+	*converter
 	q       *Queue
 	damaged map[string]int // top-level bucket → unreadable pages and entries; "": we cannot know what is lost
+	missing string         // numbers of events that are neither there nor settled
 }
 
 // startOver says whether something was lost that the sources may still hold. They then read from their beginning;
 // identity keys keep them from telling anew what was not lost.
 func (s *salvage) startOver() bool {
-	for _, name := range []string{"", "events", "held", "state", "checkpoints", "outputs"} {
+	for _, name := range []string{"", "groups", "held", "state", "checkpoints", "outputs"} {
 		if s.damaged[name] > 0 {
 			return true
 		}
@@ -124,15 +153,17 @@ func (s *salvage) startOver() bool {
 	return false
 }
 
-func (s *salvage) run(f *os.File, db *bbolt.DB) (err error) {
-	if s.copier, err = newCopier(db); err != nil {
+func (s *salvage) run(f *os.File, db *bbolt.DB) error {
+	c, err := newCopier(db)
+	if err != nil {
 		return err
 	}
-	defer s.abandon()
+	defer c.abandon()
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
+	s.converter = s.q.newConverter(c, readMeta(f, info.Size()))
 	p, err := openPages(f, info.Size())
 	if err != nil {
 		s.damaged[""]++
@@ -142,16 +173,19 @@ func (s *salvage) run(f *os.File, db *bbolt.DB) (err error) {
 			return err
 		}
 	}
+	if err := s.converter.finish(); err != nil {
+		return err
+	}
 	if err := s.mend(); err != nil {
 		return err
 	}
-	return s.finish()
+	return c.finish()
 }
 
 func (s *salvage) damage(path [][]byte, _ error) error {
 	name := ""
 	if len(path) > 0 && depths[string(path[0])] > 0 {
-		name = string(path[0])
+		name = string(formerly(path[0]))
 	}
 	s.damaged[name]++
 	return nil
@@ -160,7 +194,7 @@ func (s *salvage) damage(path [][]byte, _ error) error {
 func (s *salvage) bucket(path [][]byte, sequence uint64) error {
 	err := checkBucket(path, sequence)
 	if err == nil {
-		err = s.copier.bucket(path, sequence)
+		err = s.converter.bucket(path, sequence)
 	}
 	if err != nil {
 		return s.damage(path, err)
@@ -171,7 +205,7 @@ func (s *salvage) bucket(path [][]byte, sequence uint64) error {
 func (s *salvage) entry(path [][]byte, k, v []byte) error {
 	err := checkEntry(path, k, v)
 	if err == nil {
-		err = s.put(path, k, v)
+		err = s.converter.entry(path, k, v)
 	}
 	if err != nil {
 		return s.damage(path, err)
