@@ -13,15 +13,13 @@ import (
 )
 
 const (
-	fetch       = 64                     // events taken from the queue at a time
-	settleAfter = 100 * time.Millisecond // what was sent is on disk as such after this long at most
-	settleMany  = 32                     // or after this many
-	grace       = 5 * time.Second        // a POST under way at shutdown may end: cut off, it would be posted twice
-	laterAtMost = time.Hour              // longest wait that a receiver may ask for
+	fetch       = 256             // about how many events are taken from the queue at a time
+	grace       = 5 * time.Second // a POST under way at shutdown may end: cut off, it would be posted twice
+	laterAtMost = time.Hour       // longest wait that a receiver may ask for
 )
 
-// delivery ships the queue to one output, in order, one attempt at a time. What was settled late, or not at all
-// because of a kill, is sent again with the same id.
+// delivery ships the queue to one output, in order, one attempt at a time; meanwhile the next events are fetched, and what
+// became of the last ones is noted. What was not noted because of a kill is sent again with the same id.
 type delivery struct {
 	name     string
 	out      outputs.Output
@@ -33,44 +31,72 @@ type delivery struct {
 	nextTry  atomic.Pointer[time.Time] // of what did not work
 	sending  pulse                     // when the attempt under way began
 
-	next     time.Time // the earliest moment of the next send, by max_rate
-	settled  []queue.Settled
-	oldest   time.Time     // when the first of settled was sent
-	settling time.Duration // how long the last settling took
+	next    time.Time // the earliest moment of the next send, by max_rate
+	settler *settler
 }
 
 // run ships until ctx ends or the queue breaks.
 func (d *delivery) run(ctx context.Context) error {
-	for {
-		items, err := d.queue.Next(ctx, d.name, fetch)
-		if err != nil {
-			return d.ended(ctx, err)
-		}
-		for len(items) > 0 && ctx.Err() == nil {
-			n := min(len(items), max(1, d.settings.Batch))
-			if err := d.ship(ctx, items[:n]); err != nil {
-				return d.ended(ctx, err)
-			}
-			items = items[n:]
-		}
-		if err := d.settle(); err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
+	fetching, cancel := context.WithCancel(ctx)
+	fetched := make(chan []queue.Item)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(fetched)
+		failed <- d.fetch(fetching, fetched)
+	}()
+	d.settler = newSettler(d.queue, d.name, cancel)
+	err := d.shipAll(ctx, fetched)
+	cancel()
+	if ferr := <-failed; err == nil {
+		err = ferr
 	}
-}
-
-// ended settles what is sent already and tells an end from a failure.
-func (d *delivery) ended(ctx context.Context, err error) error {
-	if serr := d.settle(); serr != nil {
+	if serr := d.settler.end(); serr != nil {
 		return serr
 	}
 	if ctx.Err() != nil {
 		return nil
 	}
 	return err
+}
+
+// fetch hands on what is to be sent, a batch or several at a time, the next while the last is being sent.
+func (d *delivery) fetch(ctx context.Context, to chan<- []queue.Item) error {
+	batch := max(1, d.settings.Batch)
+	for mark := (queue.Mark{}); ; {
+		items, after, err := d.queue.NextAfter(ctx, d.name, mark, batch*max(1, fetch/batch))
+		if err != nil {
+			return err
+		}
+		mark = after
+		select {
+		case to <- items:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (d *delivery) shipAll(ctx context.Context, fetched <-chan []queue.Item) error {
+	for ctx.Err() == nil {
+		var items []queue.Item
+		select {
+		case items = <-fetched:
+		default: // there is time
+			d.settler.now()
+			items = <-fetched
+		}
+		if len(items) == 0 {
+			return nil
+		}
+		for len(items) > 0 && ctx.Err() == nil {
+			n := min(len(items), max(1, d.settings.Batch))
+			if err := d.ship(ctx, items[:n]); err != nil {
+				return err
+			}
+			items = items[n:]
+		}
+	}
+	return nil
 }
 
 // ship sends one batch until the receiver has it or refused it for good. If it refuses several events together, one
@@ -107,36 +133,20 @@ func (d *delivery) shipEach(ctx context.Context, items []queue.Item) error {
 	return nil
 }
 
-// noteOutcome remembers what became of items, to be settled soon. answer is the receiver's that refused them; "": it took them.
+// noteOutcome has noted what became of items. answer is the receiver's that refused them; "": it took them.
 func (d *delivery) noteOutcome(items []queue.Item, answer string) error {
-	if len(d.settled) == 0 {
-		d.oldest = time.Now()
-	}
+	settled := make([]queue.Settled, len(items))
 	for i := range items {
-		s := queue.Settled{Seq: items[i].Seq, Outcome: queue.Sent}
+		settled[i] = queue.Settled{Seq: items[i].Seq, Outcome: queue.Sent}
 		switch {
 		case !d.settings.Wants(&items[i].Event):
-			s.Outcome = queue.NotSent
+			settled[i].Outcome = queue.NotSent
 		case answer != "":
-			s.Outcome, s.Answer = queue.Dead, answer
+			settled[i].Outcome, settled[i].Answer = queue.Dead, answer
 		}
-		d.settled = append(d.settled, s)
-		d.observe(string(s.Outcome), &items[i].Event)
+		d.observe(string(settled[i].Outcome), &items[i].Event)
 	}
-	if len(d.settled) >= settleMany || time.Since(d.oldest) > settleAfter {
-		return d.settle()
-	}
-	return nil
-}
-
-func (d *delivery) settle() error {
-	if len(d.settled) == 0 {
-		return nil
-	}
-	start := time.Now()
-	err := d.queue.Settle(d.name, d.settled)
-	d.settled, d.settling = d.settled[:0], time.Since(start)
-	return err
+	return d.settler.add(settled)
 }
 
 // sendUntilAnswered sends batch until it is taken (nil), refused for good (a permanent error) or ctx ends (its error).
@@ -159,9 +169,7 @@ func (d *delivery) sendUntilAnswered(ctx context.Context, batch []event.Event) e
 		if d.state.fail(err) {
 			d.log.Warn("not delivering, trying again until it works", "error", err)
 		}
-		if err := d.settle(); err != nil {
-			return err
-		}
+		d.settler.now()
 		pause := b.next()
 		if later, ok := errors.AsType[*outputs.LaterError](err); ok && later.After > pause {
 			pause = min(later.After, laterAtMost)
@@ -202,10 +210,8 @@ func (d *delivery) pace(ctx context.Context, n int) error {
 	if pause <= 0 {
 		return nil
 	}
-	if pause > d.settling {
-		if err := d.settle(); err != nil {
-			return err
-		}
+	if d.settler.quick(pause) {
+		d.settler.now()
 	}
 	if !wait(ctx, time.Until(now.Add(pause))) {
 		return ctx.Err()

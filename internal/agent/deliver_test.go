@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,7 +148,8 @@ func TestDeliveryBlamesOneOfABatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(d.ship(t.Context(), items), d.settle()); err != nil {
+	d.settler = newSettler(q, "out", func() {})
+	if err := errors.Join(d.ship(t.Context(), items), d.settler.end()); err != nil {
 		t.Fatal(err)
 	}
 	st, err := q.Stats()
@@ -241,4 +243,61 @@ func TestPostUnderWayMayEndAtShutdown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// taking is an output that takes everything at once.
+type taking struct{ n atomic.Int64 }
+
+func (c *taking) Send(_ context.Context, batch []event.Event) error {
+	c.n.Add(int64(len(batch)))
+	return nil
+}
+
+// BenchmarkDeliveryBesideStorm is a delivery from a backlog, an event at a time, while a log's bounces come in as fast as
+// the queue takes them.
+func BenchmarkDeliveryBesideStorm(b *testing.B) {
+	q, err := queue.Open(filepath.Join(b.TempDir(), "queue.db"), queue.Options{Outputs: []string{"out"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer q.Close()
+	ctx, cancel := context.WithCancel(b.Context())
+	var stored atomic.Int64
+	var group sync.WaitGroup
+	group.Go(func() {
+		for n := 0; ctx.Err() == nil; n += 500 {
+			batch := queue.Batch{Input: "in"}
+			for i := range 500 {
+				e := event.Event{Time: time.Unix(1_800_000_000, 0), Type: event.Hard, Reason: event.UserUnknown, Fault: event.FaultRecipient,
+					Recipient: fmt.Sprintf("person%d@example.org", n+i), MessageID: fmt.Sprintf("m%d@news.example", n+i), QueueID: fmt.Sprintf("4X%dz", n+i),
+					Diagnostic: fmt.Sprintf("550 5.1.1 <person%d@example.org>: Recipient address rejected: User unknown", n+i), QueueIDIssuer: "mx1", Code: 550}
+				e.ID = e.MakeID()
+				batch.Events = append(batch.Events, e)
+			}
+			if _, err := q.Commit(ctx, batch); err != nil && ctx.Err() == nil {
+				b.Error(err)
+			}
+			stored.Add(500)
+		}
+	})
+	out := &taking{}
+	d := &delivery{name: "out", out: out, queue: q, log: slog.New(slog.DiscardHandler), observe: func(string, *event.Event) {},
+		settings: &outputs.Settings{Send: outputs.DefaultSend, Batch: 1}}
+	group.Go(func() {
+		if err := d.run(ctx); err != nil {
+			b.Error(err)
+		}
+	})
+	for stored.Load() < 20_000 {
+		time.Sleep(time.Millisecond)
+	}
+	sent, had, began := out.n.Load(), stored.Load(), time.Now()
+	for b.Loop() {
+		time.Sleep(time.Second)
+	}
+	seconds := time.Since(began).Seconds()
+	b.ReportMetric(float64(out.n.Load()-sent)/seconds, "sent/s")
+	b.ReportMetric(float64(stored.Load()-had)/seconds, "stored/s")
+	cancel()
+	group.Wait()
 }

@@ -138,4 +138,3 @@ func countRuns(q *Queue) (n int) {
 	eachDay(tx.Bucket(bucketKeys), indexShape, func(d *runDay) error { n += len(d.list); return nil })
 	return n
 }
-
