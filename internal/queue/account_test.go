@@ -49,7 +49,7 @@ func checkAccounts(t testing.TB, q *Queue, outputs ...string) {
 			t.Errorf("output %s: %d dead letters, Stats say %d, counters %v", o, n, s.Dead[o], s.Counters)
 		}
 		there := uint64(len(next(t, q, o)))
-		if c("queued")+c("retried") != c("sent")+c("not_sent")+c("dead")+there {
+		if c("queued")+c("retried")+c("resent") != c("sent")+c("not_sent")+c("dead")+there {
 			t.Errorf("output %s: %d pending do not add up: %v", o, there, s.Counters)
 		}
 	}
