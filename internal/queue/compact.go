@@ -11,38 +11,48 @@ import (
 
 const (
 	compactAbove = 8 << 20  // smaller files are left as they are
-	compactQuick = 32 << 20 // what Maintain copies at most: Commit waits meanwhile
+	compactStart = 64 << 20 // what Open copies at most: Maintain does it without anybody waiting
 )
 
-// compact puts a copy without free pages in the file's place if more than half is free and at most most bytes are to
-// be copied. By the holder of the lock. A crash at any step leaves either file whole, and a leftover that Open removes.
-func (q *Queue) compact(most int64) error {
-	var size int64
-	if err := q.guarded(func() error {
+// worthCompacting says whether more than half of the file is free, and how large it is. By the holder of the lock.
+func (q *Queue) worthCompacting() (worth bool, size, used int64, err error) {
+	err = q.guarded(func() error {
 		return q.db.View(func(tx *bbolt.Tx) error {
 			size = tx.Size()
 			return nil
 		})
-	}); err != nil {
-		return err
-	}
+	})
 	q.mu.Lock()
-	used := q.used
+	used = q.used
 	q.mu.Unlock()
-	if size < compactAbove || used > size/2 || used > most {
-		return nil
+	return err == nil && size >= compactAbove && used <= size/2, size, used, err
+}
+
+// compact puts a copy without free pages in the file's place if more than half of it is free and little is to be copied.
+// By the holder of the lock. A crash at any step leaves either file whole, and a leftover that Open removes.
+func (q *Queue) compact() error {
+	worth, size, used, err := q.worthCompacting()
+	if err != nil || !worth || used > compactStart {
+		return err
 	}
 	began := time.Now()
-	err := q.guarded(q.replace)
-	if errors.Is(err, ErrDamaged) {
+	if err := q.compacted(q.guarded(q.replace), size, used, began); err != nil {
 		return err
 	}
-	if err != nil { // no space for the copy, most likely: a large file is no reason to stop
-		q.log.Warn("the queue file keeps its size", "path", q.path, "cause", err)
-		return nil
-	}
-	q.log.Info("the queue file was compacted", "path", q.path, "from", size, "to", used, "took", time.Since(began))
 	return q.guarded(q.measure)
+}
+
+// compacted tells how it went. Only damage is an error.
+func (q *Queue) compacted(err error, size, used int64, began time.Time) error {
+	switch {
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrClosed):
+		return err
+	case err != nil: // no space for the copy, most likely: a large file is no reason to stop
+		q.log.Warn("the queue file keeps its size", "path", q.path, "cause", err)
+	default:
+		q.log.Info("the queue file was compacted", "path", q.path, "from", size, "to", used, "took", time.Since(began))
+	}
+	return nil
 }
 
 // replace puts a copy in the file's place.

@@ -78,3 +78,31 @@ func (c *copier) abandon() {
 		c.tx.Rollback()
 	}
 }
+
+// existing gives the bucket at path in the new file; nil: it has none.
+func (c *copier) existing(path [][]byte) *bbolt.Bucket {
+	b := c.tx.Bucket(path[0])
+	for i := 1; i < len(path) && b != nil; i++ {
+		b = b.Bucket(path[i])
+	}
+	return b
+}
+
+// remove deletes an entry, if it is there.
+func (c *copier) remove(path [][]byte, k []byte) error {
+	b := c.existing(path)
+	if b == nil {
+		return nil
+	}
+	c.size += len(k) + 64
+	return b.Delete(k)
+}
+
+// removeBucket deletes a nested bucket, if it is there.
+func (c *copier) removeBucket(path [][]byte) error {
+	last := len(path) - 1
+	if last == 0 || c.existing(path) == nil {
+		return nil
+	}
+	return c.existing(path[:last]).DeleteBucket(path[last])
+}

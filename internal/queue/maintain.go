@@ -22,19 +22,12 @@ func (q *Queue) Maintain() error {
 			break
 		}
 	}
-	q.lock <- struct{}{}
-	defer func() { <-q.lock }()
-	if q.broken != nil {
-		return q.broken
-	}
-	if err := q.compact(compactQuick); err != nil {
+	if err := q.shrink(); err != nil {
 		return fmt.Errorf("compact queue %s: %w", q.path, err)
 	}
-	return q.guarded(func() error {
-		return q.db.View(func(tx *bbolt.Tx) error {
-			unmapIdle(tx)
-			return nil
-		})
+	return q.view(func(tx *bbolt.Tx) error {
+		unmapIdle(tx)
+		return nil
 	})
 }
 

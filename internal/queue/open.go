@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,10 @@ const (
 	allocSize   = 4 << 20
 	format      = 3           // see convert.go for what 1 and 2 were
 	lockTimeout = time.Second // a daemon that restarts may still be closing
+
+	// mapping is how much of the address space bbolt takes for the file. Were it less than the file grows to, whoever makes
+	// it grow would wait until nobody reads an older state of it, and shrink does for long.
+	mapping = 16 << 30
 )
 
 // Open opens the queue file, making it and its folder if there is none. It may be no symlink: whoever may write to the
@@ -102,7 +107,7 @@ func (q *Queue) start() error {
 	if err := q.guarded(q.measure); err != nil {
 		return err
 	}
-	return q.compact(1 << 62)
+	return q.compact()
 }
 
 // bringUp converts a file of an older format.
@@ -219,7 +224,11 @@ func openTemp(path string) (db *bbolt.DB, f *os.File, err error) {
 }
 
 func boltOptions() *bbolt.Options {
-	return &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, PageSize: pageSize}
+	o := &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, PageSize: pageSize}
+	if math.MaxInt > mapping {
+		o.InitialMmapSize = mapping
+	}
+	return o
 }
 
 // syncDir makes a rename in the queue's folder last.

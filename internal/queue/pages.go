@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"math/bits"
 )
 
 // bbolt trusts its file: over a damaged page it panics, faults, or recurses until the process dies, and none of that
@@ -53,6 +54,8 @@ type pages struct {
 	entry  func(path [][]byte, k, v []byte) error
 	damage func(path [][]byte, err error) error
 	skip   func(path [][]byte) bool // passes over a bucket with all in it; nil: none
+	same   []uint64                 // passes over these pages, in bits as seen, with all that hangs on them; met are those
+	met    []uint64
 }
 
 // openPages finds the newest valid meta page.
@@ -89,6 +92,10 @@ func (p *pages) walk() error { return p.tree(nil, p.root, 0, nil, nil) }
 // tree visits the page id and what hangs on it; all its keys lie in [low, high). What is out of order is told as damage
 // and visited all the same: which of two neighbours is wrong nobody knows.
 func (p *pages) tree(path [][]byte, id uint64, depth int, low, high []byte) error {
+	if p.same != nil && id/64 < uint64(len(p.same)) && p.same[id/64]&(1<<(id%64)) != 0 {
+		p.met[id/64] |= 1 << (id % 64)
+		return nil
+	}
 	b, err := p.read(id, depth)
 	if err != nil {
 		return p.damage(path, err)
@@ -248,4 +255,11 @@ func (p *pages) checkFree() error {
 		}
 	}
 	return nil
+}
+
+func countBits(set []uint64) (n int) {
+	for _, word := range set {
+		n += bits.OnesCount64(word)
+	}
+	return n
 }

@@ -17,6 +17,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -67,6 +68,9 @@ type Queue struct {
 
 	indexDebt, ledgerDebt debt
 
+	shrinks sync.Mutex  // held by shrink, before the lock
+	closing atomic.Bool // it is to give up
+
 	mu       sync.Mutex
 	waiting  []*op         // not yet in a transaction, oldest first
 	changed  chan struct{} // closed and replaced when there is something to send, or room again
@@ -106,6 +110,9 @@ func (q *Queue) Secret() []byte { return slices.Clone(q.secret) }
 
 // Close waits for the running transaction and lets the file go. Callers still waiting get ErrClosed.
 func (q *Queue) Close() error {
+	q.closing.Store(true)
+	q.shrinks.Lock() // bbolt does not close while shrink reads an older state
+	defer q.shrinks.Unlock()
 	q.lock <- struct{}{}
 	defer func() { <-q.lock }()
 	if q.broken != nil {
