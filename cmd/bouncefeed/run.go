@@ -13,8 +13,13 @@ import (
 	"bouncefeed/internal/agent"
 )
 
-// memoryAim is what the garbage collector tries to stay below while a backlog is read, in bytes.
-const memoryAim = 48 << 20
+// What the garbage collector goes by, unless GOMEMLIMIT and GOGC are set. Little is held beside what a log's messages take
+// (memory:, 16 MiB), and much passes through: it may come to twice what is held before it is collected, and to memoryAim
+// bytes in all. That leaves room enough above the former that collecting does not become most of the work.
+const (
+	memoryAim      = 56 << 20
+	collectPercent = 200
+)
 
 func newRun(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -41,6 +46,9 @@ func (a *app) run(ctx context.Context, errs io.Writer) error {
 	signal.Ignore(syscall.SIGHUP)
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryAim)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectPercent)
 	}
 	defer agent.Notify("STOPPING=1")
 	return daemon.Run(ctx, func() { agent.Notify("READY=1") })
