@@ -5,13 +5,33 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.etcd.io/bbolt"
 )
+
+// BenchmarkBareSync is what the disk gives: a page written and made durable.
+func BenchmarkBareSync(b *testing.B) {
+	f, err := os.Create(filepath.Join(b.TempDir(), "bare"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	page := make([]byte, pageSize)
+	for b.Loop() {
+		if _, err := f.WriteAt(page, 0); err != nil {
+			b.Fatal(err)
+		}
+		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
 
 // BenchmarkBareBolt is what the disk and bbolt give without us: one event's bytes a transaction.
 func BenchmarkBareBolt(b *testing.B) {
@@ -34,7 +54,7 @@ func BenchmarkBareBolt(b *testing.B) {
 	}
 }
 
-// BenchmarkCommit is one event a Commit, by one caller and by 32 at once.
+// BenchmarkCommit is one event a Commit, by one caller and by 128 at once.
 func BenchmarkCommit(b *testing.B) {
 	var n atomic.Int64
 	one := func(b *testing.B, q *Queue) {
@@ -49,9 +69,9 @@ func BenchmarkCommit(b *testing.B) {
 			one(b, q)
 		}
 	})
-	b.Run("callers=32", func(b *testing.B) {
+	b.Run("callers=128", func(b *testing.B) {
 		q := openNew(b, Options{})
-		b.SetParallelism(16) // times GOMAXPROCS
+		b.SetParallelism(64) // times GOMAXPROCS
 		b.ResetTimer()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {

@@ -54,6 +54,10 @@ func TestCommitReturnsAfterFsync(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("compacted", q)
+	if err := shrinkNow(q); err != nil {
+		t.Fatal(err)
+	}
+	check("compacted beside the work", q)
 }
 
 // A rename lasts once its folder is synced: after a new file has its name, after a compacted copy took it, and after a

@@ -162,6 +162,9 @@ func killChild(path string) {
 			if err := q.Maintain(); err != nil {
 				fail(err)
 			}
+			if err := shrinkNow(q); err != nil {
+				fail(err)
+			}
 			q.lock <- struct{}{}
 			err := q.guarded(q.replace) // whether it is worth it or not
 			<-q.lock

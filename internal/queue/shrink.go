@@ -60,7 +60,6 @@ func (q *Queue) shrink() error {
 		first.release()
 		return q.compacted(err, size, used, began)
 	}
-	db.NoSync = true // until it is complete
 	s := &shrinking{q: q, db: db, file: file, temp: temp, from: q.file, last: first}
 	err = s.run()
 	if !s.done {
@@ -163,6 +162,7 @@ func (s *shrinking) flush(c *copier) error {
 
 // copyAll copies the first state.
 func (s *shrinking) copyAll() error {
+	s.db.NoSync = true // until finish
 	c, err := newCopier(s.db)
 	if err != nil {
 		return err

@@ -30,6 +30,29 @@ func dump(t testing.TB, q *Queue) (all []string) {
 	return all
 }
 
+// shrinkNow compacts the file beside the work, whether it is worth it or not.
+func shrinkNow(q *Queue) error {
+	s, err := beginShrink(q)
+	if err == nil {
+		err = s.run()
+	}
+	return err
+}
+
+func beginShrink(q *Queue) (*shrinking, error) {
+	q.lock <- struct{}{}
+	first, err := q.stateNow()
+	<-q.lock
+	if err != nil {
+		return nil, err
+	}
+	db, file, err := openTemp(q.path + suffixCompact)
+	if err != nil {
+		return nil, err
+	}
+	return &shrinking{q: q, db: db, file: file, temp: q.path + suffixCompact, from: q.file, last: first}, nil
+}
+
 // Whatever is written while the file is compacted is in the copy, and nothing else.
 func TestShrinkFollowsWhatIsWritten(t *testing.T) {
 	t.Parallel()
@@ -67,13 +90,8 @@ func TestShrinkFollowsWhatIsWritten(t *testing.T) {
 	}
 	for range 4 {
 		work(30)
-		q.lock <- struct{}{}
-		first, err := q.stateNow()
-		<-q.lock
+		s, err := beginShrink(q)
 		ok(t, err)
-		db, file, err := openTemp(q.path + suffixCompact)
-		ok(t, err)
-		s := &shrinking{q: q, db: db, file: file, temp: q.path + suffixCompact, from: q.file, last: first}
 		ok(t, s.copyAll())
 		for range random.IntN(3) {
 			work(1 + random.IntN(30))
