@@ -40,8 +40,9 @@ type draft struct {
 	noted     map[event.Type]uint64
 	logHost   string // whose log the events are from, where they are
 	unproven  []unprovenReport
-	forgotten bool // a failure of a message that the parser had no room for
-	foreign   bool // a failure of a foreign message, of a sender that is wanted
+	entered   []sentTo // in the ledger
+	forgotten bool     // a failure of a message that the parser had no room for
+	foreign   bool     // a failure of a foreign message, of a sender that is wanted
 	record    finding
 }
 
@@ -88,8 +89,9 @@ func (d *draft) end() event.Fate {
 	return fate
 }
 
-// finish adds the counts of all records.
+// finish adds the counts of all records, and makes the ledger's entries: two hashes each, for which no parser has to wait.
 func (d *draft) finish() {
+	d.hashEntered()
 	counts := d.batch.Counts
 	for t, n := range d.noted {
 		counts[queue.IgnoredAs(string(t))] += n

@@ -131,7 +131,7 @@ func (s *sink) finishLines(checkpoint map[string]string) (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.finish(d)
+	s.addMemory(d)
 	d.batch.Checkpoint = checkpoint
 	s.lines.open = nil
 	return d, nil
@@ -144,6 +144,7 @@ func (s *sink) putLines(ctx context.Context, d *draft) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
+	d.finish()
 	return s.putAndHint(ctx, d)
 }
 

@@ -189,13 +189,13 @@ func (s *sink) parse(recs []event.Record, fates []event.Fate, missed string) (*d
 			fates[i] = fate
 		}
 	}
-	s.finish(d)
+	s.addMemory(d)
+	d.finish()
 	return d, nil
 }
 
-// finish makes d whole.
-func (s *sink) finish(d *draft) {
-	d.finish()
+// addMemory adds what the parser remembers of d, and whose log it is.
+func (s *sink) addMemory(d *draft) {
 	if readsLog(s.format.Type) {
 		s.logHosts.add(d.logHost)
 	}

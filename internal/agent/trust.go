@@ -38,10 +38,21 @@ func (d *draft) enter(messageID, recipient, original string) {
 	if messageID == "" || d.ledger.key == nil || d.formats != nil || parsers.IsMessage(d.format.Type) {
 		return
 	}
-	d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, messageID, recipient))
-	if original != "" {
-		d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, redirected(messageID), original))
+	d.entered = append(d.entered, sentTo{messageID, recipient, original})
+}
+
+// A sentTo is what becomes an entry of the ledger, or two.
+type sentTo struct{ messageID, recipient, original string }
+
+// hashEntered makes the ledger's entries.
+func (d *draft) hashEntered() {
+	for _, s := range d.entered {
+		d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, s.messageID, s.recipient))
+		if s.original != "" {
+			d.batch.Sent = append(d.batch.Sent, event.Sent(d.ledger.key, redirected(s.messageID), s.original))
+		}
 	}
+	d.entered = nil
 }
 
 // redirected is the id under which the ledger holds where an alias led to: a second address of the same recipient.

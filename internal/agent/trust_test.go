@@ -22,6 +22,7 @@ func acceptAll(trust, format string, events ...event.Event) *queue.Batch {
 	for _, e := range events {
 		d.accept(e)
 	}
+	d.finish()
 	return &d.batch
 }
 

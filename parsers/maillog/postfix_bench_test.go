@@ -2,6 +2,7 @@ package maillog
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
 	"bouncefeed/parsers"
 )
 
@@ -80,3 +82,32 @@ func writePostfixLoad(w io.Writer, messages int) (lines, bounces int) {
 }
 
 func BenchmarkPostfix(b *testing.B) { benchmarkLog(b, "postfix", writePostfixLoad) }
+
+// BenchmarkPostfixSkim reads the same by blocks; ns/op is of one line.
+func BenchmarkPostfixSkim(b *testing.B) {
+	var load bytes.Buffer
+	count, _ := writePostfixLoad(&load, 20_000)
+	p := newTestPostfix(b, nil)
+	read := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	skimmed := parsers.Skimmed{Pass: func(*event.Passage) {}}
+	b.SetBytes(int64(load.Len() / count))
+	b.ReportAllocs()
+	for n := 0; n < b.N; {
+		for rest := load.Bytes(); len(rest) > 0 && n < b.N; {
+			block := rest[:min(len(rest), 256<<10)]
+			block = block[:bytes.LastIndexByte(block, '\n')+1]
+			rest = rest[len(block):]
+			n += bytes.Count(block, []byte("\n"))
+			for len(block) > 0 {
+				p.Skim(block, read, &skimmed)
+				line, behind, _ := bytes.Cut(block[skimmed.Bytes:], []byte("\n"))
+				if block, skimmed.Bytes = behind, 0; len(line) > 0 {
+					if err := p.Parse(event.Record{Time: read, Body: line}, func(event.Event) {}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			p.Changes()
+		}
+	}
+}

@@ -60,7 +60,7 @@ func (p *postfix) Skim(lines []byte, read time.Time, s *parsers.Skimmed) {
 // skimLine reads the line b, which begins with h. False: it has to be parsed, and nothing came of it yet.
 func (p *postfix) skimLine(h *skimHeader, b []byte, latest int64) bool {
 	tag, message := skimTag(b[h.tagAt:])
-	if tag == nil || hasSecondStamp(b[h.stamp+1:]) {
+	if tag == nil || h.tagAt-h.stamp-1 < secondStampShows && hasSecondStamp(b[h.stamp+1:]) {
 		return false
 	}
 	known := p.knownTag(tag)

@@ -109,9 +109,12 @@ func (h *skimHeaders) learn(b []byte, read time.Time, clock *syslogClock) bool {
 	return true
 }
 
-// hasSecondStamp says whether what stands behind a stamp may begin with another one (see withoutSecondStamp).
+const secondStampShows = 8 // bytes
+
+// hasSecondStamp says whether what stands behind a stamp may begin with another one (see
+// withoutSecondStamp). Its first bytes decide.
 func hasSecondStamp(b []byte) bool {
-	if len(b) < 8 {
+	if len(b) < secondStampShows {
 		return true
 	}
 	return b[3] == ' ' && b[6] == ' ' || b[4] == '-' && b[7] == '-' && text.IsDigit(b[0]) || bytes.HasPrefix(b, []byte("stdout ")) || bytes.HasPrefix(b, []byte("stderr "))

@@ -63,7 +63,7 @@ func (t *tracker) KeepStored(stored parsers.Stored) { t.memory.spill.stored = st
 func (t *tracker) Load(state iter.Seq2[string, []byte]) error {
 	stored := t.memory.spill.stored
 	t.memory = newMemory(t.memory.limit, t.memory.maxAge)
-	t.memory.spill = newSpill(stored)
+	t.memory.spill, t.found = newSpill(stored), nil
 	t.first, t.firstChanged = 0, false
 	var all []*message
 	for key, value := range state {

@@ -25,6 +25,7 @@ type tracker struct {
 	firstChanged bool
 
 	line     logLine         // the one being read
+	found    *message        // the last one that a line was about
 	clients  map[string]bool // whether a client is foreign, as asked before
 	relays   interned
 	host     string // of the last line
@@ -180,10 +181,14 @@ func fnv32(b []byte) uint32 {
 
 // find gives the message that a line is about; nil: it is not known.
 func (t *tracker) find(l *logLine) *message {
+	if m := t.found; m != nil && m.seen != 0 && m.instance == l.instance && m.key == l.key { // not forgotten since
+		return m
+	}
 	m := t.memory.find(&l.key, l.instance)
 	if m == nil {
 		m = t.recall(&l.key, l.instance, l.seen)
 	}
+	t.found = m
 	return m
 }
 
