@@ -23,7 +23,6 @@ type skimmedTag struct {
 	tag      string
 	role     postfixRole
 	instance uint32
-	local    bool
 }
 
 // Skim implements parsers.Skimmer.
@@ -140,11 +139,12 @@ func (p *postfix) skimRemoved(h *skimHeader, b []byte, latest int64, known *skim
 	return true
 }
 
-// skimDelivery is readDelivery where a message to one recipient, as he is known to the sender, is delivered or put off.
+// skimDelivery is readDelivery where a message of which nothing is to be told any more is delivered, or put off, to a
+// recipient as he is known to the sender.
 func (p *postfix) skimDelivery(h *skimHeader, b []byte, latest int64, known *skimmedTag) bool {
 	l := &p.line
 	d, err := scanPostfixDelivery(l.text)
-	if err != nil || d.origTo != nil || known.local {
+	if err != nil || d.origTo != nil {
 		return false
 	}
 	status := ""
@@ -158,7 +158,7 @@ func (p *postfix) skimDelivery(h *skimHeader, b []byte, latest int64, known *ski
 	}
 	p.skimBegin(h, b, latest, known)
 	m := p.find(l)
-	if m == nil || m.more != nil || m.has(msgSeveral|msgForwarded) || d.twoReadings(p.clockOf(l, m)) {
+	if m == nil || m.more != nil || d.twoReadings(p.clockOf(l, m)) {
 		return false
 	}
 	p.skim.told = false
@@ -200,6 +200,6 @@ func (p *postfix) knownTag(tag []byte) *skimmedTag {
 		}
 	}
 	t := &p.skim.tags[at%len(p.skim.tags)]
-	*t = skimmedTag{string(tag), p.role(&syslogLine{tag: tag}), hashInstance(tag), bytes.HasSuffix(tag, []byte("/local"))}
+	*t = skimmedTag{string(tag), p.role(&syslogLine{tag: tag}), hashInstance(tag)}
 	return t
 }
