@@ -12,11 +12,20 @@ import (
 // postfixSkim is what a postfix parser needs to skim.
 type postfixSkim struct {
 	headers skimHeaders
+	strange int // how much of late differed from the headers
+	pause   int // lines that are parsed without a look, because nearly all do
 	tags    [32]skimmedTag
 	to      *parsers.Skimmed // of the Skim under way; nil: none is
 	told    bool             // Pass was called for the line
 	passage event.Passage
 }
+
+// Of lines that come from many hosts in turn hardly one begins as one of the last four did.
+const (
+	skimStrange  = 4    // lines that begin as others did make good for one that does not
+	skimPatience = 64   // such lines, before it is not worth looking
+	skimPause    = 4096 // lines
+)
 
 // A skimmedTag is what is known of a tag that was seen before.
 type skimmedTag struct {
@@ -30,6 +39,10 @@ func (p *postfix) Skim(lines []byte, read time.Time, s *parsers.Skimmed) {
 	if p.first == 0 {
 		return
 	}
+	if p.skim.pause > 0 {
+		p.skim.pause--
+		return
+	}
 	p.skim.to = s
 	defer func() { p.skim.to = nil }()
 	year, latest := read.Year(), latest(read)
@@ -40,7 +53,12 @@ func (p *postfix) Skim(lines []byte, read time.Time, s *parsers.Skimmed) {
 			return
 		}
 		h := p.skim.headers.find(b[:end], year)
+		p.skim.strange = max(0, p.skim.strange-1)
 		if h == nil {
+			if p.skim.strange += skimStrange; p.skim.strange > skimPatience*skimStrange {
+				p.skim.strange, p.skim.pause = 0, skimPause
+				return
+			}
 			if !p.skim.headers.learn(b[:end:end], read, &p.clock) {
 				return
 			}

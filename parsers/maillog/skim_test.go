@@ -133,3 +133,20 @@ func TestNearlyAllIsSkimmed(t *testing.T) {
 		t.Errorf("%d lines of %d were parsed, for %d bounces", parsed, lines, bounces)
 	}
 }
+
+// Where nearly every line comes from another host, they are not compared for long.
+func TestLinesOfManyHostsAreParsed(t *testing.T) {
+	var load, spread bytes.Buffer
+	lines, _ := writePostfixLoad(&load, 2000)
+	host := 0
+	for line := range bytes.Lines(load.Bytes()) {
+		host++
+		spread.Write(bytes.Replace(line, []byte(" news "), fmt.Appendf(nil, " mx%d ", host%50), 1))
+	}
+	p := newTestPostfix(t, nil)
+	var s skimTranscript
+	s.skimAll(p, spread.Bytes(), parsertest.Time)
+	if s.skimmed > lines/20 {
+		t.Errorf("%d lines of %d were skimmed", s.skimmed, lines)
+	}
+}
