@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"time"
 
-	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
 	"bouncefeed/parsers"
 )
@@ -95,18 +94,18 @@ func (p *postfix) skimLine(h *skimHeader, b []byte, latest int64) bool {
 	l := &p.line
 	l.syslogLine = syslogLine{stamp: b[:h.stamp], year: h.year, host: h.host, tag: tag, message: message}
 	l.text = words
-	switch words[0] { // as postfixShapes has them
-	case 't':
+	switch shape.begins {
+	case "to=<":
 		return p.skimDelivery(h, b, latest, known)
-	case 'f':
+	case "from=<":
 		return p.skimQueue(h, b, latest, known)
-	case 'c':
+	case "client=":
 		p.skimBegin(h, b, latest, known)
 		_ = p.readClient(l, nil) // emits nothing and refuses nothing
-	case 'm':
+	case "message-id=":
 		p.skimBegin(h, b, latest, known)
 		_ = p.readMessageID(l, nil) // the same
-	case 'r':
+	case "removed":
 		return p.skimRemoved(h, b, latest, known)
 	default:
 		return false
@@ -148,7 +147,7 @@ func (p *postfix) skimRemoved(h *skimHeader, b []byte, latest int64, known *skim
 	}
 	p.skimBegin(h, b, latest, known)
 	if m := p.find(l); m != nil {
-		if m.more != nil {
+		if len(m.details().failed) > 0 {
 			return false
 		}
 		p.remove(m)
@@ -157,12 +156,11 @@ func (p *postfix) skimRemoved(h *skimHeader, b []byte, latest int64, known *skim
 	return true
 }
 
-// skimDelivery is readDelivery where a message of which nothing is to be told any more is delivered, or put off, to a
-// recipient as he is known to the sender.
+// skimDelivery is readDelivery where a message is delivered or put off of which nothing else is to be told.
 func (p *postfix) skimDelivery(h *skimHeader, b []byte, latest int64, known *skimmedTag) bool {
 	l := &p.line
 	d, err := scanPostfixDelivery(l.text)
-	if err != nil || d.origTo != nil {
+	if err != nil {
 		return false
 	}
 	status := ""
@@ -176,7 +174,7 @@ func (p *postfix) skimDelivery(h *skimHeader, b []byte, latest int64, known *ski
 	}
 	p.skimBegin(h, b, latest, known)
 	m := p.find(l)
-	if m == nil || m.more != nil || d.twoReadings(p.clockOf(l, m)) {
+	if m == nil || len(m.details().failed)+len(m.details().copies) > 0 || d.twoReadings(p.clockOf(l, m)) {
 		return false
 	}
 	p.skim.told = false
@@ -194,10 +192,11 @@ func (p *postfix) passed(l *logLine, m *message, o *outcome, kind event.Type, em
 		return
 	}
 	p.skim.told = true
+	recipient, original := m.named(o)
 	origin := p.originOf(m)
 	p.skim.passage = event.Passage{
 		Type: kind, Time: l.now, QueueIDIssuer: p.host, Sender: m.sender, MessageID: loggedMessageID(m.id),
-		Recipient: address.Logged(o.to), Ours: !m.has(msgShared) && origin == ours,
+		Recipient: recipient, OriginalRecipient: original, Ours: !m.has(msgShared) && origin == ours,
 		RemoteMTA: o.remote, Code: o.code, Status: o.status, Diagnostic: o.diagnostic, Transit: p.transit(l, m, o, origin),
 	}
 	p.skim.to.Pass(&p.skim.passage)

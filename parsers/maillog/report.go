@@ -14,20 +14,9 @@ import (
 func (t *tracker) report(l *logLine, m *message, o *outcome, kind event.Type) event.Event {
 	e := event.Event{
 		Type: kind, Time: l.now, QueueIDIssuer: t.host, Sender: m.sender, MessageID: loggedMessageID(m.id),
-		Recipient: o.to, OriginalRecipient: o.origTo,
 		RemoteMTA: o.remote, Code: o.code, Status: o.status, Diagnostic: o.diagnostic,
 	}
-	known := o.origTo
-	if known == "" {
-		known = m.alias(o.to)
-	}
-	if strings.IndexByte(known, '@') >= 0 { // orig_to=<root> is no address
-		e.Recipient, e.OriginalRecipient = known, o.to
-	}
-	e.Recipient, e.OriginalRecipient = address.Logged(e.Recipient), address.Logged(e.OriginalRecipient)
-	if o.noMailbox || address.Same(e.Recipient, e.OriginalRecipient) {
-		e.OriginalRecipient = ""
-	}
+	e.Recipient, e.OriginalRecipient = m.named(o)
 	e.QueueID, e.OtherQueueIDs = t.ids(m)
 	origin := t.originOf(m)
 	e.Transit = t.transit(l, m, o, origin)
@@ -46,6 +35,22 @@ func (t *tracker) transit(l *logLine, m *message, o *outcome, origin origin) eve
 	return event.Transit{
 		Relay: o.relay, Delay: max(0, time.Duration(l.at-m.arrived)*time.Microsecond), Before: o.before, Foreign: origin == foreign,
 	}
+}
+
+// named gives the address under which the sender knows o's recipient, and the other one, if there is.
+func (m *message) named(o *outcome) (recipient, original string) {
+	recipient, original = o.to, o.origTo
+	known := o.origTo
+	if known == "" {
+		known = m.alias(o.to)
+	}
+	if strings.IndexByte(known, '@') >= 0 { // orig_to=<root> is no address
+		recipient, original = known, o.to
+	}
+	if recipient, original = address.Logged(recipient), address.Logged(original); o.noMailbox || address.Same(recipient, original) {
+		original = ""
+	}
+	return recipient, original
 }
 
 // expire reports every recipient that is still pending.
