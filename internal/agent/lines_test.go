@@ -189,3 +189,47 @@ type fixed map[string][]byte
 
 func (f fixed) Value(key string) []byte        { return f[key] }
 func (f fixed) All() iter.Seq2[string, []byte] { return maps.All(f) }
+
+// Lines that are skimmed count as the same ones parsed as records, and enter the same in the ledger.
+func TestSkimmedLinesCountAsRecords(t *testing.T) {
+	var log strings.Builder
+	for i := range 20 {
+		id, sender := fmt.Sprintf("4F1A01C2D%X", i), "b@news.example"
+		if i%4 == 3 {
+			sender = "office@example.com"
+		}
+		fmt.Fprintf(&log, "Nov 22 10:00:00 mx1 postfix/smtpd[1]: connect from mail.example.org[192.0.2.7]\n")
+		fmt.Fprintf(&log, "Nov 22 10:00:00 mx1 postfix/smtpd[1]: %s: client=localhost[127.0.0.1]\n", id)
+		fmt.Fprintf(&log, "Nov 22 10:00:00 mx1 postfix/cleanup[1]: %s: message-id=<%d@news.example>\n", id, i)
+		fmt.Fprintf(&log, "Nov 22 10:00:00 mx1 postfix/qmgr[1]: %s: from=<%s>, size=1, nrcpt=1 (queue active)\n", id, sender)
+		for _, status := range []string{"dsn=4.2.2, status=deferred (mailbox full)", "dsn=2.0.0, status=sent (250 OK)"} {
+			fmt.Fprintf(&log, "Nov 22 10:00:00 mx1 postfix/smtp[1]: %s: to=<jo%d@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=0.1, delays=0/0/0.1/0, %s\n", id, i, status)
+		}
+		fmt.Fprintf(&log, "Nov 22 10:00:01 mx1 postfix/qmgr[1]: %s: removed\n", id)
+	}
+	sinkOf := func(s store) *sink {
+		l := newLineSink(s)
+		l.senders, l.ledger = []string{"*@news.example"}, ledger{key: []byte("key")}
+		return l
+	}
+	read, committed := &failing{}, &failing{}
+	s := sinkOf(read)
+	s.mustRead(t, log.String())
+	if err := errors.Join(s.Store(t.Context(), nil, nil), s.Settle()); err != nil {
+		t.Fatal(err)
+	}
+	var recs []event.Record
+	for line := range strings.Lines(log.String()) {
+		recs = append(recs, event.Record{Time: time.Now(), Body: []byte(strings.TrimSuffix(line, "\n"))})
+	}
+	if err := sinkOf(committed).Commit(t.Context(), recs, nil); err != nil {
+		t.Fatal(err)
+	}
+	got, want := read.batches[0], committed.batches[0]
+	if !maps.Equal(got.Counts, want.Counts) || !slices.Equal(got.Sent, want.Sent) {
+		t.Errorf("read: %v and %d entries\nparsed: %v and %d", got.Counts, len(got.Sent), want.Counts, len(want.Sent))
+	}
+	if want.Counts[queue.IgnoredAs("delivered")] != 15 || want.Counts[queue.IgnoredAs("delayed")] != 15 || want.Counts[queue.IgnoredAs(ignoredSender)] != 10 || len(want.Sent) != 30 {
+		t.Errorf("parsed: %v and %d entries", want.Counts, len(want.Sent))
+	}
+}

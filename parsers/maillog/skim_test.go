@@ -27,6 +27,7 @@ func (s *skimTranscript) event(e event.Event) {
 		s.pass(&event.Passage{
 			Type: e.Type, Time: e.Time, QueueIDIssuer: e.QueueIDIssuer, Sender: e.Sender, MessageID: e.MessageID,
 			Recipient: e.Recipient, OriginalRecipient: e.OriginalRecipient, Ours: e.Ours,
+			RemoteMTA: e.RemoteMTA, Code: e.Code, Status: e.Status, Diagnostic: e.Diagnostic, Transit: e.Transit,
 		})
 		return
 	}
@@ -34,7 +35,7 @@ func (s *skimTranscript) event(e event.Event) {
 }
 
 func (s *skimTranscript) pass(p *event.Passage) {
-	s.told = append(s.told, fmt.Sprintln(p.Type, p.Time.UnixNano(), p.QueueIDIssuer, p.Sender, p.MessageID, p.Recipient, p.OriginalRecipient, p.Ours))
+	s.told = append(s.told, fmt.Sprintf("%+v", *p))
 }
 
 // parse has p parse one line, as a sink does.
