@@ -22,7 +22,7 @@ BENCHCOUNT = 6
 BASELINE   = docs/benchmarks.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help test clean-test quick prepare unit e2e golden build packages repo bench baseline soak fuzz figures
+.PHONY: help test clean-test quick prepare unit e2e golden build packages source release repo vulnerabilities bench baseline soak fuzz figures
 .NOTPARALLEL:
 
 help: ## this list
@@ -65,6 +65,16 @@ build: ## dist/bouncefeed
 
 packages: ## the Debian and RPM packages for amd64 and arm64, with their bills of materials, in dist/
 	packaging/build.sh
+
+source: ## a Debian source package with the modules vendored, in dist/
+	packaging/source.sh
+
+# make release [VERSION=0.1.0] [KEY=release.key]; make repo adds to a repository what it has built
+release: ## a tagged commit's packages, built twice and compared, with checksums, signature and notes, in dist/release
+	$(if $(filter command environment,$(origin VERSION)),VERSION='$(VERSION)') KEY='$(KEY)' packaging/release.sh
+
+vulnerabilities: ## asks vuln.go.dev for what is known of the code that is reached
+	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
 
 MEASURE = mkdir -p dist && go test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) -timeout=2h $(UNIT) >dist/benchmarks.txt
 
