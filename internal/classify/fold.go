@@ -159,5 +159,12 @@ func foldPlain(out []byte, spelling string) []byte {
 	return append(out, spelling...)
 }
 
-// foldPhrase folds a piece of a rule's phrase the same way.
-func foldPhrase(s string) string { return string(fold(make([]byte, 0, len(s)), s, 0)) }
+// foldPhrase folds a piece of a rule's phrase the same way. Most are written as they are compared.
+func foldPhrase(s string) string {
+	for i := range len(s) {
+		if c := s[i]; plainAtom[c] != c && (c != ' ' || i > 0 && s[i-1] == ' ') || c == 0 {
+			return string(fold(make([]byte, 0, len(s)), s, 0))
+		}
+	}
+	return s
+}

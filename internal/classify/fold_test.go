@@ -126,3 +126,12 @@ func TestPatterns(t *testing.T) {
 		}
 	}
 }
+
+// A phrase that needs no folding is what folding would make of it.
+func TestFoldPhrase(t *testing.T) {
+	for _, s := range []string{"", " ", "user unknown", " a ", "a  b", "User", "e-mail", "e_mail", "@", "jo@example.org", "<jo@example.org>", "(sender)", "don't", "a/b:c", "[x", "größe", "\x00", "a\tb", "5.7.1", "#%&", `"quoted" x`} {
+		if got, want := foldPhrase(s), string(fold(nil, s, 0)); got != want {
+			t.Errorf("%q: %q, expected %q", s, got, want)
+		}
+	}
+}

@@ -55,6 +55,7 @@ func NewIndex(phrases []Phrase, typical ...string) *Index {
 func NewGroups(groups [][]Phrase, typical ...string) *Index {
 	x := &Index{phrases: slices.Concat(groups...)}
 	uses := x.countUses(typical)
+	x.anchors = make([]anchor, 0, 2*len(x.phrases))
 	phrase := 0
 	for group, phrases := range groups {
 		for range phrases {
