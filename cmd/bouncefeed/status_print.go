@@ -77,7 +77,7 @@ func printQueue(b *strings.Builder, st *agent.Status, now time.Time) {
 	b.WriteString("\n")
 	wrap(b, "", "    ", fmt.Sprintf("queue %s: %s, %d held", st.Queue.Path, used, st.Queue.Held))
 	for _, p := range st.Problems {
-		if p.What == "queue" || p.What == "held" {
+		if p.What == "queue" || p.What == "held" || p.What == agent.ProblemConfiguration {
 			printProblem(b, p.Text, p.Since, now)
 		}
 	}

@@ -39,6 +39,9 @@ type Agent struct {
 	beat    pulse // of the maintenance, which writes to the queue
 
 	logHosts *logHosts
+
+	reload  func() error // reads the configuration anew; nil: nobody does
+	problem string       // with the configuration that was asked for
 }
 
 // plan is the configuration as modules: built without any I/O, so that check can do it too.

@@ -78,6 +78,7 @@ var Calls = struct {
 	Status  control.Call[control.None, Status]
 	Tail    control.Call[control.None, Line] // until the caller goes away
 	Deliver control.Call[DeliverArgs, control.None]
+	Reload  control.Call[control.None, control.None] // an error: the configuration has mistakes, nothing changes
 
 	Dead        control.Call[Selection, DeadLetter]
 	DeadRetry   control.Call[Selection, Count]
@@ -96,6 +97,7 @@ var Calls = struct {
 	Known              control.Call[control.None, []bool] // the body is [][]event.Key
 }{
 	Status:  control.Call[control.None, Status]{Name: "status", Right: control.Anyone},
+	Reload:  control.Call[control.None, control.None]{Name: "reload"},
 	Tail:    control.Call[control.None, Line]{Name: "tail", Right: control.Anyone},
 	Deliver: control.Call[DeliverArgs, control.None]{Name: "deliver", Right: control.Anyone, Body: MaxDelivered},
 
@@ -126,6 +128,12 @@ type memory struct {
 func (a *Agent) answers() []control.Answer {
 	return append(storedAnswers(a.queue),
 		Calls.Status.Answer(one(func(control.None) (Status, error) { return a.Status() })),
+		Calls.Reload.Answer(func(context.Context, control.None, io.Reader, func(control.None) error) error {
+			if a.reload == nil {
+				return errors.New("this daemon can't reload: restart it")
+			}
+			return a.reload()
+		}),
 		Calls.Tail.Answer(a.answerTail))
 }
 

@@ -26,6 +26,9 @@ type Problem struct {
 	Text  string     `json:"text"` // what it is, and the remedy
 }
 
+// ProblemConfiguration is What of the problem that another configuration was to be used than is.
+const ProblemConfiguration = "configuration"
+
 // problems are all there are, the worst first within each kind.
 func (st *Status) problems(set aside) []Problem {
 	var all []Problem

@@ -91,6 +91,9 @@ func (a *Agent) Status() (Status, error) {
 	}
 	st.Reasons = a.tail.reasons.copy()
 	st.Problems = st.problems(a.aside.look(a.queue, &st))
+	if a.problem != "" {
+		st.Problems = append(st.Problems, Problem{ProblemConfiguration, &a.started, a.problem})
+	}
 	st.State = st.worst()
 	return st, nil
 }
