@@ -18,9 +18,10 @@ func newCheck(a *app) *cobra.Command {
 		Use:   "check",
 		Short: "check the configuration and, with --online, the environment",
 		Long: `Reads the configuration and names every mistake with file:line:column and its remedy, and tells the URL of every
-webhook, to paste into the provider's settings. With --online it also asks the environment, as the daemon's user
-(sudo -u bouncefeed bouncefeed check --online): can the inputs be read, can the queue be written, would the receivers
-take events. It changes nothing and sends no event but one about nobody, by which listmonk shows whether it processes any.` + "\n" + exitHelp,
+webhook, to paste into the provider's settings, and whom a log is believed from. With --online it also asks the
+environment: can the inputs be read, can the queue be written, would the receivers take events, does the mail server's
+setup spoil what is read. As root it does so with the rights and in the sandbox of bouncefeed.service. It changes nothing and
+sends no event but one about nobody, by which listmonk shows whether it processes any.` + "\n" + exitHelp,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd, online) },
 	}
@@ -29,6 +30,11 @@ take events. It changes nothing and sends no event but one about nobody, by whic
 }
 
 func (a *app) check(cmd *cobra.Command, online bool) error {
+	if online {
+		if done, err := a.checkAsService(cmd); done {
+			return err
+		}
+	}
 	cfg, err := a.load()
 	if err != nil {
 		return a.mistakes(cmd, err)

@@ -122,3 +122,21 @@ func TestCheckOnline(t *testing.T) {
 	r.expect(t, exitFailure, `{"what":"queue","ok":true}`, "2 of ")
 	r.expect(t, exitFailure, `{"what":"input postfix","ok":false,"detail":"`, "")
 }
+
+// A check as root is one as the service: the unit's lines are what systemd-run takes.
+func TestSandboxOf(t *testing.T) {
+	t.Parallel()
+	unit, err := os.ReadFile("../../systemd/bouncefeed.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(sandboxOf(string(unit)+"\n# drop-in\n[Service]\nReadWritePaths=/srv/x\nSupplementaryGroups=vmail\nLoadCredential=a:/root/a\n"), "\n")
+	for _, want := range []string{"=User=bouncefeed", "=SupplementaryGroups=vmail", "=ProtectSystem=strict", "=ReadWritePaths=/srv/x", "=LoadCredential=a:/root/a", "=ReadWritePaths=-/var/lib/bouncefeed"} {
+		if !strings.Contains(got, "--property"+want) {
+			t.Errorf("lacks %s:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "Exec") || sandboxOf("") != nil {
+		t.Error(got)
+	}
+}

@@ -18,7 +18,7 @@ const DraftHead = "# Written by 'bouncefeed init'."
 func Draft(found []Found, to Receiver) []byte {
 	var b bytes.Buffer
 	b.WriteString(DraftHead + " Every key, with its default: /usr/share/doc/bouncefeed/examples/config.yaml\n" +
-		"# After a change: sudo -u bouncefeed bouncefeed check --online, then systemctl reload bouncefeed\n\n" +
+		"# After a change: bouncefeed check --online, then systemctl reload bouncefeed\n\n" +
 		"# What is read. The names are yours; each keys the place where reading goes on, so keep them.\ninputs:\n")
 	if len(found) == 0 {
 		found = []Found{{Name: "postfix", Type: "logfile", Path: "/var/log/mail.log", Parser: "postfix", Why: "no mail server was found on this machine: this is an example"}}
