@@ -163,7 +163,8 @@ func (r *journalRun) child(ctx context.Context, how ...string) error {
 		return err
 	}
 	follows, until := len(how) > 0, time.Now().Add(followFor)
-	r.where.Store(&journalPosition{cursor: r.cursor, gaps: r.gaps})
+	before := r.where.Load() // what was read stays read
+	r.where.Store(&journalPosition{r.cursor, r.gaps, before != nil && before.idle})
 	var s splitter
 	for err == nil && !c.ended && (!follows || r.early.none() && time.Now().Before(until)) {
 		err = r.round(ctx, c, &s)
