@@ -43,14 +43,14 @@ type Classifier struct {
 	users    int         // how many of them are the user's
 	expired  []int       // those whose phrases tell of deferrals before the failure
 	wordless []uint64    // a bit for each that has no phrases
-	phrases  *text.Index // each rule's are a group, behind them temporaryWords
+	phrases  *text.Index // each rule's are a group, behind them temporaryWords and what must not be there
 	scratch  sync.Pool   // *scratch
 }
 
 // scratch is what one Classify needs; reused, so that a reply costs no allocation.
 type scratch struct {
 	facts
-	worded []uint64 // a bit for each rule whose words the text has, or that asks for none; then one for temporaryWords
+	worded []uint64 // a bit for each rule whose words the text has, or that asks for none; then one for temporaryWords, and those of what must not be there
 }
 
 func (s *scratch) has(group int) bool { return s.worded[group>>6]&(1<<(group&63)) != 0 }
@@ -86,10 +86,17 @@ func New(user []Rule) (*Classifier, error) {
 		return nil, err
 	}
 	c := &Classifier{rules: append(own, known.rules...), users: len(own)}
-	groups := make([][]text.Phrase, len(c.rules), len(c.rules)+1)
-	c.wordless = make([]uint64, len(c.rules)/64+1)
+	groups := make([][]text.Phrase, len(c.rules)+1)
+	groups[len(c.rules)] = known.temporary
+	for i := range c.rules {
+		r := &c.rules[i]
+		if groups[i] = r.phrases; r.unless != nil {
+			r.excluded = len(groups)
+			groups = append(groups, r.unless)
+		}
+	}
+	c.wordless = make([]uint64, len(groups)/64+1)
 	for i, r := range c.rules {
-		groups[i] = r.phrases
 		switch {
 		case r.phrases == nil:
 			c.wordless[i>>6] |= 1 << (i & 63)
@@ -97,7 +104,7 @@ func New(user []Rule) (*Classifier, error) {
 			c.expired = append(c.expired, i)
 		}
 	}
-	c.phrases = text.NewGroups(append(groups, known.temporary), known.samples...)
+	c.phrases = text.NewGroups(groups, known.samples...)
 	c.scratch.New = func() any { return &scratch{worded: make([]uint64, len(c.wordless))} }
 	return c, nil
 }

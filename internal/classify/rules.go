@@ -28,7 +28,8 @@ type Rule struct {
 // RuleInfo is a built-in rule as the rule files have it.
 type RuleInfo struct {
 	Rule   `yaml:",inline"`
-	Sample samples `yaml:"sample"` // replies that this rule decides
+	Unless []string `yaml:"unless"` // phrases of which the text has none, as Text
+	Sample samples  `yaml:"sample"` // replies that this rule decides
 }
 
 // samples is one or a list of them.
@@ -84,7 +85,9 @@ var builtin = sync.OnceValues(func() (b builtinRules, err error) {
 	}
 	for _, info := range all {
 		c := compiler{gap: builtinGap, name: info.Name}
-		b.rules = append(b.rules, c.compile(info.Rule))
+		r := c.compile(info.Rule)
+		r.unless = c.phrases(info.Unless)
+		b.rules = append(b.rules, r)
 		if len(c.mistakes) > 0 {
 			return b, c.mistakes
 		}
@@ -108,14 +111,16 @@ type rule struct {
 	codes    []codePattern
 	statuses []statusPattern
 	phrases  []text.Phrase
+	unless   []text.Phrase
+	excluded int // the group of unless; 0: there is none
 	remotes  []string
 	reason   event.Reason
 	typ      event.Type
 }
 
-// holds says whether every condition of r is met, besides its words.
+// holds says whether every condition of r is met, besides that it has one of its words.
 func (r *rule) holds(s *scratch) bool {
-	return r.codeHolds(s.code) && r.statusHolds(s.status) && r.remoteHolds(s.remote)
+	return (r.excluded == 0 || !s.has(r.excluded)) && r.codeHolds(s.code) && r.statusHolds(s.status) && r.remoteHolds(s.remote)
 }
 
 func (r *rule) codeHolds(code int) bool {
