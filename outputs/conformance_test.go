@@ -89,6 +89,7 @@ var receivers = map[string]func(t *testing.T) *receiver{
 		return r
 	},
 	"file": fileReceiver,
+	"exec": execReceiver,
 }
 
 func idsOf(body []byte) (ids []string) {
@@ -241,6 +242,7 @@ func TestBuildDoesNothing(t *testing.T) {
 		"listmonk": {"url: https://192.0.2.1/webhooks/bounce", "username: u", "password_file: " + missing, "ca_file: " + missing},
 		"webhook":  {"url: https://192.0.2.1/x", "secret_file: " + missing},
 		"file":     {"path: " + missing},
+		"exec":     {"command: " + missing},
 	} {
 		if _, err := build(t, kind, lines...); err != nil {
 			t.Errorf("%s: %v", kind, err)
@@ -257,3 +259,5 @@ func probe(t *testing.T, out Output) error {
 	_, err := out.(Probe).Probe(t.Context())
 	return err
 }
+
+func decodeJSON(text string, v any) error { return json.Unmarshal([]byte(text), v) }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+	"golang.org/x/sys/unix"
 
 	"bouncefeed/internal/config"
 )
@@ -31,6 +32,11 @@ type HTTP struct {
 	// CAFile holds the PEM certificates to trust instead of the system's; read when a connection is first made, and
 	// again after a certificate was not trusted.
 	CAFile string `yaml:"ca_file"`
+	// ClientCert and ClientKey are PEM files of the certificate that we show, where a receiver asks for one.
+	ClientCert string `yaml:"client_cert"`
+	ClientKey  string `yaml:"client_key"`
+	// Proxy is the URL of an HTTP or SOCKS proxy, or "none"; "": that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+	Proxy string `yaml:"proxy"`
 	// InsecureHTTP allows a login over http:// to another machine.
 	InsecureHTTP bool `yaml:"insecure_http"`
 }
@@ -46,11 +52,13 @@ const (
 )
 
 // poster makes requests to one receiver, one at a time over one connection. It follows no redirect, keeps no cookie,
-// and verifies certificates always. A proxy is taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+// and verifies certificates always.
 type poster struct {
 	HTTP
 	url       *url.URL
 	userAgent string
+	header    string // that carries the token, where auth is "header"
+	broke     bool
 	client    *retryablehttp.Client // made by the first request: building does no I/O
 }
 
@@ -120,6 +128,8 @@ func (p *poster) authorize(h http.Header, login string) {
 		h.Set("Authorization", "token "+p.Username+":"+login)
 	case "bearer":
 		h.Set("Authorization", "Bearer "+login)
+	case "header":
+		h.Set(p.header, login)
 	}
 }
 
@@ -135,15 +145,23 @@ func (p *poster) newClient() (*retryablehttp.Client, error) {
 			return nil, fmt.Errorf("read ca_file: no PEM certificate in %s", p.CAFile)
 		}
 	}
+	var shown []tls.Certificate
+	if p.ClientCert != "" {
+		pair, err := tls.LoadX509KeyPair(p.ClientCert, p.ClientKey)
+		if err != nil {
+			return nil, fmt.Errorf("read client_cert and client_key: %w", err)
+		}
+		shown = append(shown, pair)
+	}
 	var http1 http.Protocols
 	http1.SetHTTP1(true) // one request at a time: HTTP/2 has nothing to add
 	return &retryablehttp.Client{
 		HTTPClient: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
-				Proxy:                  http.ProxyFromEnvironment,
+				Proxy:                  p.proxy,
 				DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-				TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+				TLSClientConfig:        &tls.Config{RootCAs: roots, Certificates: shown, MinVersion: tls.VersionTLS12},
 				TLSHandshakeTimeout:    10 * time.Second,
 				MaxConnsPerHost:        1,
 				IdleConnTimeout:        idleTimeout,
@@ -152,18 +170,40 @@ func (p *poster) newClient() (*retryablehttp.Client, error) {
 				Protocols:              &http1,
 			},
 		},
-		RetryMax:     quickTries,
-		CheckRetry:   neverSent,
+		RetryMax: quickTries,
+		CheckRetry: func(ctx context.Context, _ *http.Response, err error) (bool, error) {
+			p.broke = p.broke || errors.Is(err, unix.ECONNREFUSED)
+			return neverSent(ctx, err), nil
+		},
 		Backoff:      func(_, _ time.Duration, n int, _ *http.Response) time.Duration { return jittered(quickPause << n) },
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}, nil
 }
 
+func (p *poster) proxy(r *http.Request) (*url.URL, error) {
+	switch p.Proxy {
+	case "":
+		return http.ProxyFromEnvironment(r)
+	case noProxy:
+		return nil, nil
+	}
+	return url.Parse(p.Proxy)
+}
+
+const noProxy = "none"
+
 // neverSent allows a quick repeat only where no connection was made, as while the receiver restarts. Whatever came
 // after may have been recorded: repeating it at once, without any idempotency at the other end, would double it.
-func neverSent(ctx context.Context, _ *http.Response, err error) (bool, error) {
+func neverSent(ctx context.Context, err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "dial" && !op.Timeout() && ctx.Err() == nil, nil
+	return ok && op.Op == "dial" && !op.Timeout() && ctx.Err() == nil
+}
+
+// Broke says whether nobody listened there since it was asked last, if only for a moment.
+func (p *poster) Broke() bool {
+	broke := p.broke
+	p.broke = false
+	return broke
 }
 
 func jittered(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }
@@ -197,7 +237,7 @@ func (p *poster) explain(ctx context.Context, u *url.URL, err error, hide []stri
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		what = "the connection was closed without an answer"
 	}
-	return &attemptError{text: fmt.Sprintf("reach %s: %s", bare(u), clean(what, textLimit)+remedy), cause: err}
+	return &attemptError{text: fmt.Sprintf("reach %s: %s", redact(bare(u), hide), clean(what, textLimit)+remedy), cause: err}
 }
 
 // bare is u as it may be logged: without login, query and fragment.

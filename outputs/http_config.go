@@ -50,6 +50,17 @@ func (c *HTTP) checkTransport(section config.Section, u *url.URL) error {
 	if c.Timeout <= 0 {
 		errs = append(errs, section.Errorf("timeout", "must be more than 0"))
 	}
+	if (c.ClientCert == "") != (c.ClientKey == "") {
+		errs = append(errs, section.Errorf("client_cert", "goes with client_key: name both files, or one that holds both in each"))
+	}
+	if u.Scheme == "http" && c.ClientCert != "" {
+		errs = append(errs, section.Errorf("client_cert", "serves https:// only, and url begins with http://"))
+	}
+	if c.Proxy != "" && c.Proxy != noProxy {
+		if p, err := url.Parse(c.Proxy); err != nil || p.Host == "" || p.User != nil || p.Scheme != "http" && p.Scheme != "https" && p.Scheme != "socks5" {
+			errs = append(errs, section.Errorf("proxy", "must be none, or an address like http://proxy.example.com:3128, without a login (HTTPS_PROXY in the unit's environment may have one)"))
+		}
+	}
 	if u.Scheme == "http" && c.CAFile != "" {
 		errs = append(errs, section.Errorf("ca_file", "serves https:// only, and url begins with http://"))
 	}
@@ -60,16 +71,17 @@ func (c *HTTP) checkTransport(section config.Section, u *url.URL) error {
 }
 
 func (c *HTTP) checkLogin(section config.Section, ways []string) error {
+	nameless := c.Auth == "bearer" || c.Auth == "header"
 	switch {
 	case !slices.Contains(ways, c.Auth):
 		return section.Errorf("auth", "%q is none of %s", c.Auth, strings.Join(ways, ", "))
-	case c.Auth == "bearer" && c.Username != "":
-		return section.Errorf("username", "a bearer token goes without a name: remove it, or say auth: basic")
-	case c.Auth == "bearer" && !c.Password.Set():
-		return section.Errorf("auth", "bearer needs the token: name it with password_file, password_env or password_credential")
-	case c.Auth != "bearer" && c.Username != "" && !c.Password.Set():
+	case nameless && c.Username != "":
+		return section.Errorf("username", "a %s token goes without a name: remove it, or have auth: basic alone", c.Auth)
+	case nameless && !c.Password.Set():
+		return section.Errorf("auth", "%s needs the token: name it with password_file, password_env or password_credential", c.Auth)
+	case !nameless && c.Username != "" && !c.Password.Set():
 		return section.Errorf("username", "has no password beside it: name it with password_file, password_env or password_credential")
-	case c.Auth != "bearer" && c.Username == "" && c.Password.Set():
+	case !nameless && c.Username == "" && c.Password.Set():
 		return section.Errorf("username", "is missing beside the password%s", map[bool]string{true: "; a token that goes without a name needs auth: bearer"}[slices.Contains(ways, "bearer")])
 	case strings.ContainsFunc(c.Username, func(r rune) bool { return r == ':' || r < ' ' || r == 0x7f }):
 		return section.Errorf("username", "holds a ':' or a control character, which no login may")

@@ -28,6 +28,10 @@ type listmonkConfig struct {
 	SubscriberUUID bool `yaml:"subscriber_uuid"`
 	// Verify reads back what listmonk has stored: auto (where the API user may), on or off.
 	Verify string `yaml:"verify"`
+	// Where nothing is read back: what was posted lately is kept for `bouncefeed resend`, and after a break posted again
+	// (resend) or not (trust).
+	Keep       config.Duration `yaml:"keep"`
+	AfterBreak string          `yaml:"after_break"`
 }
 
 func init() {
@@ -36,6 +40,8 @@ func init() {
 		HTTP:           HTTP{Auth: "basic", Timeout: config.Duration(30 * time.Second)},
 		SubscriberUUID: true,
 		Verify:         verifyAuto,
+		Keep:           config.Duration(time.Hour),
+		AfterBreak:     "trust",
 	}, newListmonk)
 }
 
@@ -50,6 +56,8 @@ type listmonkReceiver struct {
 	source string
 	uuids  bool
 	verify string
+	keep   time.Duration
+	resend bool
 	place  readingPlace
 }
 
@@ -68,7 +76,13 @@ func newListmonk(env config.Env, section config.Section, c *listmonkConfig) (Out
 	if c.Verify != verifyAuto && c.Verify != verifyOn && c.Verify != verifyOff {
 		return nil, section.Errorf("verify", "%q is none of auto, on, off", c.Verify)
 	}
-	return &listmonkReceiver{poster: p, source: clean(c.Source, metaLimit), uuids: c.SubscriberUUID, verify: c.Verify}, nil
+	if c.AfterBreak != "trust" && c.AfterBreak != "resend" {
+		return nil, section.Errorf("after_break", "%q is none of trust, resend", c.AfterBreak)
+	}
+	if c.Keep < 0 {
+		return nil, section.Errorf("keep", "must not be negative")
+	}
+	return &listmonkReceiver{keep: c.Keep.Std(), resend: c.AfterBreak == "resend", poster: p, source: clean(c.Source, metaLimit), uuids: c.SubscriberUUID, verify: c.Verify}, nil
 }
 
 const listmonkRoute = "/webhooks/bounce"

@@ -195,6 +195,9 @@ func (s *search) next(p span, at time.Time, total int) bool {
 	return true
 }
 
+// Trust is keep: and after_break:.
+func (l *listmonkReceiver) Trust() (keep time.Duration, resend bool) { return l.keep, l.resend }
+
 // Otherwise gives e as listmonk may know it better: by its address alone. Who was deleted and imported again has another
 // UUID than the mail that failed.
 func (l *listmonkReceiver) Otherwise(e event.Event) (event.Event, bool) {

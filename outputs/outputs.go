@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
@@ -39,6 +40,11 @@ type Verifier interface {
 	Stored(ctx context.Context, wanted []event.Event) (Answered, error)
 	// Otherwise gives an event that was not stored in a form in which it may yet be.
 	Otherwise(e event.Event) (event.Event, bool)
+	// Broke says whether nobody listened at its address since this was asked last: it was restarted.
+	Broke() bool
+	// Trust says what to do where it is not asked: for how long to keep what it has answered for, so that it can be told
+	// again, and whether to do so after every break.
+	Trust() (keep time.Duration, resend bool)
 }
 
 // Answered is what a receiver tells of what it has stored.
