@@ -130,6 +130,7 @@ func (m *metrics) outputs(st *agent.Status) {
 	}{
 		{"output_up", "Whether the output delivers.", func(o *agent.OutputStatus) any { return truth(o.Problem == "") }},
 		{"output_pending_events", "Events that wait to be sent.", func(o *agent.OutputStatus) any { return o.Pending }},
+		{"output_unverified_events", "Events of which the receiver is not known to have stored them, where it is asked.", func(o *agent.OutputStatus) any { return o.Unverified }},
 		{"output_dead_events", "Dead letters.", func(o *agent.OutputStatus) any { return o.Dead }},
 		{"output_oldest_pending_timestamp_seconds", "When that happened which waits longest; 0: nothing waits.", func(o *agent.OutputStatus) any { return stamp(o.Oldest) }},
 		{"output_last_success_timestamp_seconds", "When something was sent last; 0: not since the start.", func(o *agent.OutputStatus) any { return stamp(o.LastSent) }},
@@ -139,6 +140,11 @@ func (m *metrics) outputs(st *agent.Status) {
 			m.add(f.value(&st.Outputs[i]), "output", st.Outputs[i].Name)
 		}
 	}
+	m.begin("output_verified_events_total", "counter", "What became of sent events at a receiver that is asked.")
+	for _, out := range st.Outputs {
+		m.add(out.Stored, "output", out.Name, "result", "stored")
+		m.add(out.NotStored, "output", out.Name, "result", "not_stored")
+	}
 	m.begin("output_events_total", "counter", "What became of events at the output.")
 	for _, out := range st.Outputs {
 		of := st.Queue.Counters
@@ -146,6 +152,8 @@ func (m *metrics) outputs(st *agent.Status) {
 		m.add(of.Output(out.Name, "not_sent"), "output", out.Name, "result", "not_sent")
 		m.add(of.Output(out.Name, "dead"), "output", out.Name, "result", "dead")
 		m.add(of.Output(out.Name, "lost"), "output", out.Name, "result", "lost")
+		m.add(out.NoAddress, "output", out.Name, "result", "no_address_for_receiver")
+		m.add(out.Unknown, "output", out.Name, "result", "unknown")
 	}
 }
 

@@ -50,6 +50,7 @@ func printInput(b *strings.Builder, in *agent.InputStatus, now time.Time) {
 func printOutput(b *strings.Builder, out *agent.OutputStatus, problems []agent.Problem, now time.Time) {
 	b.WriteString("\n")
 	wrap(b, "", "    ", fmt.Sprintf("output %s (%s): sent %d, waiting %d, not sent %d, dead %d", out.Name, out.Type, out.Sent, out.Pending, out.NotSent, out.Dead))
+	printStored(b, out)
 	printProblem(b, out.Problem, out.Since, now)
 	for _, p := range problems {
 		if p.What == "dead" && strings.HasPrefix(p.Text, "output "+out.Name+":") {
@@ -64,6 +65,26 @@ func printOutput(b *strings.Builder, out *agent.OutputStatus, problems []agent.P
 	}
 	if out.LastSent != nil {
 		fmt.Fprintf(b, "  last sent %s\n", moment(*out.LastSent, now))
+	}
+}
+
+// printStored says what became of what was sent, as far as the receiver can be asked, and what it could not be told.
+func printStored(b *strings.Builder, out *agent.OutputStatus) {
+	if out.Verified || out.Stored+out.NotStored > 0 {
+		fmt.Fprintf(b, "  of those sent: stored %d, not stored %d, unverified %d\n", out.Stored, out.NotStored, out.Unverified)
+	}
+	for _, hint := range []struct {
+		n    uint64
+		text string
+	}{
+		{out.NotStored, "not stored: the receiver was told twice; it knows no such subscriber, blocklists him, or his count is reached"},
+		{out.NoAddress, fmt.Sprintf("no_address_for_receiver %d: they name nobody whom it could find", out.NoAddress)},
+		{out.Unknown, fmt.Sprintf("unknown %d: it knows no such contact", out.Unknown)},
+		{out.NoCampaign, fmt.Sprintf("%d of those sent since the start name no campaign: see 'Telling listmonk which campaign' in the README", out.NoCampaign)},
+	} {
+		if hint.n > 0 {
+			wrap(b, "  ", "    ", hint.text)
+		}
 	}
 }
 

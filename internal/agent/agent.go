@@ -214,7 +214,7 @@ func (a *Agent) assemble() {
 	}
 	for _, out := range a.plan.outputs {
 		a.outputs = append(a.outputs, runningOutput{out, &delivery{
-			name: out.name, out: out.built.Output, settings: out.built.Settings, queue: a.queue, log: out.log,
+			name: out.name, out: out.built.Output, settings: out.built.Settings, queue: a.queue, log: out.log, verifying: newVerifying(out.built.Output, out.log),
 			observe: func(outcome string, e *event.Event) { a.tail.publish(out.name, outcome, e) },
 		}})
 	}

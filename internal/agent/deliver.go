@@ -31,12 +31,24 @@ type delivery struct {
 	nextTry  atomic.Pointer[time.Time] // of what did not work
 	sending  pulse                     // when the attempt under way began
 
+	verifying *verifying // where the receiver can be asked what it has stored
+
+	noCampaign atomic.Uint64 // sent without one
+
+	later   backoff
+	began   time.Time // the last attempt
 	next    time.Time // the earliest moment of the next send, by max_rate
 	settler *settler
 }
 
 // run ships until ctx ends or the queue breaks.
 func (d *delivery) run(ctx context.Context) error {
+	if err := d.recall(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
 	fetching, cancel := context.WithCancel(ctx)
 	fetched := make(chan []queue.Item)
 	failed := make(chan error, 1)
@@ -45,6 +57,7 @@ func (d *delivery) run(ctx context.Context) error {
 		failed <- d.fetch(fetching, fetched)
 	}()
 	d.settler = newSettler(d.queue, d.name, cancel)
+	d.settler.accept(d.verifying.keeps())
 	err := d.shipAll(ctx, fetched)
 	cancel()
 	if ferr := <-failed; err == nil {
@@ -54,7 +67,7 @@ func (d *delivery) run(ctx context.Context) error {
 		return serr
 	}
 	if ctx.Err() != nil {
-		return nil
+		return d.stopped()
 	}
 	return err
 }
@@ -78,14 +91,11 @@ func (d *delivery) fetch(ctx context.Context, to chan<- []queue.Item) error {
 
 func (d *delivery) shipAll(ctx context.Context, fetched <-chan []queue.Item) error {
 	for ctx.Err() == nil {
-		var items []queue.Item
-		select {
-		case items = <-fetched:
-		default: // there is time
-			d.settler.now()
-			items = <-fetched
+		if err := d.verify(ctx); err != nil {
+			return err
 		}
-		if len(items) == 0 {
+		items, more := d.await(fetched)
+		if !more {
 			return nil
 		}
 		for len(items) > 0 && ctx.Err() == nil {
@@ -94,9 +104,34 @@ func (d *delivery) shipAll(ctx context.Context, fetched <-chan []queue.Item) err
 				return err
 			}
 			items = items[n:]
+			if err := d.verify(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// await waits for events, or until there is something to verify. false: nothing more comes.
+func (d *delivery) await(fetched <-chan []queue.Item) (items []queue.Item, more bool) {
+	select {
+	case items, more = <-fetched:
+		return items, more
+	default: // there is time
+		d.settler.now()
+	}
+	var alarm <-chan time.Time
+	if at := d.verifying.due(); !at.IsZero() {
+		t := time.NewTimer(time.Until(at))
+		defer t.Stop()
+		alarm = t.C
+	}
+	select {
+	case items, more = <-fetched:
+		return items, more
+	case <-alarm:
+		return nil, true
+	}
 }
 
 // ship sends one batch until the receiver has it or refused it for good. If it refuses several events together, one
@@ -104,24 +139,42 @@ func (d *delivery) shipAll(ctx context.Context, fetched <-chan []queue.Item) err
 func (d *delivery) ship(ctx context.Context, items []queue.Item) error {
 	var batch []event.Event
 	for i := range items {
-		if d.settings.Wants(&items[i].Event) {
+		if d.fate(&items[i].Event) == queue.Sent {
 			batch = append(batch, items[i].Event)
 		}
 	}
-	answer := ""
+	became := queue.Settled{Outcome: queue.Sent}
+	uncertain := false
 	if len(batch) > 0 {
 		err := d.sendUntilAnswered(ctx, batch)
+		_, unknown := errors.AsType[*outputs.UnknownError](err)
+		_, unsure := errors.AsType[*outputs.UncertainError](err)
 		switch {
-		case event.IsPermanent(err) && len(batch) > 1:
+		case (unknown || event.IsPermanent(err)) && len(batch) > 1:
 			return d.shipEach(ctx, items)
+		case unknown:
+			became.Outcome = queue.Unknown
 		case event.IsPermanent(err):
-			answer = err.Error()
-			d.log.Warn("set aside as a dead letter, see 'bouncefeed dead list'", "answer", answer)
+			became.Outcome, became.Answer = queue.Dead, err.Error()
+			d.log.Warn("set aside as a dead letter, see 'bouncefeed dead list'", "answer", became.Answer)
+		case unsure && d.verifying.asks():
+			uncertain = true
 		case err != nil:
 			return err
 		}
 	}
-	return d.noteOutcome(items, answer)
+	return d.noteOutcome(items, became, uncertain)
+}
+
+// fate is what becomes of e before it is sent: Sent, if it is to be.
+func (d *delivery) fate(e *event.Event) queue.Outcome {
+	if !d.settings.Wants(e) {
+		return queue.NotSent
+	}
+	if picky, ok := d.out.(outputs.Picky); ok && picky.Unfit(e) {
+		return queue.Unfit
+	}
+	return queue.Sent
 }
 
 func (d *delivery) shipEach(ctx context.Context, items []queue.Item) error {
@@ -133,34 +186,48 @@ func (d *delivery) shipEach(ctx context.Context, items []queue.Item) error {
 	return nil
 }
 
-// noteOutcome has noted what became of items. answer is the receiver's that refused them; "": it took them.
-func (d *delivery) noteOutcome(items []queue.Item, answer string) error {
+// noteOutcome has noted what became of items. uncertain: the receiver may have them.
+func (d *delivery) noteOutcome(items []queue.Item, became queue.Settled, uncertain bool) error {
 	settled := make([]queue.Settled, len(items))
 	for i := range items {
-		settled[i] = queue.Settled{Seq: items[i].Seq, Outcome: queue.Sent}
-		switch {
-		case !d.settings.Wants(&items[i].Event):
-			settled[i].Outcome = queue.NotSent
-		case answer != "":
-			settled[i].Outcome, settled[i].Answer = queue.Dead, answer
+		settled[i] = became
+		if o := d.fate(&items[i].Event); o != queue.Sent {
+			settled[i] = queue.Settled{Outcome: o}
+		}
+		settled[i].Seq = items[i].Seq
+		if settled[i].Outcome == queue.Sent && items[i].Event.CampaignUUID == "" {
+			d.noCampaign.Add(1)
 		}
 		d.observe(string(settled[i].Outcome), &items[i].Event)
+		d.verifying.note(items[i], settled[i].Outcome, d.began, uncertain)
 	}
 	return d.settler.add(settled)
 }
 
-// sendUntilAnswered sends batch until it is taken (nil), refused for good (a permanent error) or ctx ends (its error).
+// sendUntilAnswered sends batch until it is taken (nil), refused for good (a permanent error), or its people are unknown
+// (an outputs.UnknownError), or ctx ends (its error). Where the receiver can be asked for it later, the first attempt that
+// it may have taken ends it, too (an outputs.UncertainError).
 func (d *delivery) sendUntilAnswered(ctx context.Context, batch []event.Event) error {
-	var b backoff
 	for {
 		if err := d.pace(ctx, len(batch)); err != nil {
 			return err
 		}
 		err := d.attempt(ctx, batch)
-		if err == nil || event.IsPermanent(err) {
+		d.verifying.tried(err)
+		_, unknown := errors.AsType[*outputs.UnknownError](err)
+		if err == nil || unknown || event.IsPermanent(err) {
+			d.later = backoff{}
 			if failed := d.state.succeed(); failed > 0 {
 				d.log.Info("delivering again", "after", failed.Round(time.Second).String())
 			}
+			if rerr := d.resendAfterBreak(); rerr != nil {
+				return rerr
+			}
+			return err
+		}
+		_, uncertain := errors.AsType[*outputs.UncertainError](err)
+		uncertain = uncertain && d.verifying.asks()
+		if ctx.Err() != nil && uncertain {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -170,14 +237,17 @@ func (d *delivery) sendUntilAnswered(ctx context.Context, batch []event.Event) e
 			d.log.Warn("not delivering, trying again until it works", "error", err)
 		}
 		d.settler.now()
-		pause := b.next()
+		pause := d.later.next()
 		if later, ok := errors.AsType[*outputs.LaterError](err); ok && later.After > pause {
 			pause = min(later.After, laterAtMost)
 		}
 		at := time.Now().Add(pause).UTC()
 		d.nextTry.Store(&at)
-		if !wait(ctx, pause) {
+		if !wait(ctx, pause) && !uncertain {
 			return ctx.Err()
+		}
+		if uncertain {
+			return err
 		}
 	}
 }
@@ -193,6 +263,7 @@ func (d *delivery) attempt(ctx context.Context, batch []event.Event) error {
 	defer stop()
 	d.sending.beat()
 	defer d.sending.Store(0)
+	d.began = time.Now()
 	return guarded(sending, func(ctx context.Context) error { return d.out.Send(ctx, batch) })
 }
 

@@ -70,10 +70,14 @@ func fill(t *testing.T, q *queue.Queue, n int, e event.Event) {
 	}
 }
 
-func startDelivery(t *testing.T, q *queue.Queue, out outputs.Output) (*delivery, func()) {
+func startDelivery(t *testing.T, q *queue.Queue, out outputs.Output, change ...func(*delivery)) (*delivery, func()) {
 	d := &delivery{
 		name: "out", out: out, queue: q, log: slog.New(slog.DiscardHandler), observe: func(string, *event.Event) {},
-		settings: &outputs.Settings{Send: outputs.DefaultSend, Batch: 1},
+		verifying: newVerifying(out, slog.New(slog.DiscardHandler)),
+		settings:  &outputs.Settings{Send: outputs.DefaultSend, Batch: 1},
+	}
+	for _, f := range change {
+		f(d)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

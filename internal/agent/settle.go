@@ -18,6 +18,7 @@ type settler struct {
 	queue  *queue.Queue
 	name   string
 	failed func() // called when err is set
+	keep   bool   // what was answered for is accepted only: it is confirmed later
 
 	mu      sync.Mutex
 	changed *sync.Cond // anything below
@@ -63,9 +64,13 @@ func (s *settler) run() {
 		}
 		batch := s.waiting
 		s.waiting, s.under, s.asked = nil, len(batch), false
+		note := s.queue.Settle
+		if s.keep {
+			note = s.queue.Accept
+		}
 		s.mu.Unlock()
 		began := time.Now()
-		err := s.queue.Settle(s.name, batch)
+		err := note(s.name, batch)
 		s.mu.Lock()
 		s.took, s.under = time.Since(began), 0
 		if err != nil {
@@ -97,6 +102,25 @@ func (s *settler) now() {
 	defer s.mu.Unlock()
 	s.asked = true
 	s.changed.Broadcast()
+}
+
+// flush has all that came so far noted, and waits for it.
+func (s *settler) flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.err == nil && len(s.waiting)+s.under > 0 {
+		s.asked = true
+		s.changed.Broadcast()
+		s.changed.Wait()
+	}
+	return s.err
+}
+
+// accept has what comes from now on accepted only, or settled.
+func (s *settler) accept(keep bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep = keep
 }
 
 // quick says whether there is time in pause to note what is waiting.

@@ -10,7 +10,8 @@ import (
 
 // Status is the answer of `bouncefeed status`. Its counters are stored with the events they count and add up over the
 // life of the queue file: for an input read = queued + held + all ignored + all refused; for an output what all inputs
-// queued (and what was released or retried) = sent + not_sent + dead + dropped + pending.
+// queued (and what was released or retried) = sent + not_sent + no_address_for_receiver + unknown + dead + dropped +
+// pending, and of what was sent since the receiver is asked: stored + not_stored + unverified.
 type Status struct {
 	Version string         `json:"version"`
 	Host    string         `json:"host"`
@@ -47,15 +48,25 @@ type InputStatus struct {
 
 // OutputStatus tells how one output fares.
 type OutputStatus struct {
-	Name     string     `json:"name"`
-	Type     string     `json:"type"`
-	Pending  uint64     `json:"pending"`
-	Sent     uint64     `json:"sent"`
-	NotSent  uint64     `json:"not_sent"` // kept back by its `send:`
-	Dead     uint64     `json:"dead"`     // set aside at the moment, see `bouncefeed dead`
-	Problem  string     `json:"problem,omitempty"`
-	Since    *time.Time `json:"problem_since,omitempty"`
-	LastSent *time.Time `json:"last_sent,omitempty"`
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Pending uint64 `json:"pending"`
+	Sent    uint64 `json:"sent"`
+	NotSent uint64 `json:"not_sent"` // kept back by its `send:`
+	// What the receiver was asked about of what was sent. Where Verified is false, it is not: its answer is trusted.
+	Verified   bool   `json:"verified"`
+	Stored     uint64 `json:"stored"`
+	NotStored  uint64 `json:"not_stored"` // told twice, and it has it not
+	Unverified uint64 `json:"unverified"`
+	// What could not be sent to anybody: NoAddress names nobody whom the receiver could find, of Unknown it said so itself.
+	NoAddress uint64 `json:"no_address_for_receiver"`
+	Unknown   uint64 `json:"unknown"`
+	// NoCampaign is of what listmonk has answered for since the start what names no campaign.
+	NoCampaign uint64     `json:"no_campaign"`
+	Dead       uint64     `json:"dead"` // set aside at the moment, see `bouncefeed dead`
+	Problem    string     `json:"problem,omitempty"`
+	Since      *time.Time `json:"problem_since,omitempty"`
+	LastSent   *time.Time `json:"last_sent,omitempty"`
 	// NextTry is when it tries again what did not work; Oldest is when the failure happened that waits longest.
 	NextTry *time.Time `json:"next_try,omitempty"`
 	Oldest  *time.Time `json:"oldest,omitempty"`
@@ -153,7 +164,16 @@ func (out *runningOutput) status(stats queue.Stats) OutputStatus {
 		Name: out.name, Type: out.kind, Pending: stats.Pending[out.name], Dead: stats.Dead[out.name],
 		Sent: stats.Counters.Output(out.name, queue.CountSent), NotSent: stats.Counters.Output(out.name, queue.CountNotSent),
 	}
+	n := func(w queue.Word) uint64 { return stats.Counters.Output(out.name, w) }
+	st.Stored, st.NotStored, st.NoAddress, st.Unknown = n(queue.CountStored), n(queue.CountNotStored), n(queue.CountUnfit), n(queue.CountUnknown)
+	st.Verified, st.Unverified = out.delivery.verifying.verifies(), out.delivery.verifying.unverified()
+	if out.kind == "listmonk" {
+		st.NoCampaign = out.delivery.noCampaign.Load()
+	}
 	st.Problem, st.Since, st.LastSent = out.delivery.state.report()
+	if st.Problem == "" {
+		st.Problem, st.Since = out.delivery.verifying.problem()
+	}
 	if st.NextTry = out.delivery.nextTry.Load(); st.Problem == "" {
 		st.NextTry = nil
 	}

@@ -80,9 +80,10 @@ func (v *verification) add(item queue.Item, began, ended time.Time, uncertain bo
 	v.note(p, began, ended, uncertain)
 }
 
-// addOld notes an event that another life of the daemon has posted, or may have; now is the start of this one.
-func (v *verification) addOld(item queue.Item, now time.Time) {
-	v.posted = append(v.posted, &posted{seq: item.Seq, event: item.Event, ended: now, unsure: v.rules.unsure})
+// addOld notes an event that another life of the daemon has posted, or may have; now is the start of this one, and for so
+// long its requests may still arrive.
+func (v *verification) addOld(item queue.Item, now time.Time, unsure time.Duration) {
+	v.posted = append(v.posted, &posted{seq: item.Seq, event: item.Event, ended: now, unsure: unsure})
 	v.open++
 	v.lastPost = now
 }
@@ -223,6 +224,11 @@ func (v *verification) due() time.Time {
 	return at
 }
 
+// ready says whether something is settled at the beginning.
+func (v *verification) ready() bool {
+	return len(v.posted) > 0 && v.posted[0].fate != postOpen && v.posted[0].fate != postMissing
+}
+
 // done takes out what is settled at the beginning: up to which event, and how many of them are stored and not.
 func (v *verification) done() (upTo uint64, counts map[queue.Word]uint64) {
 	counts = map[queue.Word]uint64{}
@@ -243,8 +249,15 @@ func (v *verification) done() (upTo uint64, counts map[queue.Word]uint64) {
 	return upTo, counts
 }
 
-// trust takes all that was posted for stored: the receiver will not be asked.
+// trust takes all that was answered for as stored: the receiver will not be asked. What it may not even have is missing.
 func (v *verification) trust() (upTo uint64) {
+	for _, p := range v.posted {
+		if p.fate == postOpen && p.unsure > 0 {
+			p.fate = postMissing
+			v.lost = append(v.lost, p)
+			v.open--
+		}
+	}
 	for len(v.posted) > 0 && v.posted[0].fate != postMissing {
 		if v.posted[0].fate == postOpen {
 			v.open--

@@ -273,7 +273,7 @@ func TestVerifyAfterAKill(t *testing.T) {
 			s.send(e)
 		}
 		s.queued++
-		s.v.addOld(queue.Item{Seq: uint64(s.queued), Event: e}, time.Now())
+		s.v.addOld(queue.Item{Seq: uint64(s.queued), Event: e}, time.Now(), s.v.rules.unsure)
 	}
 	s.finish(50)
 	s.require(50)

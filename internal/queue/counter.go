@@ -37,6 +37,8 @@ const (
 	CountRetried Word = "retried"
 	CountResent  Word = "resent" // the receiver had answered for it, and not stored it
 	CountLost    Word = "lost"
+	CountUnfit        = Word(Unfit)
+	CountUnknown      = Word(Unknown)
 
 	// Of those sent, what the receiver was asked about: the rest is unverified, or trusted.
 	CountStored    Word = "stored"
@@ -114,13 +116,13 @@ func (c Counters) Output(name string, w Word) uint64 { return c[outputCounter(na
 // pending counts what output has not settled.
 func (c Counters) pending(output string) uint64 {
 	n := func(w Word) uint64 { return c.Output(output, w) }
-	return n(CountQueued) + n(CountRetried) + n(CountResent) - n(CountSent) - n(CountNotSent) - n(CountDead) - n(CountLost)
+	return n(CountQueued) + n(CountRetried) + n(CountResent) - n(CountSent) - n(CountNotSent) - n(CountUnfit) - n(CountUnknown) - n(CountDead) - n(CountLost)
 }
 
 // dead counts output's dead letters.
 func (c Counters) dead(output string) uint64 {
 	n := func(w Word) uint64 { return c.Output(output, w) }
-	return n(CountDead) - n(CountRetried) - n(CountDropped) - n(CountDeadLost)
+	return n(CountDead) - n(CountRetried) - n(CountDropped) - n(CountPushedOut) - n(CountDeadLost)
 }
 
 // held counts what is held of input.

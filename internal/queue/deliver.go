@@ -19,14 +19,19 @@ type Item struct {
 	again bool
 }
 
+// Again says whether it was queued for this output alone: a dead letter, say, that somebody wants sent once more.
+func (i *Item) Again() bool { return i.again }
+
 // Outcome is what became of an Item; also the word under which it is counted.
 type Outcome string
 
-// The three ends of an Item. Anything else is "later": it is simply not settled.
+// The ends of an Item. Anything else is "later": it is simply not settled.
 const (
 	Sent    Outcome = "sent"
-	NotSent Outcome = "not_sent" // the output's `send:` filter
-	Dead    Outcome = "dead"     // the receiver will never take it: kept as a dead letter
+	NotSent Outcome = "not_sent"                // the output's `send:` filter
+	Unfit   Outcome = "no_address_for_receiver" // it names nobody whom the receiver could find
+	Unknown Outcome = "unknown"                 // the receiver says that it knows no such contact
+	Dead    Outcome = "dead"                    // the receiver will never take it: kept as a dead letter
 )
 
 // Settled says what became of an Item.
@@ -155,7 +160,7 @@ func (t *txn) accept(output string, p *position, s Settled, confirmed bool) erro
 	t.count(outputCounter(output, Word(s.Outcome)), 1)
 	switch s.Outcome {
 	case Sent:
-	case NotSent, Dead:
+	case NotSent, Unfit, Unknown, Dead:
 		if !retried && !confirmed {
 			if err := t.exempt(output, s); err != nil {
 				return err

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
@@ -89,6 +90,17 @@ func (q *Queue) Checkpoint(input string) (map[string]string, error) {
 		return nil, fmt.Errorf("checkpoint of input %q: %w", input, err)
 	}
 	return checkpoint, nil
+}
+
+// SetCheckpoint stores a checkpoint by itself, however full the queue is.
+func (q *Queue) SetCheckpoint(input string, checkpoint map[string]string) error {
+	b, err := json.Marshal(checkpoint)
+	if err != nil {
+		return err
+	}
+	return q.write(context.Background(), len(b), func(t *txn) error {
+		return putSealed(t.Bucket(bucketCheckpoints), []byte(input), b)
+	})
 }
 
 // Forget removes the checkpoint and the parser state of input. Its events and counters stay.

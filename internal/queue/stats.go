@@ -10,8 +10,8 @@ import (
 //
 //	input:  read = queued + held + ignored/* + refused/*      (read, refused and most of ignored are the caller's)
 //	held:   Held = held - released - dropped - superseded - pushed_out - held_lost, over all inputs
-//	output: queued + retried + resent = sent + not_sent + dead + lost + Pending
-//	dead:   Dead = dead - retried - dropped - dead_lost
+//	output: queued + retried + resent = sent + not_sent + no_address_for_receiver + unknown + dead + lost + Pending
+//	dead:   Dead = dead - retried - dropped - pushed_out - dead_lost
 //
 // An output's "queued" counts from its first start: the inputs' queued and released since then. "lost" is 0 unless an
 // output was taken out of the configuration with events pending, or a damaged file lost some that were told again.
