@@ -33,9 +33,9 @@ type shelf[T any] struct {
 }
 
 func newDead(a *app) *cobra.Command {
-	return newShelf(a, shelf[agent.DeadLetter]{
+	dead := newShelf(a, shelf[agent.DeadLetter]{
 		name: "dead", short: "look after events that a receiver refused for good",
-		long:  "A receiver that answers 400, 413 or 422 will never take an event: it is set aside with the answer and never tried again by itself.",
+		long:  "A receiver that answers 400, 413 or 422 will never take an event: it is set aside with the answer and never tried again by itself.\nOf every output the newest 10000 are kept.",
 		again: "retry", againShort: "send them once more", byOutput: true,
 		header: "NUMBER\tOUTPUT\tTIME\tTYPE\tREASON\tRECIPIENT\tANSWER",
 		number: func(d agent.DeadLetter) string { return fmt.Sprint(d.Seq) },
@@ -44,6 +44,28 @@ func newDead(a *app) *cobra.Command {
 		},
 		callList: agent.Calls.Dead, callAgain: agent.Calls.DeadRetry, callDrop: agent.Calls.DeadDrop,
 	})
+	edit := &cobra.Command{
+		Use: "edit NUMBER FIELD=VALUE…", Short: "change one before it is retried",
+		Long: "Changes recipient, subscriber_uuid, campaign_uuid or type of one dead letter, which keeps its id. It is not sent by that: retry it.\n" + exitHelp,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			numbers, err := eventNumbers(args[:1])
+			if err != nil {
+				return err
+			}
+			e := agent.Edit{Number: numbers[0], Set: map[string]string{}}
+			for _, arg := range args[1:] {
+				field, value, ok := strings.Cut(arg, "=")
+				if !ok {
+					return fmt.Errorf("%q is not FIELD=VALUE, like recipient=jo@example.org", arg)
+				}
+				e.Set[field] = value
+			}
+			return countEvents(a, cmd, agent.Calls.DeadEdit, e, "changed: 'bouncefeed dead retry "+args[0]+"' sends it")
+		},
+	}
+	dead.AddCommand(a.socketFlag(a.jsonFlag(edit)))
+	return dead
 }
 
 func newHeld(a *app) *cobra.Command {
@@ -108,7 +130,7 @@ func newShelf[T any](a *app, s shelf[T]) *cobra.Command {
 	add := func(use, short string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
 		sub := &cobra.Command{Use: use, Short: short, Args: args, RunE: run}
 		if s.byOutput {
-			sub.Flags().StringVar(&which.Output, "output", "", "only those of this `output`")
+			sub.Flags().StringVar(&which.Output, "output", "", "only those of this `output`; default: of all")
 		}
 		if s.byInput {
 			sub.Flags().StringVar(&which.Input, "input", "", "only those of this `input`")
@@ -223,7 +245,7 @@ func eachStored[T any](a *app, cmd *cobra.Command, call control.Call[agent.Selec
 }
 
 // countEvents makes a call that concerns some events and tells how many they were.
-func countEvents(a *app, cmd *cobra.Command, call control.Call[agent.Selection, agent.Count], which agent.Selection, done string) error {
+func countEvents[A any](a *app, cmd *cobra.Command, call control.Call[A, agent.Count], which A, done string) error {
 	socket, err := a.controlSocket(cmd)
 	if err != nil {
 		return err

@@ -140,6 +140,20 @@ func TestSetAsideIsSentOrDropped(t *testing.T) {
 	}
 }
 
+func TestDeadEdit(t *testing.T) {
+	t.Parallel()
+	var asked agent.Edit
+	socket := daemon(t, agent.Calls.DeadEdit.Answer(func(_ context.Context, e agent.Edit, _ io.Reader, reply func(agent.Count) error) error {
+		asked = e
+		return reply(agent.Count{Events: 1})
+	}))
+	command(t, "", "dead", "edit", "7", "recipient=jo=x@example.org", "type=soft", "--socket", socket).expect(t, 0, "1 changed: 'bouncefeed dead retry 7' sends it\n", "")
+	if want := (agent.Edit{Number: 7, Set: map[string]string{"recipient": "jo=x@example.org", "type": "soft"}}); !reflect.DeepEqual(asked, want) {
+		t.Errorf("asked %+v", asked)
+	}
+	command(t, "", "dead", "edit", "7", "recipient", "--socket", socket).expect(t, exitFailure, "", `"recipient" is not FIELD=VALUE`)
+}
+
 func TestSetAsideTellsTheDaemonsErrors(t *testing.T) {
 	t.Parallel()
 	socket := daemon(t, failing(agent.Calls.DeadRetry, `there is no output "x"`), failing(agent.Calls.Held, "queue is closed"))

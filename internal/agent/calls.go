@@ -83,6 +83,8 @@ var Calls = struct {
 	Dead        control.Call[Selection, DeadLetter]
 	DeadRetry   control.Call[Selection, Count]
 	DeadDrop    control.Call[Selection, Count]
+	DeadEdit    control.Call[Edit, Count]
+	Resend      control.Call[ResendArgs, Count]
 	Held        control.Call[Selection, HeldEvent]
 	HeldRelease control.Call[Selection, Count]
 	HeldDrop    control.Call[Selection, Count]
@@ -104,6 +106,8 @@ var Calls = struct {
 	Dead:        control.Call[Selection, DeadLetter]{Name: "dead", Right: control.Anyone},
 	DeadRetry:   control.Call[Selection, Count]{Name: "dead-retry"},
 	DeadDrop:    control.Call[Selection, Count]{Name: "dead-drop"},
+	DeadEdit:    control.Call[Edit, Count]{Name: "dead-edit"},
+	Resend:      control.Call[ResendArgs, Count]{Name: "resend"},
 	Held:        control.Call[Selection, HeldEvent]{Name: "held", Right: control.Anyone},
 	HeldRelease: control.Call[Selection, Count]{Name: "held-release"},
 	HeldDrop:    control.Call[Selection, Count]{Name: "held-drop"},
@@ -134,6 +138,7 @@ func (a *Agent) answers() []control.Answer {
 			}
 			return a.reload()
 		}),
+		Calls.Resend.Answer(one(func(args ResendArgs) (Count, error) { n, err := a.resend(args); return Count{n}, err })),
 		Calls.Tail.Answer(a.answerTail))
 }
 
@@ -141,11 +146,12 @@ func (a *Agent) answers() []control.Answer {
 func storedAnswers(q *queue.Queue) []control.Answer {
 	return []control.Answer{
 		Calls.Dead.Answer(list(func(s Selection) ([]DeadLetter, error) { return q.Dead(s.Output) })),
-		Calls.DeadRetry.Answer(counted(func(s Selection) (int, error) { return q.RetryDead(s.Output, s.Numbers) })),
-		Calls.DeadDrop.Answer(counted(func(s Selection) (int, error) { return q.DropDead(s.Output, s.Numbers) })),
+		Calls.DeadRetry.Answer(counted(func(s Selection) (int, error) { return deadBy(q, s, q.RetryDead) })),
+		Calls.DeadDrop.Answer(counted(func(s Selection) (int, error) { return deadBy(q, s, q.DropDead) })),
+		Calls.DeadEdit.Answer(one(func(e Edit) (Count, error) { n, err := editDead(q, e); return Count{n}, err })),
 		Calls.Held.Answer(list(func(Selection) ([]HeldEvent, error) { return q.Held() })),
-		Calls.HeldRelease.Answer(counted(func(s Selection) (int, error) { return q.ReleaseHeld(s.Numbers) })),
-		Calls.HeldDrop.Answer(counted(func(s Selection) (int, error) { return q.DropHeld(s.Numbers) })),
+		Calls.HeldRelease.Answer(counted(func(s Selection) (int, error) { return heldBy(q, s, q.ReleaseHeld) })),
+		Calls.HeldDrop.Answer(counted(func(s Selection) (int, error) { return heldBy(q, s, q.DropHeld) })),
 
 		Calls.Refused.Answer(list(func(s Selection) ([]RefusedRecord, error) { return refusedRecords(q, s.Input) })),
 

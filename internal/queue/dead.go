@@ -11,7 +11,8 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// DeadLetter is an event that an output's receiver will never take. Nothing but RetryDead and DropDead removes it.
+// DeadLetter is an event that an output's receiver will never take. Nothing but RetryDead, DropDead and maxDead newer ones
+// remove it.
 type DeadLetter struct {
 	Seq    uint64      `json:"seq"` // unique among all dead letters
 	Output string      `json:"output"`
@@ -45,8 +46,51 @@ func (t *txn) setDead(output string, seq uint64, retried bool, answer string) (e
 	if err != nil {
 		return err
 	}
-	return putSealed(letters, number(letter), b)
+	if err := putSealed(letters, number(letter), b); err != nil {
+		return err
+	}
+	return t.boundDead(output, letters)
 }
+
+// maxDead is how many dead letters of an output are kept: the newest. Those of one transaction may be more.
+var maxDead uint64 = 10_000
+
+// boundDead pushes out the oldest dead letter of an output that has too many.
+func (t *txn) boundDead(output string, letters *bbolt.Bucket) error {
+	counted, err := counters(t.Tx)
+	if err != nil || counted.dead(output) < maxDead {
+		return err
+	}
+	oldest, _ := letters.Cursor().First()
+	t.count(outputCounter(output, CountPushedOut), 1)
+	return letters.Delete(oldest)
+}
+
+// EditDead changes the event of a dead letter. false: there is no such letter.
+func (q *Queue) EditDead(output string, seq uint64, edit func(*event.Event) error) (found bool, err error) {
+	err = q.write(context.Background(), 4096, func(t *txn) error {
+		letters := t.Bucket(bucketDead).Bucket([]byte(output))
+		if found = letters != nil && letters.Get(number(seq)) != nil; !found {
+			return nil
+		}
+		r, err := decodeRecord(number(seq), letters.Get(number(seq)))
+		if err != nil {
+			return err
+		}
+		if err := edit(&r.Event); err != nil {
+			return err
+		}
+		b, err := encodeRecord(&r.Event, r.Since, r.Why)
+		if err != nil {
+			return err
+		}
+		return putSealed(letters, number(seq), b)
+	})
+	return found, err
+}
+
+// Outputs are the names of those that are configured.
+func (q *Queue) Outputs() []string { return slices.Clone(q.outputs) }
 
 // Dead lists the dead letters of output, "" for all outputs, oldest first in each.
 func (q *Queue) Dead(output string) ([]DeadLetter, error) {
