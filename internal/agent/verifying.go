@@ -161,24 +161,13 @@ func (d *delivery) recall(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	last, err := d.recallAccepted()
-	if err != nil {
+	if !v.on {
+		return d.recallKept()
+	}
+	if err := d.recallAccepted(); err != nil {
 		return err
 	}
-	if v.on {
-		return d.recallInFlight(ctx)
-	}
-	defer v.tell()
-	for _, p := range v.posted {
-		if p.fate == postOpen && v.window.keep > 0 {
-			v.window.add(p.seq, p.ended)
-		}
-	}
-	v.verification = verification{rules: v.rules}
-	if v.window.keep > 0 {
-		return nil
-	}
-	return d.queue.Confirm(d.name, last, nil)
+	return d.recallInFlight(ctx)
 }
 
 // may asks, and notes when to ask again.
@@ -190,26 +179,58 @@ func (v *verifying) may(ctx context.Context) (on bool, err error) {
 	return on, err
 }
 
-// recallAccepted takes up what was answered for and not verified, and gives the last event of it; 0: there is none.
-func (d *delivery) recallAccepted() (last uint64, err error) {
-	v, now := d.verifying, time.Now()
+// eachAccepted gives what was answered for and not confirmed, in order.
+func (d *delivery) eachAccepted(after uint64, each func(queue.Item)) error {
 	for {
-		items, err := d.queue.Accepted(d.name, last, 500)
-		if err != nil {
-			return 0, err
+		items, err := d.queue.Accepted(d.name, after, 500)
+		if err != nil || len(items) == 0 {
+			return err
 		}
 		for _, item := range items {
-			if item.Outcome == queue.Sent {
-				v.addOld(item, now, leftBehind)
-			} else {
-				v.skip(item.Seq)
-			}
-			last = item.Seq
-		}
-		if len(items) == 0 {
-			return last, nil
+			each(item)
+			after = item.Seq
 		}
 	}
+}
+
+// recallKept takes up what may be posted once more. When it was answered for is not known: now.
+func (d *delivery) recallKept() error {
+	v, now := d.verifying, time.Now()
+	last := uint64(0)
+	err := d.eachAccepted(0, func(item queue.Item) {
+		if last = item.Seq; item.Outcome == queue.Sent && v.window.keep > 0 {
+			v.window.add(item.Seq, now)
+		}
+	})
+	v.tell()
+	if err != nil || v.window.keep > 0 {
+		return err
+	}
+	return d.queue.Confirm(d.name, last, nil)
+}
+
+// recallAccepted takes up what was answered for and not verified. Where it was trusted before, that may be much: the last
+// of it is verified.
+func (d *delivery) recallAccepted() error {
+	v, now := d.verifying, time.Now()
+	var seqs []uint64
+	if err := d.eachAccepted(0, func(item queue.Item) { seqs = append(seqs, item.Seq) }); err != nil {
+		return err
+	}
+	after := uint64(0)
+	if n := len(seqs) - v.rules.most; n > 0 {
+		after = seqs[n-1]
+		if err := d.queue.Confirm(d.name, after, nil); err != nil {
+			return err
+		}
+	}
+	return d.eachAccepted(after, func(item queue.Item) {
+		if item.Outcome == queue.Sent {
+			v.addOld(item, now, leftBehind)
+		} else {
+			v.skip(item.Seq)
+		}
+	})
 }
 
 // A delivery that reads back notes whether it runs, so that one that was killed is known by it.
