@@ -220,7 +220,7 @@ func FuzzAddress(f *testing.F) {
 		f.Add("<" + c.written + ">: 550 no")
 		f.Add("Jo <" + c.written + ">, " + c.written + " (x)")
 	}
-	for _, s := range []string{"prvs=1=jo@x.example", "SRS0=a=b=c.example=d@e", `j\x{F6}@x`, "é@\xff", "jo@\u2000"} {
+	for _, s := range []string{"prvs=1=jo@x.example", "SRS0=a=b=c.example=d@e", `j\x{F6}@x`, "é@\xff", "jo@\u2000", "jo@>\u0338"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

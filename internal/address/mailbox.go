@@ -166,7 +166,7 @@ func asciiDomain(s string) (string, bool) {
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		ascii, err := uLabels.ToASCII(s)
-		if err != nil || strings.ContainsFunc(s, unicode.IsSpace) { // which the library lets pass
+		if err != nil || strings.ContainsFunc(s, func(r rune) bool { return r != '.' && !isAtext(r) }) { // which the library lets pass
 			return "", false
 		}
 		s = ascii

@@ -11,6 +11,7 @@ import (
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/mta"
+	"bouncefeed/internal/text"
 )
 
 // Notes tells what a configuration without mistakes means: the URL of every route of the webhook inputs, to paste into the
@@ -105,6 +106,13 @@ func postfixWarnings(postfix *mta.Postfix, in plannedInput, say func(string, ...
 	}
 	if postfix.Value("info_log_address_format") == "internal" {
 		say("info_log_address_format = internal: addresses of strangers can look like other parts of a log line, and such lines are refused. Mend it: postconf -e 'info_log_address_format = external' && postfix reload")
+	}
+	archive, doubleBounce := postfix.Value("always_bcc"), postfix.Value("double_bounce_sender")
+	if archive != "" && !slices.ContainsFunc(in.built.Settings.Parser.Texts("archives"), func(p string) bool { return text.Match(p, archive) }) {
+		say("Postfix sends %s a copy of everything (always_bcc): what fails for it counts as a bounce. Give the parser postfix: archives: [%q]", archive, archive)
+	}
+	if name, _, _ := strings.Cut(doubleBounce, "@"); name != "" && name != "double-bounce" && !slices.Contains(in.built.Settings.Parser.Texts("double_bounce_sender"), doubleBounce) {
+		say("Postfix sends its notices to the postmaster as %s (double_bounce_sender). Give the parser postfix: double_bounce_sender: %q", doubleBounce, doubleBounce)
 	}
 	if missing := missingNetworks(postfix, in.built.Settings.Parser); len(missing) > 0 {
 		var all []string

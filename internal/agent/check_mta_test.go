@@ -37,10 +37,13 @@ func TestMailServerWarnings(t *testing.T) {
 		"nested":           {logged, file, "by logger(1)|postconf -e 'nested_header_checks =' 'mime_header_checks =' && postfix reload"},
 		"networks":         {strings.Replace(stock, "127.0.0.0/8", "127.0.0.0/8 203.0.113.0/24", 1), file, `by logger(1)|from 203.0.113.0/24 (mynetworks)`},
 		"networks named":   {strings.Replace(stock, "127.0.0.0/8", "127.0.0.0/8 203.0.113.0/28", 1), `{type: logfile, path: /var/log/mail.log, parser: {type: postfix, mynetworks: [127.0.0.0/8, "::1", 203.0.113.0/24]}}`, "by logger(1)"},
-		"other server":     {logged, `{type: journald, parsers: [exim]}`, ""},
-		"elsewhere":        {stock, "{type: journald, directory: /srv/journal}", "believes whoever can put a file there: the journal in /srv/journal"},
-		"internal":         {stock + "info_log_address_format = internal\n", file, "by logger(1)|info_log_address_format = external"},
-		"no main.cf":       {"", file, "postconf: exit status 1|by logger(1)"},
+		"archive":          {stock + "always_bcc = archive@example.com\ndouble_bounce_sender = notices\n", file, `by logger(1)|archives: ["archive@example.com"]|double_bounce_sender: "notices"`},
+		"archive named": {stock + "always_bcc = archive@example.com\ndouble_bounce_sender = notices\n",
+			`{type: logfile, path: /var/log/mail.log, parser: {type: postfix, archives: ["*@example.com"], double_bounce_sender: notices}}`, "by logger(1)"},
+		"other server": {logged, `{type: journald, parsers: [exim]}`, ""},
+		"elsewhere":    {stock, "{type: journald, directory: /srv/journal}", "believes whoever can put a file there: the journal in /srv/journal"},
+		"internal":     {stock + "info_log_address_format = internal\n", file, "by logger(1)|info_log_address_format = external"},
+		"no main.cf":   {"", file, "postconf: exit status 1|by logger(1)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			os.Remove(filepath.Join(bin, "main.cf"))

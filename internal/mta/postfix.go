@@ -29,6 +29,7 @@ type Postfix struct{ values map[string]string }
 var postfixParameters = []string{
 	"mynetworks", "header_checks", "nested_header_checks", "mime_header_checks", "maillog_file", "info_log_address_format",
 	"maximal_queue_lifetime", "bounce_queue_lifetime", "myhostname", "syslog_name",
+	"always_bcc", "double_bounce_sender",
 }
 
 // ReadPostfix asks postconf. The error is ErrNone, or says what postconf said.

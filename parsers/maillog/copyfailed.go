@@ -7,6 +7,7 @@ import (
 
 	"bouncefeed/internal/address"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // One recipient may be turned into several targets: by an alias, a forward, Exim's `unseen` copies and pipes. Who has the
@@ -30,7 +31,7 @@ func (t *tracker) fail(l *logLine, m *message, o *outcome, neverHard bool, emit 
 	}
 	o.neverHard, o.at = neverHard, l.at
 	switch {
-	case m.hasReached(m.knownAs(o)), m.isForwarded(m.knownAs(o)): // then the copy's lines tell of him
+	case m.hasReached(m.knownAs(o)), t.isArchive(o), m.isForwarded(m.knownAs(o)): // of the last, the copy's lines tell
 		emit(t.report(l, m, o, event.CopyFailed))
 	case t.mayHaveTargets(m, o):
 		d := m.editDetails()
@@ -42,6 +43,13 @@ func (t *tracker) fail(l *logLine, m *message, o *outcome, neverHard bool, emit 
 		emit(e)
 	}
 	return nil
+}
+
+// isArchive says whether o's recipient only gets copies of what others are sent.
+func (t *tracker) isArchive(o *outcome) bool {
+	return slices.ContainsFunc(t.archives, func(pattern string) bool {
+		return text.Match(pattern, o.to) || text.Match(pattern, o.origTo) || address.Same(pattern, o.to)
+	})
 }
 
 // mayHaveTargets says whether o's recipient may have been turned into other targets than this one.

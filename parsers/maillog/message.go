@@ -30,6 +30,7 @@ const (
 	msgSeveral                   // has more than one recipient: what it says of a subscriber may be another's
 	msgAuthenticated = 1 << 15   // the client has logged in
 	msgBegun         = 1 << 16   // the line was seen that tells which client handed it in
+	msgNotice        = 1 << 18   // the mail system's own, to the postmaster
 	msgShared        = 1 << 17   // a foreign message has the same Message-ID: whatever comes under it may be that one's
 )
 

@@ -66,7 +66,7 @@ func (m *message) take(to, origTo []byte, exactly bool) (o outcome, pending bool
 // isSilent: the null sender's mail is a bounce or another notice, the double-bounce sender's a bounce of one. Neither
 // is mail to a subscriber.
 func (m *message) isSilent() bool {
-	return m.has(msgSender) && (m.sender == "" || strings.HasPrefix(m.sender, "double-bounce@"))
+	return m.has(msgNotice) || m.has(msgSender) && (m.sender == "" || strings.HasPrefix(m.sender, "double-bounce@"))
 }
 
 // setReply takes over a server's words, or the MTA's own: a status counts unless it contradicts the reply code.

@@ -2,6 +2,7 @@ package maillog
 
 import (
 	"bytes"
+	"strings"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
@@ -10,11 +11,14 @@ import (
 
 // postfixConfig is the section of a log that Postfix writes.
 type postfixConfig struct {
-	Transports    []string `yaml:"transports"` // further delivery agents, by the name they log
+	Transports    []string `yaml:"transports"`           // further delivery agents, by the name they log
+	DoubleBounce  string   `yaml:"double_bounce_sender"` // main.cf's, of notices to the postmaster
 	trackerConfig `yaml:",inline"`
 }
 
-func init() { parsers.Register("postfix", postfixConfig{trackerConfig: defaultTracker}, buildPostfix) }
+func init() {
+	parsers.Register("postfix", postfixConfig{DoubleBounce: "double-bounce", trackerConfig: defaultTracker}, buildPostfix)
+}
 
 // postfix follows each message through Postfix's log: smtpd or pickup take it in, cleanup tells its Message-ID, the
 // queue manager its sender, a delivery agent what became of each recipient.
@@ -29,8 +33,9 @@ func init() { parsers.Register("postfix", postfixConfig{trackerConfig: defaultTr
 // of it. Mail of the null sender, double bounces and address probes are none.
 type postfix struct {
 	tracker
-	transports map[string]bool
-	skim       postfixSkim
+	transports   map[string]bool
+	doubleBounce []byte // an address, or its local part and "@"
+	skim         postfixSkim
 }
 
 func buildPostfix(_ config.Env, section config.Section, c *postfixConfig) (parsers.Parser, error) {
@@ -38,7 +43,10 @@ func buildPostfix(_ config.Env, section config.Section, c *postfixConfig) (parse
 	if err != nil {
 		return nil, err
 	}
-	p := &postfix{tracker: t, transports: map[string]bool{}}
+	p := &postfix{tracker: t, transports: map[string]bool{}, doubleBounce: []byte(c.DoubleBounce)}
+	if !strings.Contains(c.DoubleBounce, "@") {
+		p.doubleBounce = append(p.doubleBounce, '@')
+	}
 	for _, name := range c.Transports {
 		p.transports[name] = true
 	}
@@ -55,6 +63,7 @@ const (
 	roleQueue                            // from=, removed
 	roleSuper                            // removed, requeued
 	roleDelivery                         // to=
+	roleNotice                           // sender non-delivery notification:
 	roleAny      postfixRole = 1<<iota - 1
 )
 
@@ -76,6 +85,8 @@ func (p *postfix) role(l *syslogLine) postfixRole {
 		return roleCleanup | roleDelivery
 	case "qmgr", "nqmgr", "oqmgr":
 		return roleQueue | roleDelivery
+	case "bounce":
+		return roleNotice
 	case "postsuper":
 		return roleSuper
 	case "smtp", "lmtp", "local", "virtual", "pipe", "error", "retry", "discard", "relay", "defer":
@@ -137,6 +148,7 @@ var postfixShapes = [...]postfixShape{
 	{"uid=", rolePickup, (*postfix).readPickup},
 	{"info: header ", roleCleanup, (*postfix).readHeader},
 	{"requeued", roleSuper, (*postfix).readRequeued},
+	{"postmaster ", roleNotice, (*postfix).readNotice},
 }
 
 func shapeOf(words []byte) *postfixShape {

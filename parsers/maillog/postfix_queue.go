@@ -176,6 +176,9 @@ func (p *postfix) activate(l *logLine, m *message, sender []byte) {
 	if m.details().origin == "" { // a content filter may have changed it: the original's is kept
 		p.setSender(m, sender)
 	}
+	if n := len(p.doubleBounce); !m.isSilent() && len(sender) >= n && bytes.EqualFold(sender[:n], p.doubleBounce) {
+		m.flags |= msgNotice
+	}
 	m.flags |= msgActive
 	m.active = l.at
 	p.shareID(m)
@@ -232,6 +235,20 @@ func (p *postfix) remove(m *message) {
 	} else {
 		p.memory.forget(m)
 	}
+}
+
+// readNotice reads which message bounce(8) sent to the postmaster, under whatever sender:
+//
+//	8F7BAA2E332: postmaster non-delivery notification: 2E91EA2E447
+func (p *postfix) readNotice(l *logLine, _ func(event.Event)) error {
+	_, id, ok := bytes.Cut(l.text, []byte(" notification: "))
+	if n := queueIDLength(id); ok && n == len(id) {
+		if notice := p.findOther(l, id); notice != nil {
+			notice.flags |= msgNotice
+			p.memory.touch(notice, notice.seen)
+		}
+	}
+	return nil
 }
 
 // readRequeued: postsuper -r; the message comes back through pickup or cleanup under another queue id.

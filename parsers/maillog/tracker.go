@@ -6,6 +6,7 @@
 package maillog
 
 import (
+	"strings"
 	"time"
 
 	"bouncefeed/internal/config"
@@ -20,6 +21,7 @@ type tracker struct {
 	anyTargets   bool // a recipient may have others than the log shows: Exim's unseen copies
 	verp         listmonk.VERP
 	mynetworks   config.Networks
+	archives     []string
 	clock        syslogClock
 	first        int64 // Unix microseconds of the first line ever read; 0: none yet
 	firstChanged bool
@@ -37,6 +39,7 @@ type tracker struct {
 type trackerConfig struct {
 	VERP       string          `yaml:"verp"`       // shape of envelope senders that name the subscriber
 	MyNetworks config.Networks `yaml:"mynetworks"` // clients whose mail is ours, besides those who log in
+	Archives   []string        `yaml:"archives"`   // addresses that get copies (Postfix's always_bcc), or patterns: their failures are nobody's
 	Memory     config.Size     `yaml:"memory"`     // for messages in flight
 	MaxAge     config.Duration `yaml:"max_age"`    // a message not heard of for so long is forgotten
 }
@@ -72,6 +75,11 @@ func newTracker(section config.Section, c *trackerConfig) (t tracker, err error)
 	if t.verp, err = listmonk.NewVERP(c.VERP); err != nil {
 		errs = append(errs, section.Errorf("verp", "%v", err))
 	}
+	for _, pattern := range c.Archives {
+		if !strings.Contains(pattern, "@") {
+			errs = append(errs, section.Errorf("archives", "%q is no address: archive@example.com, or a pattern such as *@archive.example.com", pattern))
+		}
+	}
 	if c.Memory < 1<<20 {
 		errs = append(errs, section.Errorf("memory", "less than 1MiB holds too few messages"))
 	}
@@ -81,7 +89,7 @@ func newTracker(section config.Section, c *trackerConfig) (t tracker, err error)
 	if len(errs) > 0 {
 		return t, config.Join("", errs...)
 	}
-	t.mynetworks = c.MyNetworks
+	t.mynetworks, t.archives = c.MyNetworks, c.Archives
 	t.memory = newMemory(int(c.Memory), c.MaxAge.Std())
 	t.clients = map[string]bool{}
 	t.relays = interned{}
