@@ -149,7 +149,7 @@ const ifBegun = "the daemon has read the lines before: who handed this message i
 // assume judges a line of an excerpt, `grep status=bounced`, for itself: as long as no line told of a message's
 // beginning, what the daemon has read of it is not known here. In a whole log an unknown queue id is somebody's invention.
 func (x *explainer) assume(rec event.Record, e *Explanation, d *draft) error {
-	if _, remembers := x.sink.parsers.main.(parsers.Stateful); !remembers || x.begun {
+	if _, follows := x.sink.parsers.main.(parsers.Misser); !follows || x.begun { // messages, by their queue ids
 		return nil
 	}
 	silent := d.other > 0 && len(e.Events) == 0

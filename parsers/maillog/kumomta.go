@@ -1,7 +1,6 @@
 package maillog
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -33,6 +32,8 @@ type kumomta struct {
 	config recordConfig
 	verp   listmonk.VERP
 	host   string
+
+	origins kumoOrigins
 }
 
 func buildKumomta(env config.Env, section config.Section, c *recordConfig) (parsers.Parser, error) {
@@ -52,15 +53,25 @@ func (p *kumomta) Parse(rec event.Record, emit func(event.Event)) error {
 }
 
 func (p *kumomta) record(body []byte, read time.Time, emit func(event.Event)) error {
-	if len(body) == 0 || body[0] != '{' || bytes.HasPrefix(body, []byte(`{"type":"Reception"`)) { // half of all records
+	if len(body) == 0 || body[0] != '{' {
 		return nil
+	}
+	if isReception(body) { // half of all records
+		return p.readReception(body)
 	}
 	var r kumoRecord
 	if err := json.Unmarshal(body, &r); err != nil {
 		return event.Refuse(event.WhyMalformed, "not a log record: %T", err)
 	}
+	isForeign := p.origins.has(r.ID)
+	switch r.Type {
+	case "Reception":
+		return p.readReception(body)
+	case "Bounce", "Delivery", "Expiration", "AdminBounce":
+		p.origins.drop(r.ID)
+	}
 	isMail := r.Type == "OOB" || r.Type == "Feedback"
-	return r.tell(p.verp, !isMail && p.config.isForeign(r.client()), func(e event.Event) {
+	return r.tell(p.verp, !isMail && (isForeign || p.config.isForeign(r.client())), func(e event.Event) {
 		e.NeedsProof = isMail && p.config.Trust == "proof"
 		if e.QueueIDIssuer = p.host; e.Time.IsZero() {
 			e.Time = read
@@ -84,9 +95,7 @@ type kumoRecord struct {
 		} `json:"enhanced_code"`
 		Content string `json:"content"`
 	} `json:"response"`
-	Peer *struct {
-		Name string `json:"name"`
-	} `json:"peer_address"`
+	Peer           *peer                  `json:"peer_address"`
 	Timestamp      kumoTime               `json:"timestamp"`
 	Classification any                    `json:"bounce_classification"`
 	Headers        map[string]kumoStrings `json:"headers"`

@@ -108,6 +108,43 @@ func TestRecordsOfStrangers(t *testing.T) {
 	}
 }
 
+// Who handed a message in stands in its Reception record, where received_from is not logged.
+func TestKumomtaReceptions(t *testing.T) {
+	const record = `{"type":"%s","id":"%s","sender":"list@news.example","recipient":"jo@example.net","peer_address":{"name":"x","addr":"%s"},"timestamp":1795330862,"response":{"code":550,"content":"no"},"headers":{"X-Listmonk-Subscriber":"6f1c0a52-31ad-4e0b-9d57-0c0de5b2b001"},"meta":%s}`
+	p, stored := newTestLog(t, "kumomta"), map[string][]byte{}
+	for i, c := range []struct {
+		client, meta string
+		named        bool
+	}{{"10.0.0.7", "{}", true}, {"203.0.113.5", "{}", false}, {"203.0.113.5", `{"authn_id":"app"}`, true}, {"2001:db8::7", "{}", false}} {
+		id := fmt.Sprint(i)
+		if said := tellLog(t, p, fmt.Sprintf(record, "Reception", id, c.client, c.meta)); len(said.events) > 0 || said.why != "" {
+			t.Errorf("%+v", said)
+		}
+		applyChanges(stored, p.Changes())
+		p = newTestLog(t, "kumomta")
+		if err := p.Load(maps.All(stored)); err != nil {
+			t.Fatal(err)
+		}
+		tellLog(t, p, fmt.Sprintf(record, "TransientFailure", id, "198.51.100.1", "{}"))
+		said := tellLog(t, p, fmt.Sprintf(record, "Bounce", id, "198.51.100.1", "{}"))
+		if len(said.events) != 1 || (said.events[0].SubscriberUUID != "") != c.named || said.events[0].Ours != c.named {
+			t.Errorf("%+v: %+v", c, said)
+		}
+		if applyChanges(stored, p.Changes()); len(stored) > 0 {
+			t.Errorf("left: %q", stored)
+		}
+	}
+	for i := range 3 * kumoMaxForeign {
+		tellLog(t, p, fmt.Sprintf(record, "Reception", fmt.Sprint("s", i), "203.0.113.5", "{}"))
+		if i%1000 == 0 {
+			applyChanges(stored, p.Changes())
+		}
+	}
+	if applyChanges(stored, p.Changes()); len(stored) != kumoMaxForeign {
+		t.Errorf("%d strangers' messages are remembered", len(stored))
+	}
+}
+
 func FuzzPowermta(f *testing.F) { parsertest.Fuzz(f, "powermta", parsertest.Lines, checkRecords) }
 func FuzzKumomta(f *testing.F)  { parsertest.Fuzz(f, "kumomta", parsertest.Lines, checkRecords) }
 
