@@ -39,6 +39,7 @@ type Agent struct {
 	beat    pulse // of the maintenance, which writes to the queue
 
 	logHosts *logHosts
+	copies   *copyTargets
 
 	reload  func() error // reads the configuration anew; nil: nobody does
 	problem string       // with the configuration that was asked for
@@ -204,6 +205,7 @@ func outputNames(cfg *config.Config) []string {
 func (a *Agent) assemble() {
 	a.logHosts = newLogHosts()
 	a.logHosts.behind = a.isBehind
+	a.copies = newCopyTargets()
 	for _, in := range a.plan.inputs {
 		if readsLog(in.built.Settings.Parser.Type) {
 			a.logHosts.add(a.config.Host)
@@ -228,7 +230,7 @@ func (a *Agent) newSink(in plannedInput) *sink {
 		classifier: a.plan.classifier, now: time.Now, store: a.queue,
 		memory:  func(p parsers.Stateful) error { return loadStored(p, stored) },
 		ahead:   stored,
-		watcher: &inputWatcher{in, &a.tail}, logHosts: a.logHosts,
+		watcher: &inputWatcher{in, &a.tail}, logHosts: a.logHosts, copies: a.copies,
 	})
 }
 

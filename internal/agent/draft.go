@@ -202,22 +202,40 @@ func (d *draft) accept(e event.Event) {
 		return
 	}
 	d.record.outcomes++
+	told := e
 	if (d.trust == trustProof || e.NeedsProof) && !d.prove(&e) {
 		d.lacksLog(&e)
 		d.complete(&e)
 		d.record.kept++
-		d.batch.Held = append(d.batch.Held, queue.Held{Event: e, Why: whyUnproven})
+		d.hold(e, whyUnproven, 0)
 		return
 	}
 	if d.trust != trustProof && d.formats == nil && parsers.IsMessage(d.format.Type) {
 		e.Proof = event.ProofTrusted
 	}
 	d.complete(&e)
-	if d.waits(&e) {
-		d.batch.Held = append(d.batch.Held, queue.Held{Event: e, Why: whyWaits, Until: d.now().Add(logWait)})
-		return
+	switch target := d.noteTarget(&told); {
+	case target.isShared:
+		d.record.kept++
+		d.hold(e, whyCopy, 0)
+	case target.isOther:
+		d.copies.wait(e.ID, target.copyTarget)
+		d.hold(e, whyWaitsForCopy, logWait)
+	case d.waits(&e):
+		d.hold(e, whyWaits, logWait)
+	default:
+		d.batch.Events = append(d.batch.Events, e)
 	}
-	d.batch.Events = append(d.batch.Events, e)
+}
+
+// hold has e held: for a while, or for somebody's decision.
+func (d *draft) hold(e event.Event, why string, wait time.Duration) {
+	h := queue.Held{Event: e, Why: why}
+	if wait > 0 {
+		h.Until = d.now().Add(wait)
+		d.logHosts.waiting.Store(true)
+	}
+	d.batch.Held = append(d.batch.Held, h)
 }
 
 // keepNotOurs keeps for explain what a failure of a foreign message would be if its client were ours.

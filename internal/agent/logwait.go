@@ -76,7 +76,6 @@ func (d *draft) waits(e *event.Event) bool {
 	if e.Proof == event.ProofSource || e.Type == event.Complaint || !d.logHosts.has(e.QueueIDIssuer) {
 		return false
 	}
-	d.logHosts.waiting.Store(true)
 	return true
 }
 
@@ -137,7 +136,12 @@ func (a *Agent) releaseWaiting(ctx context.Context) error {
 		if behind {
 			now = now.Add(-logPatience)
 		}
-		n, err := a.queue.ReleaseWaiting(now, notInLog)
+		n, err := a.queue.ReleaseWaiting(now, func(e *event.Event) string {
+			if why, known := a.copies.waited(e); known {
+				return why
+			}
+			return notInLog(e)
+		})
 		switch {
 		case err == nil:
 			state.succeed()

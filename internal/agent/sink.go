@@ -46,6 +46,7 @@ type sinkConfig struct {
 	ahead      *ahead                       // of what that memory reads later; nil: nothing
 	watcher    watcher                      // nil: nobody watches
 	logHosts   *logHosts                    // nil: no report waits for a log
+	copies     *copyTargets                 // nil: no report is taken for a copy's
 	container  inputs.Container             // of inputs.Settings
 	explains   bool                         // keeps what is not reported, to be shown
 	counts     *counting                    // nil: nobody counts deliveries
