@@ -124,6 +124,9 @@ func scanEximArrival(b []byte) (a eximArrival) {
 			a.client = []byte("[]") // some client, of which no more is known
 		}
 		word, rest := eximWord(b)
+		if len(word) > 0 && (word[0] == '[' || word[0] == '(') { // where a HELO has closed its parenthesis itself
+			a.ambiguous = true
+		}
 		if name := fieldName(word); name != 0 {
 			if seen[name] {
 				a.ambiguous = true

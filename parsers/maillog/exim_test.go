@@ -56,6 +56,8 @@ func TestEximArrival(t *testing.T) {
 		" U=list P=local S=1 id=a@b T=\"x id=c@d\"":                                     {messageID: []byte("a@b")},
 		" H=mx.example.net [192.0.2.7] U=x A=plain:x P=esmtp S=1":                       {client: []byte("[192.0.2.7]")},
 		" H=(x y z) [127.0.0.1] P=esmtp S=1":                                            {client: []byte("[]"), ambiguous: true},
+		" H=(x) [127.0.0.1]) [192.0.2.7] P=esmtp S=1":                                   {client: []byte("[127.0.0.1]"), ambiguous: true},
+		" H=(x) [127.0.0.1] (y) [192.0.2.7]:25 P=esmtp S=1":                             {client: []byte("[127.0.0.1]"), ambiguous: true},
 		" H=(x) [127.0.0.1] P=esmtp H=y [192.0.2.7] S=1":                                {client: []byte("[192.0.2.7]"), ambiguous: true},
 		" H=mx.example.net [192.0.2.7] U=x S=1 id=a@b P=esmtp S=1 id=c@d":               {messageID: []byte("c@d"), client: []byte("[192.0.2.7]"), ambiguous: true},
 		"": {},
