@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"context"
-	"errors"
 
 	"bouncefeed/inputs"
 	"bouncefeed/internal/event"
@@ -13,6 +12,7 @@ import (
 type mailState struct {
 	seen    hashSet           // "seen": committed, and to stay
 	toClear map[uint64]uint64 // "doomed": committed, and to be deleted; a mark by which the message is known beside its name
+	growing map[uint64]uint64 // "growing": committed, and perhaps longer later: as many bytes were read
 }
 
 func loadMailState(sink inputs.Sink) (*mailState, error) {
@@ -24,26 +24,20 @@ func loadMailState(sink inputs.Sink) (*mailState, error) {
 	if err != nil {
 		return nil, err
 	}
-	toClear, err := decodeHashes("doomed", checkpoint["doomed"])
-	if err != nil {
+	s := &mailState{seen: seen}
+	if s.toClear, err = decodePairs("doomed", checkpoint["doomed"]); err != nil {
 		return nil, err
 	}
-	if len(toClear)%2 != 0 {
-		return nil, errors.New("read checkpoint: doomed: hashes that are no pairs")
-	}
-	s := &mailState{seen: seen, toClear: map[uint64]uint64{}}
-	for i := 0; i < len(toClear); i += 2 {
-		s.toClear[toClear[i]] = toClear[i+1]
-	}
-	return s, nil
+	s.growing, err = decodePairs("growing", checkpoint["growing"])
+	return s, err
 }
 
 func (s *mailState) checkpoint() map[string]string {
-	var toClear []uint64
-	for name, mark := range s.toClear {
-		toClear = append(toClear, name, mark)
+	c := map[string]string{"seen": s.seen.encode(), "doomed": encodePairs(s.toClear)}
+	if len(s.growing) > 0 {
+		c["growing"] = encodePairs(s.growing)
 	}
-	return map[string]string{"seen": s.seen.encode(), "doomed": encodeHashes(toClear)}
+	return c
 }
 
 // keep forgets what is not in the mailbox any more, and says whether that was anything.

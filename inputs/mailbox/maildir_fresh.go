@@ -40,6 +40,31 @@ func (s *maildirScan) watch(f maildirFile) bool {
 	return true
 }
 
+// noteGrowing has the next commit tell which messages may still grow, and how much of them was read.
+func (s *maildirScan) noteGrowing() {
+	s.state.growing = map[uint64]uint64{}
+	for hash, f := range s.fresh {
+		s.state.growing[hash] = uint64(f.size)
+	}
+	for _, f := range s.read {
+		if isFresh(f.info) {
+			s.state.growing[f.hash] = uint64(f.info.Size)
+		}
+	}
+}
+
+// watchOn watches those that the last commit told of: they may have grown while nobody read.
+func (s *maildirScan) watchOn() {
+	for hash, size := range s.state.growing {
+		if s.fresh == nil {
+			s.maildir.fresh = map[uint64]freshMessage{}
+		}
+		if _, watched := s.fresh[hash]; !watched {
+			s.fresh[hash] = freshMessage{int64(size), time.Now().Add(-maildirSettled)} // the start took its time
+		}
+	}
+}
+
 // growth says of a message that was read whether it is longer by now, and whether it may still become so.
 func (s *maildirScan) growth(f maildirFile) (grown, growing bool) {
 	was, watched := s.fresh[f.hash]

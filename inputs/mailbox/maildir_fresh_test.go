@@ -54,6 +54,28 @@ func TestMaildirReadsAgainWhatGrew(t *testing.T) {
 	}
 }
 
+// The daemon may be started anew while a message grows.
+func TestMaildirReadsAgainWhatGrewMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, after := range []string{afterLeave, afterMove, afterDeleteReports, afterDeleteAll} {
+		d := newMaildirWorld(t)
+		sink := &fates{}
+		d.grow("new/1.x", "Subject: failure\n")
+		d.must(d.input("after: "+after).scan(t.Context(), sink))
+		d.grow(d.files("new", "cur")[0], "\nuser unknown\n")
+		m := d.input("after: " + after)
+		d.must(m.scan(t.Context(), sink))
+		if len(sink.Bodies) != 2 || !strings.Contains(sink.Bodies[1], "user unknown") {
+			t.Errorf("%s: committed %q", after, sink.Bodies)
+		}
+		m.later(maildirSettled)
+		d.must(m.scan(t.Context(), sink))
+		if gone := len(d.files("new", "cur")) == 0; gone != strings.HasPrefix(after, "delete") {
+			t.Errorf("%s: left %q", after, d.files("new", "cur"))
+		}
+	}
+}
+
 // A name may show before the first line does, which does not change the directory.
 func TestMaildirReadsWhatWasEmpty(t *testing.T) {
 	t.Parallel()

@@ -51,7 +51,9 @@ func (m *maildir) scan(ctx context.Context, sink inputs.Sink) error {
 		return err
 	}
 	s := &maildirScan{maildir: m, mailBatch: batch, ctx: ctx, scratch: make([]byte, 0, 64<<10)}
-	s.changed = first
+	if s.changed = first; first {
+		s.watchOn()
+	}
 	for _, dir := range m.directories() {
 		if err := s.directory(dir); err != nil {
 			return err
@@ -210,6 +212,7 @@ func readMessage(path string) (body []byte, truncated bool, info disk.Info, err 
 }
 
 func (s *maildirScan) flush() error {
+	s.noteGrowing()
 	toClear, err := s.commit(s.ctx)
 	if err != nil {
 		return err

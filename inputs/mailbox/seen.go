@@ -63,3 +63,27 @@ func decodeHashes(key, s string) ([]uint64, error) {
 	}
 	return hashes, nil
 }
+
+func encodePairs(pairs map[uint64]uint64) string {
+	var all []uint64
+	for name, value := range pairs {
+		all = append(all, name, value)
+	}
+	return encodeHashes(all)
+}
+
+// decodePairs is the inverse of encodePairs.
+func decodePairs(key, s string) (map[uint64]uint64, error) {
+	all, err := decodeHashes(key, s)
+	if err == nil && len(all)%2 != 0 {
+		err = fmt.Errorf("read checkpoint: %s: hashes that are no pairs", key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	pairs := map[uint64]uint64{}
+	for i := 0; i < len(all); i += 2 {
+		pairs[all[i]] = all[i+1]
+	}
+	return pairs, nil
+}

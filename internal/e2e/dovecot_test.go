@@ -80,8 +80,8 @@ tokeninfo_url = http://` + tokensAddr + `/tokeninfo?access_token=
 username_attribute = email
 `
 
-// startDovecot runs Dovecot over an empty mailbox.
-func startDovecot(t *testing.T) {
+// startDovecot runs Dovecot over an empty mailbox, with further settings.
+func startDovecot(t *testing.T, settings ...string) {
 	t.Helper()
 	for _, dir := range []string{dovecotDir, "/var/mail/bounces", "/run/dovecot-e2e"} {
 		if err := os.RemoveAll(dir); err != nil {
@@ -97,7 +97,7 @@ func startDovecot(t *testing.T) {
 	if err := command("chown", "-R", owner, "/var/mail/bounces"); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, filepath.Join(dovecotDir, "dovecot.conf"), dovecotConf)
+	writeFile(t, filepath.Join(dovecotDir, "dovecot.conf"), dovecotConf+strings.Join(settings, "\n"))
 	writeFile(t, filepath.Join(dovecotDir, "oauth2.conf"), oauth2Conf)
 	writeCertificate(t, dovecotDir)
 	setMailPassword(t, mailPassword)
