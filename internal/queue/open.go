@@ -25,7 +25,8 @@ const (
 
 	// mapping is how much of the address space bbolt takes for the file. Were it less than the file grows to, whoever makes
 	// it grow would wait until nobody reads an older state of it, and shrink does for long.
-	mapping = 16 << 30
+	// Where addresses are too short for that, it does not.
+	mapping int64 = 16 << 30
 )
 
 // Open opens the queue file, making it and its folder if there is none. It may be no symlink: whoever may write to the
@@ -223,10 +224,13 @@ func openTemp(path string) (db *bbolt.DB, f *os.File, err error) {
 	return db, f, err
 }
 
+const wideAddresses = math.MaxInt > math.MaxInt32
+
 func boltOptions() *bbolt.Options {
 	o := &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, PageSize: pageSize}
-	if math.MaxInt > mapping {
-		o.InitialMmapSize = mapping
+	if wideAddresses {
+		size := mapping
+		o.InitialMmapSize = int(size)
 	}
 	return o
 }

@@ -40,7 +40,7 @@ type state struct {
 func (q *Queue) shrink() error {
 	q.shrinks.Lock()
 	defer q.shrinks.Unlock()
-	if q.closing.Load() {
+	if q.closing.Load() || !wideAddresses {
 		return nil
 	}
 	q.lock <- struct{}{}
