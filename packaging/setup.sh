@@ -8,8 +8,8 @@ draft_configuration() {
 	if [ -e $config ] || [ -L $config ]; then return 1; fi
 	draft=$(mktemp $config.XXXXXX) || return 1
 	if bouncefeed init </dev/null >"$draft" 2>/dev/null && chgrp bouncefeed "$draft" && chmod 0640 "$draft" && mv "$draft" $config; then
-		echo "bouncefeed: $config is a first draft for this machine. Put in where listmonk is and its token, then:"
-		echo "  sudo -u bouncefeed bouncefeed check --online && systemctl enable --now bouncefeed"
+		echo "bouncefeed: $config is a first draft for this machine. Tell it where listmonk is, and its token:"
+		echo "  bouncefeed init && systemctl enable --now bouncefeed"
 		return 0
 	fi
 	rm -f "$draft"
