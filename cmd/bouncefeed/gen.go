@@ -24,7 +24,11 @@ func newGenMan(root *cobra.Command) *cobra.Command {
 		Args:   cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			root.DisableAutoGenTag = true
-			root.CompletionOptions.DisableDefaultCmd = true // the package has its files where shells look for them
+			for _, cmd := range root.Commands() {
+				if cmd.Name() == "completion" { // the package has its files where shells look for them
+					root.RemoveCommand(cmd)
+				}
+			}
 			root.Long += manSections
 			header := &doc.GenManHeader{Title: "BOUNCEFEED", Section: "8", Source: "bouncefeed " + version, Manual: "System administration"}
 			if err := doc.GenManTree(root, header, args[0]); err != nil {

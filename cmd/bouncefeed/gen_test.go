@@ -33,6 +33,9 @@ func TestManual(t *testing.T) {
 		t.Fatalf("%d pages, %v", len(pages), err)
 	}
 	for _, page := range pages {
+		if strings.Contains(page, "completion") {
+			t.Errorf("%s is nothing that an admin types", filepath.Base(page))
+		}
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

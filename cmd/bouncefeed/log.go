@@ -12,9 +12,17 @@ import (
 // newLogger logs to w. Under systemd the journal knows the time by itself and takes the priority from a prefix of the
 // line (sd-daemon(3)), so that `journalctl -p warning` finds what matters.
 func newLogger(w io.Writer, c config.Log) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: c.Level.Slog()}
+	log, _ := newLeveled(w, c)
+	return log
+}
+
+// newLeveled is newLogger for one whose level may change.
+func newLeveled(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(c.Level.Slog())
+	opts := &slog.HandlerOptions{Level: level}
 	if os.Getenv("JOURNAL_STREAM") == "" {
-		return slog.New(newHandler(w, c.Format, opts))
+		return slog.New(newHandler(w, c.Format, opts)), level
 	}
 	opts.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr {
 		if len(groups) == 0 && attr.Key == slog.TimeKey {
@@ -26,7 +34,7 @@ func newLogger(w io.Writer, c config.Log) *slog.Logger {
 	for i, prefix := range []string{"<7>", "<6>", "<4>", "<3>"} { // debug, info, warning, error of syslog(3)
 		j[i] = newHandler(prefixed{w, prefix}, c.Format, opts)
 	}
-	return slog.New(j)
+	return slog.New(j), level
 }
 
 func newHandler(w io.Writer, format config.Format, opts *slog.HandlerOptions) slog.Handler {

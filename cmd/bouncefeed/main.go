@@ -98,10 +98,35 @@ Try 'bouncefeed demo' first: it needs no configuration and no rights.
 		return &usageError{fmt.Errorf("%w (see 'bouncefeed %s --help')", err, cmd.Name())}
 	})
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", defaultConfig, "the configuration `file`")
-	root.AddCommand(newRun(a), newReload(a), newCheck(a), newInit(a), newTestBounce(a), newExplain(a), newTest(a), newBackfill(a), newReport(a), newDemo(a), newStatus(a), newDead(a), newHeld(a), newRefused(a), newResend(a), newTail(a), newDeliver(a), newSupport(a), newVersion(a), newKeep(), newWords(a))
+	root.AddCommand(
+		newRun(a),
+		newReload(a),
+		newCheck(a),
+		newInit(a),
+		newTestBounce(a),
+		newExplain(a),
+		newTest(a),
+		newBackfill(a),
+		newReport(a),
+		newDemo(a),
+		newStatus(a),
+		newDead(a),
+		newHeld(a),
+		newRefused(a),
+		newResend(a),
+		newTail(a),
+		newFind(a),
+		newLog(a),
+		newDeliver(a),
+		newSupport(a),
+		newVersion(a),
+		newKeep(),
+		newWords(a),
+	)
 	for _, add := range buildCommands {
 		root.AddCommand(add(root))
 	}
+	a.completeAll(root)
 	return root
 }
 

@@ -113,7 +113,6 @@ func TestWrongUsage(t *testing.T) {
 		"status now":                          `bouncefeed status takes no "now" (see 'bouncefeed status --help')`,
 		"run now":                             `bouncefeed run takes no "now"`,
 		"check all":                           `bouncefeed check takes no "all"`,
-		"tail -f":                             "unknown shorthand flag: 'f'",
 		"version 1":                           `bouncefeed version takes no "1"`,
 		"demo x":                              `bouncefeed demo takes no "x"`,
 		"init x":                              `bouncefeed init takes no "x"`,

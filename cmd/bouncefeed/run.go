@@ -41,7 +41,11 @@ func (a *app) run(ctx context.Context, errs io.Writer) error {
 	if err != nil {
 		return &exitError{exitConfig, describe(err)} // an unreadable file too: no restart cures it
 	}
-	s := &agent.Service{File: a.configPath, Version: version, Load: a.load, Logger: func(c config.Log) *slog.Logger { return newLogger(errs, c) }}
+	s := &agent.Service{File: a.configPath, Version: version, Load: a.load}
+	s.Logger = func(c config.Log) (log *slog.Logger) {
+		log, s.Level = newLeveled(errs, c)
+		return log
+	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryAim)
 	}

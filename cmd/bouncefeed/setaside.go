@@ -135,6 +135,9 @@ func newShelf[T any](a *app, s shelf[T]) *cobra.Command {
 		if s.byInput {
 			sub.Flags().StringVar(&which.Input, "input", "", "only those of this `input`")
 		}
+		if strings.Contains(use, "NUMBER") {
+			sub.ValidArgsFunction = numbersOf(a, s.callList, s.number, func(v T) string { return strings.ReplaceAll(s.row(v), "\t", "  ") })
+		}
 		cmd.AddCommand(a.socketFlag(a.jsonFlag(sub)))
 		return sub
 	}

@@ -57,7 +57,7 @@ Domains and host names stay. It holds no mail and no line of a mail log. Look th
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "the `file` to write; - is standard output")
+	cmd.Flags().StringVarP(&output, "file", "o", "", "the `file` to write; - is standard output")
 	return a.socketFlag(cmd)
 }
 

@@ -26,6 +26,8 @@ import (
 
 // Agent is the daemon.
 type Agent struct {
+	Level *slog.LevelVar // of log, if it may be changed while it runs
+
 	config  *config.Config
 	version string
 	log     *slog.Logger

@@ -76,7 +76,7 @@ const controlMode = 0o660
 // or reveals a secret, is the owner's.
 var Calls = struct {
 	Status  control.Call[control.None, Status]
-	Tail    control.Call[control.None, Line] // until the caller goes away
+	Tail    control.Call[LineFilter, Line] // if it follows, until the caller goes away
 	Deliver control.Call[DeliverArgs, control.None]
 	Reload  control.Call[control.None, control.None] // an error: the configuration has mistakes, nothing changes
 
@@ -90,6 +90,8 @@ var Calls = struct {
 	HeldDrop    control.Call[Selection, Count]
 	Refused     control.Call[Selection, RefusedRecord]
 
+	LogLevel control.Call[string, string] // sets it, "" only asks; answers with what it is then
+
 	Backfill           control.Call[control.None, queue.Result] // the body is a queue.Batch
 	BackfillCheckpoint control.Call[control.None, map[string]string]
 	BackfillMemory     control.Call[control.None, memory]
@@ -100,7 +102,7 @@ var Calls = struct {
 }{
 	Status:  control.Call[control.None, Status]{Name: "status", Right: control.Anyone},
 	Reload:  control.Call[control.None, control.None]{Name: "reload"},
-	Tail:    control.Call[control.None, Line]{Name: "tail", Right: control.Anyone},
+	Tail:    control.Call[LineFilter, Line]{Name: "tail", Right: control.Anyone},
 	Deliver: control.Call[DeliverArgs, control.None]{Name: "deliver", Right: control.Anyone, Body: MaxDelivered},
 
 	Dead:        control.Call[Selection, DeadLetter]{Name: "dead", Right: control.Anyone},
@@ -112,6 +114,8 @@ var Calls = struct {
 	HeldRelease: control.Call[Selection, Count]{Name: "held-release"},
 	HeldDrop:    control.Call[Selection, Count]{Name: "held-drop"},
 	Refused:     control.Call[Selection, RefusedRecord]{Name: "refused", Right: control.Anyone},
+
+	LogLevel: control.Call[string, string]{Name: "log-level"},
 
 	Backfill:           control.Call[control.None, queue.Result]{Name: "backfill", Body: maxBatch},
 	BackfillCheckpoint: control.Call[control.None, map[string]string]{Name: "backfill-checkpoint"},
@@ -139,6 +143,7 @@ func (a *Agent) answers() []control.Answer {
 			return a.reload()
 		}),
 		Calls.Resend.Answer(one(func(args ResendArgs) (Count, error) { n, err := a.resend(args); return Count{n}, err })),
+		Calls.LogLevel.Answer(one(a.setLevel)),
 		Calls.Tail.Answer(a.answerTail))
 }
 
@@ -203,21 +208,6 @@ func counted(f func(Selection) (int, error)) func(context.Context, Selection, io
 		n, err := f(s)
 		return Count{n}, err
 	})
-}
-
-func (a *Agent) answerTail(ctx context.Context, _ control.None, _ io.Reader, reply func(Line) error) error {
-	lines, end := a.tail.watch()
-	defer end()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case line := <-lines:
-			if err := reply(line); err != nil {
-				return nil // the watcher went away
-			}
-		}
-	}
 }
 
 // answerBackfill stores one batch that `bouncefeed backfill` parsed, and answers once it is on disk.

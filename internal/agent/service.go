@@ -19,6 +19,7 @@ type Service struct {
 	File, Version string
 	Load          func() (*config.Config, error) // reads and checks File; the error has every mistake
 	Logger        func(config.Log) *slog.Logger
+	Level         *slog.LevelVar // of what Logger gave last, if it may be changed while that is used
 
 	mu   sync.Mutex
 	now  *Agent
@@ -57,7 +58,7 @@ func (s *Service) runOne(ctx context.Context, cfg *config.Config, log *slog.Logg
 	if err != nil {
 		return false, err
 	}
-	a.reload, a.problem = s.Reload, problem
+	a.reload, a.problem, a.Level = s.Reload, problem, s.Level
 	s.mu.Lock()
 	s.stop = cancel
 	s.mu.Unlock()

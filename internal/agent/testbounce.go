@@ -45,7 +45,7 @@ func (t TestBounce) Run(ctx context.Context, step func(Finding)) error {
 	lines := make(chan Line, 64)
 	watching := make(chan error, 1)
 	go func() {
-		watching <- Calls.Tail.Each(ctx, t.Socket, control.None{}, nil, func(l Line, _ json.RawMessage) error {
+		watching <- Calls.Tail.Each(ctx, t.Socket, LineFilter{Follow: true}, nil, func(l Line, _ json.RawMessage) error {
 			if strings.EqualFold(l.Event.Recipient, t.To) || strings.EqualFold(l.Event.OriginalRecipient, t.To) {
 				lines <- l
 			}
