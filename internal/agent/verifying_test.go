@@ -56,7 +56,7 @@ func TestDeliveryVerifies(t *testing.T) {
 	s.m.Insert(time.Millisecond)
 	q := openTestQueue(t, t.TempDir())
 	s.store(t, q, 0, 300)
-	d, stop := startVerifying(t, q, s)
+	_, stop := startVerifying(t, q, s)
 	posted := func(n int) func() bool { return func() bool { return s.m.Requests()["POST /webhooks/bounce"] > n } }
 	eventually(t, "some are posted", posted(150))
 	s.m.Kill()
@@ -64,7 +64,7 @@ func TestDeliveryVerifies(t *testing.T) {
 	eventually(t, "more are posted", posted(250))
 	stop()
 	s.store(t, q, 300, 600)
-	d, stop = startVerifying(t, q, s)
+	d, stop := startVerifying(t, q, s)
 	eventually(t, "these are posted, too", posted(500))
 	s.m.Database(false)
 	eventually(t, "some are lost", func() bool { return s.m.Lost() > 200 })
