@@ -34,7 +34,7 @@ func TestDeb(t *testing.T) {
 				name string
 				run  func(*debian, *receiver)
 			}{
-				{"install", install}, {"configure", configure}, {"bounce", bounce}, {"rotate", rotate}, {"drop-in", dropIn}, {"rights", rights},
+				{"install", install}, {"configure", configure}, {"bounce", bounce}, {"reload", reload}, {"rotate", rotate}, {"drop-in", dropIn}, {"rights", rights},
 				{"hang", hang}, {"crash", crash}, {"upgrade", upgrade}, {"downgrade", downgrade}, {"mistake", mistake}, {"journal", journal},
 				{"power cut", powerCut},
 				{"remove and purge", removeAndPurge}, {"repository", repository}, {"Exim", eximHost}, {"confined", confined},
@@ -147,6 +147,28 @@ func bounce(d *debian, r *receiver) {
 	if post := r.Seen()[0]; post.Email != "first@localhost" || post.Type != "hard" || post.Source != "bouncefeed/"+host {
 		d.t.Errorf("posted %+v", post)
 	}
+}
+
+// reload changes the configuration of the running daemon, and a mistake changes nothing.
+func reload(d *debian, r *receiver) {
+	before := d.run("systemctl show -P MainPID bouncefeed")
+	d.put("/etc/bouncefeed/config.yaml", strings.Replace(realConfig, "username: bouncefeed", "username: bouncefeed\n    send: [soft]", 1))
+	d.run("systemctl reload bouncefeed")
+	r.sendMail("not-to-be-sent")
+	r.sent = r.sent[:len(r.sent)-1]
+	d.put("/etc/bouncefeed/config.yaml", realConfig+"quue: {}\n")
+	if _, code := d.try("systemctl reload bouncefeed"); code == 0 {
+		d.t.Error("a mistake was reloaded")
+	}
+	d.until("the bounce that is not sent", func() bool {
+		status, _ := d.try("bouncefeed status --socket /run/bouncefeed/control.sock") // the configuration is wrong at the moment
+		return strings.Contains(status, "not sent 1,")
+	})
+	d.put("/etc/bouncefeed/config.yaml", realConfig)
+	d.run("systemctl reload bouncefeed")
+	r.bounce("after-reload")
+	d.want("systemctl show -P MainPID bouncefeed", before)
+	r.onceEach()
 }
 
 // rotate: the distribution's own logrotate, with its own rules.
