@@ -45,7 +45,7 @@ func (l *listmonkReceiver) Verifies(ctx context.Context) (bool, error) {
 		return false, err
 	case a != nil && a.status == http.StatusOK && a.json:
 		return true, nil
-	case l.verify == verifyAuto && (a == nil || a.status < 500): // it may not, or is no listmonk
+	case l.verify == verifyAuto && (a == nil || a.status < 500 || a.status == http.StatusNotImplemented): // it may not, or is no listmonk
 		return false, nil
 	case a == nil:
 		return false, &attemptError{text: "verify: on needs a url that ends in " + listmonkRoute}
