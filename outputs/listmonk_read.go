@@ -34,7 +34,8 @@ const (
 // readingPlace is where the last reading found what it sought: the next one begins there.
 type readingPlace struct{ page, size int }
 
-// Verifies asks whether the API user may read bounces. With `verify: on` it has to.
+// Verifies asks whether the API user may read bounces. With `verify: on` it has to. Any endpoint may stand at a url that ends
+// as listmonk's does: with `verify: auto` only listmonk's own trouble, told in JSON, is waited for.
 func (l *listmonkReceiver) Verifies(ctx context.Context) (bool, error) {
 	if l.verify == verifyOff {
 		return false, nil
@@ -45,7 +46,7 @@ func (l *listmonkReceiver) Verifies(ctx context.Context) (bool, error) {
 		return false, err
 	case a != nil && a.status == http.StatusOK && a.json:
 		return true, nil
-	case l.verify == verifyAuto && (a == nil || a.status < 500 || a.status == http.StatusNotImplemented): // it may not, or is no listmonk
+	case l.verify == verifyAuto && (a == nil || a.status < 500 || a.status == http.StatusNotImplemented || !a.json): // it may not, or is no listmonk
 		return false, nil
 	case a == nil:
 		return false, &attemptError{text: "verify: on needs a url that ends in " + listmonkRoute}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -231,5 +233,31 @@ func TestListmonkProbe(t *testing.T) {
 				t.Errorf("it stored %+v", m.Rows())
 			}
 		})
+	}
+}
+
+// TestListmonkVerifiesNobodyElse: an endpoint that is no listmonk, whatever it makes of the question, is posted to all the same.
+func TestListmonkVerifiesNobodyElse(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		body   string
+		waits  bool
+	}{
+		{http.StatusNotImplemented, "<html>Unsupported method", false},
+		{http.StatusInternalServerError, "<html>Internal Server Error", false},
+		{http.StatusBadGateway, "<html>nginx", false},
+		{http.StatusNotFound, `{"message":"no"}`, false},
+		{http.StatusOK, "<html>welcome", false},
+		{http.StatusInternalServerError, `{"message":"Error fetching bounces: pq: the database system is shutting down"}`, true},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(c.status)
+			fmt.Fprint(w, c.body)
+		}))
+		does, err := doubleOutput(t, s.URL+"/webhooks/bounce").Verifies(t.Context())
+		if does || (err != nil) != c.waits {
+			t.Errorf("%d %s: verifies %v, %v", c.status, c.body, does, err)
+		}
+		s.Close()
 	}
 }

@@ -28,7 +28,7 @@ type verifying struct {
 }
 
 const (
-	askAgain   = 10 * time.Minute
+	askAgain   = 2 * time.Minute
 	trimEvery  = 10 * time.Second
 	writeEvery = time.Second // confirming waits for the disk
 	readTime   = time.Minute
