@@ -54,27 +54,8 @@ func (a *app) find(cmd *cobra.Command, word string) error {
 	if err != nil && !down {
 		return err
 	}
-	aside := errors.Join(
-		eachStored(a, cmd, agent.Calls.Held, agent.Selection{}, func(h agent.HeldEvent, _ json.RawMessage) error {
-			if agent.Matches(&h.Event, word) {
-				all = append(all, found{h.Time, "held", h.Event.Input, fmt.Sprint(h.Seq), h.Why, h.Event})
-			}
-			return nil
-		}),
-		eachStored(a, cmd, agent.Calls.Dead, agent.Selection{}, func(d agent.DeadLetter, _ json.RawMessage) error {
-			if agent.Matches(&d.Event, word) {
-				all = append(all, found{d.Time, "dead", d.Output, fmt.Sprint(d.Seq), d.Answer, d.Event})
-			}
-			return nil
-		}),
-		eachStored(a, cmd, agent.Calls.Refused, agent.Selection{}, func(r agent.RefusedRecord, _ json.RawMessage) error {
-			if strings.Contains(strings.ToLower(r.Body), strings.ToLower(word)) {
-				all = append(all, found{r.Time, "refused", r.Input, r.Number, r.Why + ": " + cmp.Or(r.Means, r.Detail), event.Event{}})
-			}
-			return nil
-		}))
-	if aside != nil && len(all) == 0 {
-		return aside
+	if err := a.findAside(cmd, word, &all); err != nil && len(all) == 0 {
+		return err
 	}
 	for _, f := range all {
 		if a.json {
@@ -93,6 +74,31 @@ func (a *app) find(cmd *cobra.Command, word string) error {
 		return &exitError{exitFailure, "bouncefeed: nothing is known of " + clean(word) + ": what the log says of it, 'grep … | bouncefeed explain -' tells"}
 	}
 	return nil
+}
+
+// findAside finds what is held, dead or refused.
+func (a *app) findAside(cmd *cobra.Command, word string, all *[]found) error {
+	err := eachStored(a, cmd, agent.Calls.Held, agent.Selection{}, func(h agent.HeldEvent, _ json.RawMessage) error {
+		if agent.Matches(&h.Event, word) {
+			*all = append(*all, found{h.Time, "held", h.Event.Input, fmt.Sprint(h.Seq), h.Why, h.Event})
+		}
+		return nil
+	})
+	if err != nil { // the others can't be asked either
+		return err
+	}
+	err = eachStored(a, cmd, agent.Calls.Dead, agent.Selection{}, func(d agent.DeadLetter, _ json.RawMessage) error {
+		if agent.Matches(&d.Event, word) {
+			*all = append(*all, found{d.Time, "dead", d.Output, fmt.Sprint(d.Seq), d.Answer, d.Event})
+		}
+		return nil
+	})
+	return errors.Join(err, eachStored(a, cmd, agent.Calls.Refused, agent.Selection{}, func(r agent.RefusedRecord, _ json.RawMessage) error {
+		if strings.Contains(strings.ToLower(r.Body), strings.ToLower(word)) {
+			*all = append(*all, found{r.Time, "refused", r.Input, r.Number, r.Why + ": " + cmp.Or(r.Means, r.Detail), event.Event{}})
+		}
+		return nil
+	}))
 }
 
 func findLine(f *found) string {

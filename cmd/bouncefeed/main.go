@@ -133,6 +133,9 @@ Try 'bouncefeed demo' first: it needs no configuration and no rights.
 // load reads the configuration and builds every module of it: all mistakes at once.
 func (a *app) load() (*config.Config, error) {
 	cfg, err := config.Load(a.configPath)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &exitError{exitConfig, "bouncefeed: there is no configuration at " + a.configPath + ": 'bouncefeed init -o " + a.configPath + "' writes one, or name another with --config"}
+	}
 	if cfg == nil {
 		return nil, err
 	}

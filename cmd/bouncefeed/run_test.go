@@ -60,7 +60,7 @@ func TestRun(t *testing.T) {
 func TestRunWithAWrongConfiguration(t *testing.T) {
 	t.Parallel()
 	command(t, "", "run", "-c", write(t, "c.yaml", "inputs: {a: {type: logfile}}\n")).expect(t, exitConfig, "", " mistakes in the configuration")
-	command(t, "", "run", "-c", "/nowhere/c.yaml").expect(t, exitConfig, "", "no such file")
+	command(t, "", "run", "-c", "/nowhere/c.yaml").expect(t, exitConfig, "", "there is no configuration at")
 	cfg, dir := site(t, "http://127.0.0.1:9/")
 	if err := os.Mkdir(filepath.Join(dir, "queue.db"), 0o700); err != nil {
 		t.Fatal(err)
