@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -48,12 +47,13 @@ its threshold, and is over when it has been below half of that for a day.` + "\n
 			if len(files) == 0 && r.As != "journald" {
 				return someFiles(cmd, files)
 			}
-			if r.From, err = parseSince(since, time.Now()); err != nil {
+			if r.From, err = momentAgo(since, time.Now()); err != nil {
 				return err
 			}
-			if r.To, err = parseSince(until, time.Now()); err != nil {
+			if r.To, err = momentAgo(until, time.Now()); err != nil {
 				return err
 			}
+			r.From, r.To = r.From.Truncate(time.Hour), r.To.Truncate(time.Hour) // figures are by the hour
 			if r.Config, err = a.loadIfThere(cmd); err != nil {
 				return err
 			}
@@ -102,18 +102,4 @@ func (a *app) report(cmd *cobra.Command, r *agent.ReportOfFiles, by string, all 
 		fmt.Fprintf(cmd.ErrOrStderr(), "not counted: %d failures of mail that clients handed in who are not ours\n", n)
 	}
 	return made.WriteText(cmd.OutOrStdout(), by, all)
-}
-
-// parseSince reads a time, or how long ago it was: "7d", "24h".
-func parseSince(s string, now time.Time) (time.Time, error) {
-	if n := len(s); n > 1 && (s[n-1] == 'd' || s[n-1] == 'h') {
-		if count, err := strconv.ParseUint(s[:n-1], 10, 16); err == nil {
-			unit := time.Hour
-			if s[n-1] == 'd' {
-				unit = 24 * time.Hour
-			}
-			return now.Add(-time.Duration(count) * unit).Truncate(time.Hour), nil
-		}
-	}
-	return parseTime(s)
 }
