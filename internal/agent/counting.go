@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"strings"
+	"sync"
 
 	"bouncefeed/internal/classify"
 	"bouncefeed/internal/event"
@@ -11,7 +12,10 @@ import (
 )
 
 // counting tells a report what became of each recipient. Mail that is not ours counts nowhere: its failures are nobody's here.
+//
+// A batch is stored while the next one is parsed: failures are counted beside deliveries.
 type counting struct {
+	mu         sync.Mutex // of the two that follow
 	tally      *report.Tally
 	group      *provider.Group
 	classifier *classify.Classifier
@@ -35,6 +39,8 @@ func (c *counting) transit(e *event.Event) {
 	if e.Transit.Foreign {
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	f := c.fact(e)
 	switch {
 	case e.Type == event.Delivered:
@@ -52,6 +58,8 @@ func (c *counting) transit(e *event.Event) {
 
 // failure counts what is reported, and no repeat. returned: it had been accepted, and came back.
 func (c *counting) failure(e *event.Event, returned bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	f := c.fact(e)
 	f.Class, f.PutOff, f.Returned = report.ClassOf(e.Type, e.Fault), e.Transit.Before, returned
 	say(&f, e)

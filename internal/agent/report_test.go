@@ -115,3 +115,25 @@ func TestSkimmedAndParsedCountAlike(t *testing.T) {
 		t.Errorf("skimmed %s\nparsed  %s", figures["plain"], figures["wrapped"])
 	}
 }
+
+// TestReportOfALongLog: what is stored is counted beside what is parsed.
+func TestReportOfALongLog(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "mail.log")
+	message := []string{"to=<a@gmail.com>, relay=gmail-smtp-in.l.google.com[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 OK)"}
+	gone := []string{"to=<b@gmail.com>, relay=gmail-smtp-in.l.google.com[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host gmail-smtp-in.l.google.com[192.0.2.1] said: 550 5.1.1 user unknown (in reply to RCPT TO command))"}
+	at, n := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), 12_000
+	var b strings.Builder
+	for i := range n {
+		one := postfixMessages(at.Add(time.Duration(i)*time.Second), message, gone)
+		b.WriteString(strings.NewReplacer("00D0", fmt.Sprintf("%05X", i), "<0@", fmt.Sprintf("<%d.0@", i), "<1@", fmt.Sprintf("<%d.1@", i)).Replace(one))
+	}
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := ReportOfFiles{Backfill: Backfill{Files: []string{file}, As: "postfix", Log: slog.New(slog.DiscardHandler)}}
+	made, _, err := r.Make(t.Context())
+	if err != nil || made.Totals.Accepted != uint64(n) || made.Totals.Failed["hard"] != uint64(n) {
+		t.Errorf("%v: %d accepted, %v failed, want %d each", err, made.Totals.Accepted, made.Totals.Failed, n)
+	}
+}

@@ -141,7 +141,7 @@ func expireAndRenew(t *testing.T, k *tokens, d *daemon) {
 	tr.send(t, letter{names: []string{"unknown", "full"}, identified: inHeaders})
 	waitFor(t, "the daemon says that the token is refused", func() bool {
 		said, err := d.command(t, "status", "--socket", filepath.Join(d.dir, "control.sock")).Output() // an error if all is not well
-		words := strings.Join(strings.Fields(string(said)), " ") // whatever the width of its lines
+		words := strings.Join(strings.Fields(string(said)), " ")                                       // whatever the width of its lines
 		return err != nil && strings.Contains(words, "the server refuses username or token") && strings.Contains(words, "whether the token has expired")
 	})
 	waitQueueEmpty(t)
