@@ -1,7 +1,6 @@
 package outputs
 
 import (
-	"net"
 	"net/url"
 	"slices"
 	"strconv"
@@ -64,7 +63,7 @@ func (c *HTTP) checkTransport(section config.Section, u *url.URL) error {
 	if u.Scheme == "http" && c.CAFile != "" {
 		errs = append(errs, section.Errorf("ca_file", "serves https:// only, and url begins with http://"))
 	}
-	if u.Scheme == "http" && c.Password.Set() && !c.InsecureHTTP && !loopback(u.Hostname()) {
+	if u.Scheme == "http" && c.Password.Set() && !c.InsecureHTTP && !config.IsLoopback(u.Hostname()) {
 		errs = append(errs, section.Errorf("url", "the login would cross the network readable to all: use https://, or say insecure_http: true if nobody else is on that network"))
 	}
 	return config.Join("", errs...)
@@ -87,11 +86,4 @@ func (c *HTTP) checkLogin(section config.Section, ways []string) error {
 		return section.Errorf("username", "holds a ':' or a control character, which no login may")
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	if ip := net.ParseIP(host); ip != nil {
-		return ip.IsLoopback()
-	}
-	return strings.EqualFold(host, "localhost")
 }

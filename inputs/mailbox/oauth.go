@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -70,14 +69,9 @@ func (o *oauthSettings) check(wrong func(key, format string, args ...any)) {
 		return
 	}
 	u, err := url.Parse(o.TokenURL)
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())) {
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && !(u.Scheme == "http" && config.IsLoopback(u.Hostname())) {
 		wrong("oauth.token_url", "is no address that begins with https://")
 	}
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // accessTokens asks for access tokens, and keeps the last one while it is good.

@@ -153,7 +153,7 @@ func (c *webhookConfig) public() bool {
 		return true
 	}
 	u, err := url.Parse(c.PublicURL)
-	return c.PublicURL != "" && (err != nil || !isLoopback(u.Hostname()))
+	return c.PublicURL != "" && (err != nil || !config.IsLoopback(u.Hostname()))
 }
 
 // exposed says whether machines other than this one can reach a listener.
@@ -162,16 +162,11 @@ func (c *webhookConfig) exposed() bool {
 		if strings.HasPrefix(addr, "unix:") {
 			continue
 		}
-		if host, _, _ := net.SplitHostPort(addr); !isLoopback(host) {
+		if host, _, _ := net.SplitHostPort(addr); !config.IsLoopback(host) {
 			return true
 		}
 	}
 	return false
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 // proxy is a network of proxies, or "unix": whoever can reach our socket is one.

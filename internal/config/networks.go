@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+	"strings"
 )
 
 // Network is an IP network, "192.0.2.0/24" or "2001:db8::/32", or one address.
@@ -44,4 +46,10 @@ func PrivateNetworks() Networks {
 		all = append(all, Network{netip.MustParsePrefix(s)})
 	}
 	return all
+}
+
+// IsLoopback says whether host, a name or an address, is this machine's own loopback.
+func IsLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }

@@ -76,7 +76,7 @@ func (p *printer) head() {
 		p.printf("Nothing was sent, as far as was read.\n")
 		return
 	}
-	p.printf("%s recipients ended: %s accepted (%s%s), %s failed.", number(t.Ended), number(t.Accepted), percent(t.Accepted, t.Ended),
+	p.printf("%s ended: %s accepted (%s%s), %s failed.", plural(t.Ended, "recipient"), number(t.Accepted), percent(t.Accepted, t.Ended),
 		p.change(t.Before, t.Accepted, t.Ended, func(b *Figures) (uint64, uint64) { return b.Accepted, b.Ended }), number(t.Ended-t.Accepted))
 	if t.Waiting > 0 {
 		p.printf(" %s still wait.", number(t.Waiting))
@@ -179,7 +179,7 @@ func (p *printer) ours() {
 	if n == 0 {
 		return
 	}
-	p.printf("\nOUR FAULT: %s recipients (%s%s)\n", number(n), percent(n, p.Totals.Ended), p.change(p.Totals.Before, n, p.Totals.Ended, func(b *Figures) (uint64, uint64) {
+	p.printf("\nOUR FAULT: %s (%s%s)\n", plural(n, "recipient"), percent(n, p.Totals.Ended), p.change(p.Totals.Before, n, p.Totals.Ended, func(b *Figures) (uint64, uint64) {
 		return b.Failed[Ours.String()], b.Ended
 	}))
 	for _, reason := range p.reasons(p.Totals.Reasons, event.FaultSender) {
@@ -238,11 +238,11 @@ func (p *printer) recipients() {
 		p.columns(p.Totals.Reasons, p.reasons(p.Totals.Reasons, event.FaultRecipient))
 	}
 	if n := p.Totals.Failed[GaveUp.String()]; n > 0 {
-		p.printf("GAVE UP: %s recipients, nobody's fault for certain (reported as soft)\n", number(n))
+		p.printf("GAVE UP: %s, nobody's fault for certain (reported as soft)\n", plural(n, "recipient"))
 		p.columns(p.Totals.Reasons, p.reasons(p.Totals.Reasons, event.FaultTransient))
 	}
 	if n := p.Totals.Failed[Unknown.String()]; n > 0 {
-		p.printf("UNEXPLAINED: %s recipients (reported as soft): teach us with bouncefeed explain\n", number(n))
+		p.printf("UNEXPLAINED: %s (reported as soft): teach us with bouncefeed explain\n", plural(n, "recipient"))
 	}
 }
 
@@ -251,7 +251,7 @@ func (p *printer) putOff() {
 	if t.PutOff == 0 {
 		return
 	}
-	p.printf("PUT OFF: %s recipients, %s times: %s accepted later, %s failed, %s wait\n", number(t.PutOff), number(t.Attempts), number(t.Late),
+	p.printf("PUT OFF: %s, %s: %s accepted later, %s failed, %s wait\n", plural(t.PutOff, "recipient"), plural(t.Attempts, "time"), number(t.Late),
 		number(t.counts[FailedOff]), number(t.Waiting))
 	p.columns(t.PutOffFor, p.reasons(t.PutOffFor, ""))
 }
