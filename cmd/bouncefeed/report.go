@@ -101,5 +101,14 @@ func (a *app) report(cmd *cobra.Command, r *agent.ReportOfFiles, by string, all 
 	if n := sum.Ignored["foreign"]; n > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "not counted: %d failures of mail that clients handed in who are not ours\n", n)
 	}
-	return made.WriteText(cmd.OutOrStdout(), by, all)
+	var text strings.Builder
+	if err := made.WriteText(&text, by, all); err != nil {
+		return err
+	}
+	for line := range strings.Lines(text.String()) { // replies and domains are strangers' words
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), clean(strings.TrimSuffix(line, "\n"))); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -19,6 +20,17 @@ func TestReport(t *testing.T) {
 	}
 	command(t, "", "report", log).expect(t, 0, "google                   1      100.0%", "")
 	command(t, "", "report", "--json", log).expect(t, 0, `"id":"google"`, "")
+	hostile := strings.Replace(text, "dsn=2.0.0, status=sent (250 2.0.0 OK)", "dsn=5.7.1, status=bounced (host x[192.0.2.1] said: 550 5.7.1 spam \u202e\u009b31m (in reply to RCPT TO command))", 1)
+	if err := os.WriteFile(log, []byte(hostile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := command(t, "", "report", log); !strings.Contains(r.out, "spam ??31m") {
+		t.Errorf("not cleaned: %q", r.out)
+	}
+	if err := os.WriteFile(log, []byte("nothing\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, "", "report", "--as", "postfix", log).expect(t, 0, "nothing that was read tells of a delivery", "")
 	command(t, "", "report", "--by", "weather", log).expect(t, exitUsage, "", "a report lists by provider, domain, reason, day")
 	command(t, "", "report", "--provider", "gogle", log).expect(t, exitUsage, "", "none is called so")
 	command(t, "", "report", "--since", "soon", log).expect(t, exitUsage, "", "is no time")

@@ -40,6 +40,10 @@ type printer struct {
 // WriteText prints r in at most 100 columns: findings first. all: every group, not only the largest.
 func (r *Report) WriteText(w io.Writer, by string, all bool) error {
 	p := &printer{r, bufio.NewWriter(w), all}
+	if r.Since.IsZero() { // of logs without a delivery
+		p.printf("bouncefeed report: nothing that was read tells of a delivery\n")
+		return p.w.Flush()
+	}
 	p.head()
 	p.findings()
 	switch by {
