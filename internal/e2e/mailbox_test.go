@@ -14,22 +14,16 @@ import (
 
 // returnToSender has Postfix deliver what comes back to news.test into the mailbox.
 var returnToSender = []string{
-	"virtual_mailbox_domains=news.test", "virtual_mailbox_base=/var/mail", "virtual_mailbox_maps=static:bounces/Maildir/",
+	"-e", "virtual_mailbox_domains=news.test", "virtual_mailbox_base=/var/mail", "virtual_mailbox_maps=static:bounces/Maildir/",
 	"virtual_uid_maps=static:790", "virtual_gid_maps=static:790", "virtual_minimum_uid=1",
 	"virtual_mailbox_lock=fcntl", "soft_bounce=no",
 }
 
 // startMailboxes runs a mail server whose bounces land in a mailbox of Dovecot's.
-func startMailboxes(t *testing.T) {
+func startMailboxes(t *testing.T, postconf ...[]string) {
 	t.Helper()
-	startMailServer(t, rfc3339Log)
+	startMailServer(t, rfc3339Log, append([][]string{returnToSender}, postconf...)...)
 	startDovecot(t)
-	if err := command("/usr/sbin/postconf", append([]string{"-e"}, returnToSender...)...); err != nil {
-		t.Fatal(err)
-	}
-	if err := command("/usr/sbin/postfix", "reload"); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // mailboxInputs are sections of the configuration; %s is the port.
@@ -215,19 +209,12 @@ func TestMailboxPipe(t *testing.T) {
 	if !jailed(t, pop3Server) {
 		return
 	}
-	startMailboxes(t)
+	addLine(t, "/etc/passwd", fmt.Sprintf("pipe-e2e:x:%d:%d::/:/bin/false", daemonUID+1, daemonUID+1)) // nobody the daemon knows
 	r := startReceiver(t)
 	d := newMailboxDaemon(t, r, "pipe", "", "any", false)
-	addLine(t, "/etc/passwd", fmt.Sprintf("pipe-e2e:x:%d:%d::/:/bin/false", daemonUID+1, daemonUID+1)) // nobody the daemon knows
-	for _, args := range [][]string{
-		{"/usr/sbin/postconf", "-e", "virtual_transport=deliver", "bounce_queue_lifetime=1h", "deliver_destination_recipient_limit=1"},
-		{"/usr/sbin/postconf", "-Me", "deliver/unix=deliver unix - n n - - pipe flags=F user=pipe-e2e argv=" + binary + " deliver --socket " + filepath.Join(d.dir, "deliver.sock")},
-		{"/usr/sbin/postfix", "reload"},
-	} {
-		if err := command(args[0], args[1:]...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	startMailboxes(t,
+		[]string{"-e", "virtual_transport=deliver", "bounce_queue_lifetime=1h", "deliver_destination_recipient_limit=1"},
+		[]string{"-Me", "deliver/unix=deliver unix - n n - - pipe flags=F user=pipe-e2e argv=" + binary + " deliver --socket " + filepath.Join(d.dir, "deliver.sock")})
 	var tr traffic
 	d.start(t)
 	sendBounced(t, &tr, inHeaders)

@@ -42,6 +42,7 @@ bounce_queue_lifetime = 4s
 queue_run_delay = 1s
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
+transport_retry_time = 1s
 smtp_connect_timeout = 2s
 smtputf8_enable = yes
 address_verify_map =
@@ -93,8 +94,10 @@ const headerChecks = "/^X-Listmonk-(Campaign|Subscriber):/ INFO\n"
 
 const spool = "/var/spool/postfix"
 
-// startPostfix runs a fresh Postfix with an empty queue, and the content filter beside it.
-func startPostfix(t *testing.T) {
+// startPostfix runs a fresh Postfix with an empty queue, and the content filter beside it. Each of changes is what postconf
+// makes of the configuration before Postfix starts: a reload would stop delivery agents in the middle of a message, and
+// Postfix then leaves their transport alone until the message has expired.
+func startPostfix(t *testing.T, changes ...[]string) {
 	t.Helper()
 	for _, dir := range []string{spool, "/var/lib/postfix"} {
 		if err := os.RemoveAll(dir); err != nil {
@@ -109,6 +112,11 @@ func startPostfix(t *testing.T) {
 	}
 	for file, text := range map[string]string{"main.cf": mainCF, "master.cf": masterCF, "header_checks": headerChecks} {
 		writeFile(t, filepath.Join("/etc/postfix", file), text)
+	}
+	for _, args := range changes {
+		if err := command("/usr/sbin/postconf", args...); err != nil {
+			t.Fatal(err)
+		}
 	}
 	filter := &mailServer{name: "filter", rcpt: func(string) string { return "" }}
 	filter.data = func(m message) string {

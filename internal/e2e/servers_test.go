@@ -9,12 +9,12 @@ import (
 )
 
 // startMailServer runs everything a bounce needs before bouncefeed sees it: name server, sink, rsyslog, Postfix.
-func startMailServer(t *testing.T, template string) (rsyslogd *process) {
+func startMailServer(t *testing.T, template string, postconf ...[]string) (rsyslogd *process) {
 	t.Helper()
 	startDNS(t)
 	startSink(t)
 	rsyslogd = startRsyslog(t, template)
-	startPostfix(t)
+	startPostfix(t, postconf...)
 	return rsyslogd
 }
 
