@@ -20,6 +20,7 @@ type Options struct {
 	Domain   string    // of its domains only this one
 	Inputs   []Cover
 	Table    *provider.Table // nil: the built-in one
+	Daily    bool            // each provider's days too
 }
 
 // Cover says what was read of an input.
@@ -59,12 +60,15 @@ type Group struct {
 	Within *LateWithin `json:"late_within,omitempty"`
 	Figures
 	Before *Figures `json:"before,omitempty"`
+	Days   []Group  `json:"days,omitempty"` // a provider's, if they were asked for
 }
 
 // LateWithin is within how many seconds half, and nine of ten, of those accepted late were accepted; 0: it took longer than a day.
 type LateWithin struct {
 	P50 int64 `json:"p50"`
 	P90 int64 `json:"p90"`
+	// Steps counts them by LateSteps; the last is of those who waited longer than all of these.
+	Steps []uint64 `json:"steps"`
 }
 
 // Report is what `bouncefeed report --json` prints. Fields are added, never renamed.
@@ -107,14 +111,13 @@ func (t *Tally) Make(o Options) *Report {
 	for _, id := range slices.Sorted(maps.Keys(sum.providers)) {
 		g := group(id, table.Name(id), sum.providers[id], before, func(b *sums) *Figures { return b.providers[id] })
 		g.Within = t.lateWithin(id, o)
+		g.Days = inOrder(sum.providerDays[id])
 		r.Providers = append(r.Providers, g)
 	}
 	for _, d := range slices.Sorted(maps.Keys(sum.domains)) {
 		r.Domains = append(r.Domains, group(d, "", sum.domains[d], before, func(b *sums) *Figures { return b.domains[d] }))
 	}
-	for _, d := range slices.Sorted(maps.Keys(sum.days)) {
-		r.Days = append(r.Days, group(d, "", sum.days[d], nil, nil))
-	}
+	r.Days = inOrder(sum.days)
 	byEnded := func(a, b Group) int {
 		return cmp.Or(cmp.Compare(b.Ended+b.PutOff, a.Ended+a.PutOff), cmp.Compare(a.ID, b.ID))
 	}
@@ -165,6 +168,14 @@ func group(id, name string, f *Figures, before *sums, pick func(*sums) *Figures)
 	return g
 }
 
+// inOrder makes groups of days.
+func inOrder(days map[string]*Figures) (all []Group) {
+	for _, d := range slices.Sorted(maps.Keys(days)) {
+		all = append(all, group(d, "", days[d], nil, nil))
+	}
+	return all
+}
+
 func newFigures() *Figures {
 	return &Figures{Reasons: map[event.Reason]uint64{}, PutOffFor: map[event.Reason]uint64{}}
 }
@@ -193,17 +204,25 @@ func (f *Figures) add(class Class, reason event.Reason, n uint64) {
 type sums struct {
 	all                      *Figures
 	providers, domains, days map[string]*Figures
+	providerDays             map[string]map[string]*Figures // only if they were asked for
 }
 
 func (t *Tally) sum(o Options, since, until time.Time) *sums {
-	s := &sums{newFigures(), map[string]*Figures{}, map[string]*Figures{}, map[string]*Figures{}}
+	s := &sums{newFigures(), map[string]*Figures{}, map[string]*Figures{}, map[string]*Figures{}, map[string]map[string]*Figures{}}
 	from, to := since.Unix()/hour, (until.Unix()+hour-1)/hour
 	for r, n := range t.rows {
 		if r.Hour < from || r.Hour >= to || o.Provider != "" && r.Provider != o.Provider {
 			continue
 		}
-		for _, f := range []*Figures{s.all, at(s.providers, r.Provider), at(s.days, hourTime(r.Hour).Format(time.DateOnly))} {
+		date := hourTime(r.Hour).Format(time.DateOnly)
+		for _, f := range []*Figures{s.all, at(s.providers, r.Provider), at(s.days, date)} {
 			f.add(r.Class, r.Reason, n)
+		}
+		if o.Daily {
+			if s.providerDays[r.Provider] == nil {
+				s.providerDays[r.Provider] = map[string]*Figures{}
+			}
+			at(s.providerDays[r.Provider], date).add(r.Class, r.Reason, n)
 		}
 	}
 	for r, n := range t.domains {
@@ -246,12 +265,12 @@ func (t *Tally) lateWithin(id string, o Options) *LateWithin {
 	}
 	within := func(part uint64) int64 {
 		var n uint64
-		for i, step := range lateSteps {
+		for i, step := range LateSteps {
 			if n += sum[i]; n*10 >= all*part {
 				return int64(step.Seconds())
 			}
 		}
 		return 0
 	}
-	return &LateWithin{within(5), within(9)}
+	return &LateWithin{within(5), within(9), sum[:]}
 }

@@ -13,14 +13,14 @@ func (p *printer) groups(title string, groups []Group) {
 	shown, others, n := p.split(groups)
 	wide := 18
 	for i := range shown {
-		wide = min(max(wide, len(shown[i].label())+2), 34)
+		wide = min(max(wide, len(shown[i].Label())+2), 34)
 	}
 	p.printf("\n%-*s%8s   %9s %7s   %7s %7s %7s %7s %7s %7s\n", wide, title, "ENDED", "ACCEPTED", p.beforeTitle(), "PUT OFF", p.beforeTitle(), "HARD", "SOFT", "OURS", "GAVE UP")
 	for i := range shown {
 		p.group(&shown[i], wide)
 	}
 	if n > 0 {
-		others.ID = plural(uint64(n), "other")
+		others.ID = Plural(uint64(n), "other")
 		p.group(&others, wide)
 	}
 	if len(groups) > 1 && title != "DAY" {
@@ -43,7 +43,7 @@ func (p *printer) split(groups []Group) (shown []Group, others Group, n int) {
 	for i := range groups {
 		g := &groups[i]
 		big := (g.Ended+g.PutOff)*smallestPart >= p.Totals.Ended+p.Totals.PutOff
-		if p.all || len(shown) < maxGroups && big || p.severity(g.ID) > Info {
+		if p.all || len(shown) < maxGroups && big || p.Severity(g.ID) > Info {
 			shown = append(shown, *g)
 			continue
 		}
@@ -62,10 +62,10 @@ func (p *printer) split(groups []Group) (shown []Group, others Group, n int) {
 	return shown, others, n
 }
 
-// severity is the worst of what is found of a provider.
-func (p *printer) severity(id string) (worst Severity) {
-	for i := range p.Findings {
-		if f := &p.Findings[i]; f.Provider == id && f.Until == nil {
+// Severity is the worst of what is found of a provider.
+func (r *Report) Severity(id string) (worst Severity) {
+	for i := range r.Findings {
+		if f := &r.Findings[i]; f.Provider == id && f.Until == nil {
 			worst = max(worst, f.Severity)
 		}
 	}
@@ -83,10 +83,10 @@ func (p *printer) group(g *Group, wide int) {
 			markAccepted = marks[f.Severity]
 		}
 	}
-	line := fmt.Sprintf("%-*s%8s %s%9s %7s %s%7s %7s %7s %7s %7s %7s", wide, cut(g.label(), wide-1), number(g.Ended), markAccepted, percent(g.Accepted, g.Ended),
-		points(g.Before, g.Accepted, g.Ended, func(b *Figures) (uint64, uint64) { return b.Accepted, b.Ended }),
-		markPutOff, percent(g.PutOff, g.Tried),
-		points(g.Before, g.PutOff, g.Tried, func(b *Figures) (uint64, uint64) { return b.PutOff, b.Tried }),
-		percent(g.Failed[Hard.String()], g.Ended), percent(g.Failed[Soft.String()], g.Ended), percent(g.Failed[Ours.String()], g.Ended), percent(g.Failed[GaveUp.String()], g.Ended))
+	line := fmt.Sprintf("%-*s%8s %s%9s %7s %s%7s %7s %7s %7s %7s %7s", wide, cut(g.Label(), wide-1), Number(g.Ended), markAccepted, Percent(g.Accepted, g.Ended),
+		Points(g.Before, g.Accepted, g.Ended, func(b *Figures) (uint64, uint64) { return b.Accepted, b.Ended }),
+		markPutOff, Percent(g.PutOff, g.Tried),
+		Points(g.Before, g.PutOff, g.Tried, func(b *Figures) (uint64, uint64) { return b.PutOff, b.Tried }),
+		Percent(g.Failed[Hard.String()], g.Ended), Percent(g.Failed[Soft.String()], g.Ended), Percent(g.Failed[Ours.String()], g.Ended), Percent(g.Failed[GaveUp.String()], g.Ended))
 	p.printf("%s\n", strings.TrimRight(line, " "))
 }

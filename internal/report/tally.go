@@ -44,11 +44,11 @@ const (
 	otherDomain    = "other"
 )
 
-// lateSteps are how long those waited who were accepted late.
-var lateSteps = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour, 24 * time.Hour}
+// LateSteps are how long those waited who were accepted late.
+var LateSteps = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour, 24 * time.Hour}
 
-// lateCounts count by lateSteps; the last is more than all of them.
-type lateCounts [len(lateSteps) + 1]uint64
+// lateCounts count by LateSteps; the last is more than all of them.
+type lateCounts [len(LateSteps) + 1]uint64
 
 // Tally adds up facts. Its zero value is not ready: see NewTally.
 type Tally struct {
@@ -125,7 +125,7 @@ func (t *Tally) countLate(f *Fact, day int64) {
 		days[day] = &lateCounts{}
 	}
 	step := 0
-	for step < len(lateSteps) && f.Delay > lateSteps[step] {
+	for step < len(LateSteps) && f.Delay > LateSteps[step] {
 		step++
 	}
 	days[day][step]++

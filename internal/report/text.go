@@ -70,7 +70,7 @@ func (p *printer) head() {
 	if host != "" {
 		host += ", "
 	}
-	p.printf("bouncefeed report: %s%s", host, span(p.Since, p.Until))
+	p.printf("bouncefeed report: %s%s", host, SpanWords(p.Since, p.Until))
 	if p.Compare != nil {
 		p.printf(", beside the %s before", howLong(p.Compare.Until.Sub(p.Compare.Since)))
 	}
@@ -80,14 +80,14 @@ func (p *printer) head() {
 		p.printf("Nothing was sent, as far as was read.\n")
 		return
 	}
-	p.printf("%s ended: %s accepted (%s%s), %s failed.", plural(t.Ended, "recipient"), number(t.Accepted), percent(t.Accepted, t.Ended),
-		p.change(t.Before, t.Accepted, t.Ended, func(b *Figures) (uint64, uint64) { return b.Accepted, b.Ended }), number(t.Ended-t.Accepted))
+	p.printf("%s ended: %s accepted (%s%s), %s failed.", Plural(t.Ended, "recipient"), Number(t.Accepted), Percent(t.Accepted, t.Ended),
+		p.change(t.Before, t.Accepted, t.Ended, func(b *Figures) (uint64, uint64) { return b.Accepted, b.Ended }), Number(t.Ended-t.Accepted))
 	if t.Waiting > 0 {
-		p.printf(" %s still wait.", number(t.Waiting))
+		p.printf(" %s still wait.", Number(t.Waiting))
 	}
 	p.printf("\n")
 	if t.Late > 0 && t.Within != nil {
-		p.printf("%s were accepted late: half of them within %s, nine of ten within %s.\n", number(t.Late), within(t.Within.P50), within(t.Within.P90))
+		p.printf("%s were accepted late: half of them within %s, nine of ten within %s.\n", Number(t.Late), Within(t.Within.P50), Within(t.Within.P90))
 	}
 }
 
@@ -96,14 +96,14 @@ func (p *printer) change(before *Figures, k, n uint64, of func(*Figures) (uint64
 	if before == nil {
 		return ""
 	}
-	if s := points(before, k, n, of); s != "" {
+	if s := Points(before, k, n, of); s != "" {
 		return ", " + s
 	}
 	return ""
 }
 
-// points is by how many percent a share has changed; "" where there is nothing to compare.
-func points(before *Figures, k, n uint64, of func(*Figures) (uint64, uint64)) string {
+// Points is by how many percent a share has changed; "" where there is nothing to compare.
+func Points(before *Figures, k, n uint64, of func(*Figures) (uint64, uint64)) string {
 	if before == nil || n == 0 {
 		return ""
 	}
@@ -128,15 +128,15 @@ func (p *printer) findings() {
 	}
 	for i := range p.Findings {
 		f := &p.Findings[i]
-		title := f.title(p.Report)
+		title := f.Title(p.Report)
 		since := "since " + f.Since.Format("Mon 2 Jan 15:04")
 		if f.Until != nil {
 			since = f.Since.Format("Mon 2 Jan 15:04") + " to " + f.Until.Format("Mon 2 Jan 15:04")
 		}
 		p.printf("%s %-*s %s\n", marks[f.Severity], width-4-len(since), text.Cut(title, width-4-len(since)), since)
-		p.wrapped(f.detail(p.Report), "   ")
+		p.wrapped(f.Detail(p.Report), "   ")
 		if e := f.Example; e != nil && (e.Text != "" || e.Code != 0) {
-			p.wrapped(e.reply(), "     ")
+			p.wrapped(e.Reply(), "     ")
 		}
 		for _, a := range f.Advice {
 			p.wrapped("Do: "+strings.Join(append([]string{a.Text}, a.Links...), " "), "   ")
@@ -144,8 +144,8 @@ func (p *printer) findings() {
 	}
 }
 
-// reply is a server's words with its codes, where they do not say them.
-func (e *Example) reply() string {
+// Reply is a server's words with its codes, where they do not say them.
+func (e *Example) Reply() string {
 	s := e.Text
 	if e.Status != "" && !strings.Contains(s, e.Status) {
 		s = e.Status + " " + s
@@ -183,29 +183,29 @@ func (p *printer) ours() {
 	if n == 0 {
 		return
 	}
-	p.printf("\nOUR FAULT: %s (%s%s)\n", plural(n, "recipient"), percent(n, p.Totals.Ended), p.change(p.Totals.Before, n, p.Totals.Ended, func(b *Figures) (uint64, uint64) {
+	p.printf("\nOUR FAULT: %s (%s%s)\n", Plural(n, "recipient"), Percent(n, p.Totals.Ended), p.change(p.Totals.Before, n, p.Totals.Ended, func(b *Figures) (uint64, uint64) {
 		return b.Failed[Ours.String()], b.Ended
 	}))
-	for _, reason := range p.reasons(p.Totals.Reasons, event.FaultSender) {
-		where := p.where(reason)
-		line := fmt.Sprintf("%-16s %6s  %s", reason, number(p.Totals.Reasons[reason]), where)
+	for _, reason := range Reasons(p.Totals.Reasons, event.FaultSender) {
+		where := p.Where(reason)
+		line := fmt.Sprintf("%-16s %6s  %s", reason, Number(p.Totals.Reasons[reason]), where)
 		if examples := p.Examples[string(reason)]; len(examples) > 0 && len(line) < width-20 {
-			line = fmt.Sprintf("%-56s  %s", line, examples[0].reply())
+			line = fmt.Sprintf("%-56s  %s", line, examples[0].Reply())
 		}
 		p.printf("%s\n", cut(line, width))
 	}
 }
 
-// where names the providers that gave a reason most often.
-func (p *printer) where(reason event.Reason) string {
+// Where names the providers that gave a reason most often.
+func (r *Report) Where(reason event.Reason) string {
 	type one struct {
 		name string
 		n    uint64
 	}
 	var all []one
-	for i := range p.Providers {
-		if n := p.Providers[i].Reasons[reason]; n > 0 {
-			all = append(all, one{p.Providers[i].label(), n})
+	for i := range r.Providers {
+		if n := r.Providers[i].Reasons[reason]; n > 0 {
+			all = append(all, one{r.Providers[i].Label(), n})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b one) int { return cmp.Compare(b.n, a.n) })
@@ -213,19 +213,19 @@ func (p *printer) where(reason event.Reason) string {
 	var others uint64
 	for i, o := range all {
 		if i < 2 {
-			said = append(said, o.name+" "+number(o.n))
+			said = append(said, o.name+" "+Number(o.n))
 		} else {
 			others += o.n
 		}
 	}
 	if others > 0 {
-		said = append(said, "others "+number(others))
+		said = append(said, "others "+Number(others))
 	}
 	return strings.Join(said, ", ")
 }
 
-// reasons lists those of a fault, the most frequent first.
-func (p *printer) reasons(of map[event.Reason]uint64, fault event.Fault) (all []event.Reason) {
+// Reasons lists those of a fault, the most frequent first.
+func Reasons(of map[event.Reason]uint64, fault event.Fault) (all []event.Reason) {
 	for r, n := range of {
 		if _, f, _ := r.Outcome(); n > 0 && (f == fault || fault == "") {
 			all = append(all, r)
@@ -238,15 +238,15 @@ func (p *printer) reasons(of map[event.Reason]uint64, fault event.Fault) (all []
 func (p *printer) recipients() {
 	hard, soft := p.Totals.Failed[Hard.String()], p.Totals.Failed[Soft.String()]
 	if hard+soft > 0 {
-		p.printf("\nRECIPIENTS' FAULT: %s for good (reported as hard), %s for now (reported as soft)\n", number(hard), number(soft))
-		p.columns(p.Totals.Reasons, p.reasons(p.Totals.Reasons, event.FaultRecipient))
+		p.printf("\nRECIPIENTS' FAULT: %s for good (reported as hard), %s for now (reported as soft)\n", Number(hard), Number(soft))
+		p.columns(p.Totals.Reasons, Reasons(p.Totals.Reasons, event.FaultRecipient))
 	}
 	if n := p.Totals.Failed[GaveUp.String()]; n > 0 {
-		p.printf("GAVE UP: %s, nobody's fault for certain (reported as soft)\n", plural(n, "recipient"))
-		p.columns(p.Totals.Reasons, p.reasons(p.Totals.Reasons, event.FaultTransient))
+		p.printf("GAVE UP: %s, nobody's fault for certain (reported as soft)\n", Plural(n, "recipient"))
+		p.columns(p.Totals.Reasons, Reasons(p.Totals.Reasons, event.FaultTransient))
 	}
 	if n := p.Totals.Failed[Unknown.String()]; n > 0 {
-		p.printf("UNEXPLAINED: %s (reported as soft): teach us with bouncefeed explain\n", plural(n, "recipient"))
+		p.printf("UNEXPLAINED: %s (reported as soft): teach us with bouncefeed explain\n", Plural(n, "recipient"))
 	}
 }
 
@@ -255,16 +255,16 @@ func (p *printer) putOff() {
 	if t.PutOff == 0 {
 		return
 	}
-	p.printf("PUT OFF: %s, %s: %s accepted later, %s failed, %s wait\n", plural(t.PutOff, "recipient"), plural(t.Attempts, "time"), number(t.Late),
-		number(t.counts[FailedOff]), number(t.Waiting))
-	p.columns(t.PutOffFor, p.reasons(t.PutOffFor, ""))
+	p.printf("PUT OFF: %s, %s: %s accepted later, %s failed, %s wait\n", Plural(t.PutOff, "recipient"), Plural(t.Attempts, "time"), Number(t.Late),
+		Number(t.counts[FailedOff]), Number(t.Waiting))
+	p.columns(t.PutOffFor, Reasons(t.PutOffFor, ""))
 }
 
 // columns prints reasons with their counts, as many beside each other as fit.
 func (p *printer) columns(of map[event.Reason]uint64, reasons []event.Reason) {
 	at := 0
 	for _, r := range reasons {
-		cell := fmt.Sprintf("%-18s %6s", r, number(of[r]))
+		cell := fmt.Sprintf("%-18s %6s", r, Number(of[r]))
 		if at > 0 && at+3+len(cell) > width {
 			p.printf("\n")
 			at = 0
@@ -288,11 +288,11 @@ func (p *printer) complaints() {
 	var said []string
 	for i := range p.Providers {
 		if g := &p.Providers[i]; g.Complaints > 0 {
-			share := percent(g.Complaints, g.Accepted) + " of accepted"
+			share := Percent(g.Complaints, g.Accepted) + " of accepted"
 			if g.Accepted < 1000 {
 				share += ", too few to judge"
 			}
-			said = append(said, fmt.Sprintf("%s %s (%s)", g.label(), number(g.Complaints), share))
+			said = append(said, fmt.Sprintf("%s %s (%s)", g.Label(), Number(g.Complaints), share))
 		}
 	}
 	p.wrapped("COMPLAINTS: "+strings.Join(said, ", ")+"; others report none", "")
@@ -301,9 +301,9 @@ func (p *printer) complaints() {
 func (p *printer) cover() {
 	var said []string
 	for _, c := range p.Cover {
-		s := fmt.Sprintf("%s %s", c.Input, plural(uint64(c.Days), "day"))
+		s := fmt.Sprintf("%s %s", c.Input, Plural(uint64(c.Days), "day"))
 		if c.Gaps > 0 {
-			s += fmt.Sprintf(" with %s", plural(c.Gaps, "gap"))
+			s += fmt.Sprintf(" with %s", Plural(c.Gaps, "gap"))
 		}
 		said = append(said, s)
 	}
@@ -314,10 +314,11 @@ func (p *printer) cover() {
 	p.printf("More: --by domain, --by reason, --by day, --provider NAME, --json; what a word means: --help\n")
 }
 
-func (g *Group) label() string { return cmp.Or(g.Name, g.ID) }
+// Label is what people call it.
+func (g *Group) Label() string { return cmp.Or(g.Name, g.ID) }
 
-// span names a period as people do, the last day included.
-func span(since, until time.Time) string {
+// SpanWords names a period as people do, the last day included.
+func SpanWords(since, until time.Time) string {
 	last := until.Add(-time.Nanosecond)
 	if since.Format(time.DateOnly) == last.Format(time.DateOnly) {
 		return since.Format("2 Jan 2006") + fmt.Sprintf(" %s to %s (UTC)", since.Format("15:04"), until.Format("15:04"))
@@ -327,30 +328,32 @@ func span(since, until time.Time) string {
 
 func howLong(d time.Duration) string {
 	if d >= 48*time.Hour {
-		return plural(uint64((d+12*time.Hour)/(24*time.Hour)), "day")
+		return Plural(uint64((d+12*time.Hour)/(24*time.Hour)), "day")
 	}
-	return plural(uint64((d+30*time.Minute)/time.Hour), "hour")
+	return Plural(uint64((d+30*time.Minute)/time.Hour), "hour")
 }
 
-func within(seconds int64) string {
+// Within says how long so many seconds are, as LateWithin has them.
+func Within(seconds int64) string {
 	switch {
 	case seconds == 0:
 		return "more than a day"
 	case seconds < hour:
-		return plural(uint64(seconds/60), "minute")
+		return Plural(uint64(seconds/60), "minute")
 	}
-	return plural(uint64(seconds/hour), "hour")
+	return Plural(uint64(seconds/hour), "hour")
 }
 
-func plural(n uint64, what string) string {
+// Plural is a number of things.
+func Plural(n uint64, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return number(n) + " " + what + "s"
+	return Number(n) + " " + what + "s"
 }
 
-// number has a comma at each thousand.
-func number(n uint64) string {
+// Number has a comma at each thousand.
+func Number(n uint64) string {
 	s := strconv.FormatUint(n, 10)
 	for at := len(s) - 3; at > 0; at -= 3 {
 		s = s[:at] + "," + s[at:]
@@ -358,8 +361,8 @@ func number(n uint64) string {
 	return s
 }
 
-// percent has one digit; what is less shows as such.
-func percent(k, n uint64) string {
+// Percent has one digit; what is less shows as such.
+func Percent(k, n uint64) string {
 	switch share := 100 * float64(k) / float64(max(n, 1)); {
 	case k == 0 || n == 0:
 		return "-"

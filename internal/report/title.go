@@ -4,8 +4,8 @@ import (
 	"fmt"
 )
 
-// title is a finding in a few words.
-func (f *Finding) title(r *Report) string {
+// Title is a finding in a few words.
+func (f *Finding) Title(r *Report) string {
 	who := r.label(f.Provider)
 	switch f.ID {
 	case "provider_blocks":
@@ -34,44 +34,45 @@ func (f *Finding) title(r *Report) string {
 	return f.ID
 }
 
-// detail is what a finding rests on: every share names its base.
-func (f *Finding) detail(r *Report) string {
-	of := fmt.Sprintf("%s of %s recipients (%s) in the worst hours", number(f.Count), number(f.Of), percent(f.Count, f.Of))
+// Detail is what a finding rests on: every share names its base.
+func (f *Finding) Detail(r *Report) string {
+	of := fmt.Sprintf("%s of %s recipients (%s) in the worst hours", Number(f.Count), Number(f.Of), Percent(f.Count, f.Of))
 	switch f.ID {
 	case "provider_blocks", "auth_failing", "reverse_dns":
-		if g := r.provider(f.Provider); g != nil {
+		if g := r.Provider(f.Provider); g != nil {
 			n := g.Reasons[f.Reason]
-			of = fmt.Sprintf("%s of %s recipients (%s)", number(n), number(g.Ended), percent(n, g.Ended))
+			of = fmt.Sprintf("%s of %s recipients (%s)", Number(n), Number(g.Ended), Percent(n, g.Ended))
 			if g.Before != nil {
-				of += fmt.Sprintf("; in the time before %s of %s", number(g.Before.Reasons[f.Reason]), number(g.Before.Ended))
+				of += fmt.Sprintf("; in the time before %s of %s", Number(g.Before.Reasons[f.Reason]), Number(g.Before.Ended))
 			}
 		}
 		return of + ". Not reported as hard: not the recipients' fault."
 	case "provider_defers":
-		if g := r.provider(f.Provider); g != nil {
-			of = fmt.Sprintf("%s of %s recipients first tried (%s); %s accepted later", number(g.PutOff), number(g.Tried), percent(g.PutOff, g.Tried), number(g.Late))
+		if g := r.Provider(f.Provider); g != nil {
+			of = fmt.Sprintf("%s of %s recipients first tried (%s); %s accepted later", Number(g.PutOff), Number(g.Tried), Percent(g.PutOff, g.Tried), Number(g.Late))
 			if g.Within != nil {
-				of += ", half within " + within(g.Within.P50)
+				of += ", half within " + Within(g.Within.P50)
 			}
 		}
 		return of + "."
 	case "hard_rate":
 		return of + ". Providers take such senders for spammers: where do the addresses come from?"
 	case "complaint_rate":
-		return fmt.Sprintf("%s complaints of %s accepted (%s) in seven days: they want below 0.1%%, never 0.3%%.", number(f.Count), number(f.Of), percent(f.Count, f.Of))
+		return fmt.Sprintf("%s complaints of %s accepted (%s) in seven days: they want below 0.1%%, never 0.3%%.", Number(f.Count), Number(f.Of), Percent(f.Count, f.Of))
 	case "returned":
-		return fmt.Sprintf("%s of %s accepted came back (%s).", number(f.Count), number(f.Of), percent(f.Count, f.Of))
+		return fmt.Sprintf("%s of %s accepted came back (%s).", Number(f.Count), Number(f.Of), Percent(f.Count, f.Of))
 	case "silence":
-		return plural(f.Count, "hour") + " without an end of any delivery."
+		return Plural(f.Count, "hour") + " without an end of any delivery."
 	case "unexplained":
 		return of + ": teach us with bouncefeed explain."
 	case "blocklist_named":
-		return plural(f.Count, "recipient") + " refused with its name."
+		return Plural(f.Count, "recipient") + " refused with its name."
 	}
 	return ""
 }
 
-func (r *Report) provider(id string) *Group {
+// Provider is the provider id, or nil.
+func (r *Report) Provider(id string) *Group {
 	for i := range r.Providers {
 		if r.Providers[i].ID == id {
 			return &r.Providers[i]
@@ -81,8 +82,8 @@ func (r *Report) provider(id string) *Group {
 }
 
 func (r *Report) label(id string) string {
-	if g := r.provider(id); g != nil {
-		return g.label()
+	if g := r.Provider(id); g != nil {
+		return g.Label()
 	}
 	return id
 }
