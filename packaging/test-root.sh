@@ -3,7 +3,8 @@
 # machine itself. The tree is kept and never changed again: tests lay an overlay over it. Needs root, wget, and
 # debootstrap or apt, which then fetches debootstrap into the same cache.
 #
-#	packaging/test-root.sh KIND           KIND: bookworm or trixie, to boot; servers, which the other tests run
+#	packaging/test-root.sh KIND           KIND: bookworm or trixie, to boot; servers, which the other tests run; browser,
+#	                                      which looks at the page
 #	packaging/test-root.sh --where KIND   prints the directory of a tree that is there already, or fails
 #	packaging/test-root.sh --clean        removes the cache
 #
@@ -25,7 +26,7 @@ case ${1:-} in
 	shift
 	;;
 esac
-kind=${1:?bookworm, trixie or servers}
+kind=${1:?bookworm, trixie, servers or browser}
 
 suite=$kind
 packages='systemd systemd-sysv dbus rsyslog logrotate iproute2 procps postfix unattended-upgrades'
@@ -37,6 +38,11 @@ if [ "$kind" = servers ]; then
 	packages='postfix rsyslog logrotate dovecot-pop3d dovecot-imapd dnsmasq-base nginx-light procps iproute2 tzdata
 		systemd systemd-container systemd-journal-remote xz-utils zstd
 		lintian apt-utils gpg gpg-agent createrepo-c rpm'
+fi
+if [ "$kind" = browser ]; then
+	suite=bookworm
+	packages='chromium fonts-noto-core tidy'
+	spare=
 fi
 
 # The name carries a hash of what makes the tree: another list makes a new tree.
@@ -108,7 +114,7 @@ make_tree() {
 	policy=$root.partial/usr/sbin/policy-rc.d
 	printf '#!/bin/sh\nexit 101\n' >"$policy"
 	chmod 755 "$policy"
-	echo "postfix postfix/main_mailer_type select $mailer" | inside debconf-set-selections
+	[ "$kind" = browser ] || echo "postfix postfix/main_mailer_type select $mailer" | inside debconf-set-selections
 	apt='apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Options::=--force-unsafe-io'
 	inside apt-get -q update
 	# shellcheck disable=SC2086 # lists of words
@@ -118,6 +124,8 @@ make_tree() {
 		inside sh -ec '"$@" install $(apt-cache depends "$0" | sed -n "s/^ *Depends: \(lib[^ ]*\)$/\1/p")
 			cd /tmp && apt-get -q -o APT::Sandbox::User=root download "$0" && dpkg -x ./*.deb /opt/exim4 && rm ./*.deb
 			chmod u-s /opt/exim4/usr/sbin/exim4' $spare $apt
+		inside apt-get clean
+	elif [ "$kind" = browser ]; then
 		inside apt-get clean
 	else
 		inside apt-get clean
