@@ -76,7 +76,7 @@ func (r *webhookRoute) checkLogin(c *webhookConfig) string {
 		return "username: no login holds a ':'"
 	case (r.Header != "" || r.Query != "") != r.Secret.Set():
 		return "takes secret_file (or _env, _credential) together with header or query, the name of what carries it"
-	case ways > 0 && c.exposed() && c.TLS.Cert == "" && !c.InsecureHTTP:
+	case ways > 0 && c.Listen.Exposed() && !c.TLS.Set() && !c.InsecureHTTP:
 		return "its secret would cross the network readable to all: set tls, listen on 127.0.0.1 behind a proxy that has it, or say insecure_http: true"
 	}
 	return ""

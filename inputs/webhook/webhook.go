@@ -3,15 +3,16 @@ package webhook
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -23,11 +24,11 @@ import (
 
 // webhookConfig is a section `type: webhook`.
 type webhookConfig struct {
-	Senders []string `yaml:"senders"`
-	Listen  []string `yaml:"listen"` // "127.0.0.1:8025", "[::1]:8025", ":8025" for every address, "unix:/run/bouncefeed/webhook.sock"
+	Senders []string      `yaml:"senders"`
+	Listen  config.Listen `yaml:"listen"`
 	// PublicURL is under what the world sees the listener, for `check` to print: "https://bounces.example.com".
 	PublicURL string     `yaml:"public_url"`
-	TLS       webhookTLS `yaml:"tls"`
+	TLS       config.TLS `yaml:"tls"`
 	// InsecureHTTP lets passwords and tokens of routes come over a network without TLS.
 	InsecureHTTP bool `yaml:"insecure_http"`
 	// TrustedProxies are networks, or "unix", whose X-Forwarded-For is believed.
@@ -55,7 +56,7 @@ const (
 
 func init() {
 	inputs.Register("webhook", webhookConfig{
-		Listen: []string{"127.0.0.1:8025"}, MaxConnections: 512, MaxPerAddress: 64,
+		Listen: config.Listen{"127.0.0.1:8025"}, MaxConnections: 512, MaxPerAddress: 64,
 	}, newWebhook)
 }
 
@@ -67,7 +68,8 @@ type webhook struct {
 	publicURL string
 	trusted   config.Networks
 	trustUnix bool
-	cert      *certificate // nil: without TLS
+	cert      *config.Certificate // nil: without TLS
+	tls       config.TLS
 	maxConns  int
 	maxPeer   int
 	routes    map[string]*webhookRoute // by path
@@ -90,8 +92,8 @@ func newWebhook(env config.Env, section config.Section, c *webhookConfig) (input
 			w.trusted = append(w.trusted, p.network)
 		}
 	}
-	if c.TLS.Cert != "" {
-		w.cert = &certificate{webhookTLS: c.TLS, log: env.Log}
+	if c.TLS.Set() {
+		w.tls, w.cert = c.TLS, config.NewCertificate(c.TLS, env.Log)
 	}
 	if len(c.Routes) == 0 {
 		errs = append(errs, section.Errorf("routes", "none: nothing could be posted"))
@@ -116,15 +118,9 @@ func (c *webhookConfig) checkListen(section config.Section) error {
 		return section.Errorf("listen", "names no address: write 127.0.0.1:8025 or unix:/run/bouncefeed/webhook.sock")
 	}
 	var errs []error
-	for i, addr := range c.Listen {
-		key := fmt.Sprintf("listen[%d]", i)
-		if path, unix := strings.CutPrefix(addr, "unix:"); unix {
-			if !strings.HasPrefix(path, "/") {
-				errs = append(errs, section.Errorf(key, "%q: the path of a socket begins with /", addr))
-			}
-		} else if _, _, err := net.SplitHostPort(addr); err != nil {
-			errs = append(errs, section.Errorf(key, "%q is no address with its port: write 127.0.0.1:8025, or :8025 for every address of this machine", addr))
-		}
+	wrong := c.Listen.Mistakes("8025")
+	for _, i := range slices.Sorted(maps.Keys(wrong)) {
+		errs = append(errs, section.Errorf(fmt.Sprintf("listen[%d]", i), "%s", wrong[i]))
 	}
 	return config.Join("", errs...)
 }
@@ -141,7 +137,7 @@ func (c *webhookConfig) checkLimits(section config.Section) error {
 }
 
 func (c *webhookConfig) checkTLS(section config.Section) error {
-	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+	if !c.TLS.Whole() {
 		return section.Errorf("tls", "takes both cert and key, the paths of PEM files")
 	}
 	return nil
@@ -149,24 +145,11 @@ func (c *webhookConfig) checkTLS(section config.Section) error {
 
 // public says whether machines other than this one can send here: to a listener, or to a proxy before it.
 func (c *webhookConfig) public() bool {
-	if c.exposed() || len(c.TrustedProxies) > 0 {
+	if c.Listen.Exposed() || len(c.TrustedProxies) > 0 {
 		return true
 	}
 	u, err := url.Parse(c.PublicURL)
 	return c.PublicURL != "" && (err != nil || !config.IsLoopback(u.Hostname()))
-}
-
-// exposed says whether machines other than this one can reach a listener.
-func (c *webhookConfig) exposed() bool {
-	for _, addr := range c.Listen {
-		if strings.HasPrefix(addr, "unix:") {
-			continue
-		}
-		if host, _, _ := net.SplitHostPort(addr); !config.IsLoopback(host) {
-			return true
-		}
-	}
-	return false
 }
 
 // proxy is a network of proxies, or "unix": whoever can reach our socket is one.
@@ -219,7 +202,7 @@ func (w *webhook) Probe(context.Context) error {
 		}
 	}
 	if w.cert != nil {
-		_, err := w.cert.load()
+		_, err := w.tls.Load()
 		errs = append(errs, err)
 	}
 	for _, file := range w.files {
@@ -295,17 +278,11 @@ func (w *webhook) server(ctx context.Context, sink inputs.RequestSink, g *guard)
 
 func (w *webhook) open() (all []*lobby, err error) {
 	for _, addr := range w.listen {
-		var l net.Listener
-		path, unix := strings.CutPrefix(addr, "unix:")
-		if unix {
-			l, err = disk.Listen(path, 0o660) // the web server's group is the directory's business
-		} else {
-			l, err = net.Listen("tcp", addr)
-		}
+		l, err := disk.ListenAt(addr)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("listen: %w", err), closeAll(all))
 		}
-		y, err := newLobby(l, w.cert != nil && !unix, w.exempt)
+		y, err := newLobby(l, w.cert != nil && l.Addr().Network() != "unix", w.exempt)
 		if err != nil {
 			l.Close()
 			return nil, errors.Join(err, closeAll(all))
@@ -328,7 +305,7 @@ func (w *webhook) wrap(l *lobby, g *guard) net.Listener {
 	if !l.tls {
 		return guardedListener
 	}
-	return tls.NewListener(guardedListener, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: w.cert.get})
+	return w.cert.Listener(guardedListener)
 }
 
 // exempt says of a peer that it stands for many: a proxy.

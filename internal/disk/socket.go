@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -31,6 +32,14 @@ func Listen(path string, mode fs.FileMode) (net.Listener, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// ListenAt listens at "unix:PATH", which its owner and group may use, or at a TCP address.
+func ListenAt(addr string) (net.Listener, error) {
+	if path, unix := strings.CutPrefix(addr, "unix:"); unix {
+		return Listen(path, 0o660)
+	}
+	return net.Listen("tcp", addr)
 }
 
 // removeDead removes a socket on which nobody listens. What is no socket stays, and listening fails.
