@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,7 +99,7 @@ func printQueue(b *strings.Builder, st *agent.Status, now time.Time) {
 	b.WriteString("\n")
 	wrap(b, "", "    ", fmt.Sprintf("queue %s: %s, %d held", st.Queue.Path, used, st.Queue.Held))
 	for _, p := range st.Problems {
-		if p.What == "queue" || p.What == "held" || p.What == agent.ProblemConfiguration {
+		if slices.Contains([]string{"queue", "held", agent.ProblemConfiguration, agent.ProblemWeb}, p.What) {
 			printProblem(b, p.Text, p.Since, now)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bouncefeed/inputs"
@@ -20,6 +21,7 @@ import (
 	"bouncefeed/internal/control"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/queue"
+	"bouncefeed/internal/web"
 	"bouncefeed/outputs"
 	"bouncefeed/parsers"
 )
@@ -39,6 +41,11 @@ type Agent struct {
 	tail    tail
 	aside   asideLook
 	beat    pulse // of the maintenance, which writes to the queue
+
+	maintenance condition   // of the queue
+	web         *web.Server // for those who look on; nil: none
+	webState    condition
+	running     atomic.Bool // everything has started
 
 	logHosts *logHosts
 	copies   *copyTargets
@@ -183,6 +190,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 		return err
 	}
 	a.assemble()
+	a.web = a.newWeb()
 	messages, err := a.listenForMessages()
 	if err != nil {
 		listener.Close()
@@ -268,6 +276,9 @@ func (a *Agent) work(ctx context.Context, listener, messages net.Listener, ready
 			return control.ServePublic(ctx, messages, []control.Answer{Calls.Deliver.Answer(a.answerDeliver)})
 		})
 	}
+	if a.web != nil {
+		start("web", a.serveWeb)
+	}
 	start("maintenance", a.maintain)
 	start("reports that wait", a.releaseWaiting)
 	for _, out := range a.outputs {
@@ -287,7 +298,8 @@ func (a *Agent) work(ctx context.Context, listener, messages net.Listener, ready
 		out.log.Info("delivering", "type", out.kind, "to", placeOf(out.built.Output), "send", strings.Join(out.built.Settings.Send, ","))
 	}
 	a.log.Info("running", "version", a.version, "inputs", len(a.inputs), "outputs", len(a.outputs), "queue", a.config.Queue.Path)
-	a.awaitInputs(ctx)
+	a.awaitOpen(ctx)
+	a.running.Store(true)
 	ready()
 	wg.Go(func() { a.tellSystemd(ctx) })
 	wg.Wait()
@@ -313,7 +325,7 @@ const maintainEvery = time.Minute
 
 // maintain prunes and compacts the queue now and then, and gives back the memory that a backlog took.
 func (a *Agent) maintain(ctx context.Context) error {
-	var state condition
+	state := &a.maintenance
 	a.beat.beat()
 	for wait(ctx, maintainEvery) {
 		err := a.queue.Maintain()

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	openWithin  = 2 * time.Second  // the inputs are waited for at a start
+	openWithin  = 2 * time.Second  // what is to open is waited for at a start
 	beatWithin  = 10 * time.Minute // maintenance writes to the queue every minute, a compaction may take some
 	stuckAfter  = 15 * time.Minute // an attempt to send, whose own bounds are far shorter
 	statusEvery = 10 * time.Second
@@ -49,10 +49,11 @@ func (a *Agent) Alive() error {
 	return nil
 }
 
-// awaitInputs waits until each input has stored something, is open, or has said what keeps it from that; not for long.
-func (a *Agent) awaitInputs(ctx context.Context) {
+// awaitOpen waits until each input has stored something, is open, or has said what keeps it from that, and the listener
+// for those who look on is or has, too; not for long.
+func (a *Agent) awaitOpen(ctx context.Context) {
 	for deadline := time.Now().Add(openWithin); time.Now().Before(deadline); {
-		open := true
+		open := a.web == nil || a.webState.hasBegun()
 		for i := range a.inputs {
 			open = open && a.inputs[i].isUp()
 		}

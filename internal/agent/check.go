@@ -15,6 +15,7 @@ import (
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
 	"bouncefeed/internal/queue"
+	"bouncefeed/internal/web"
 	"bouncefeed/outputs"
 )
 
@@ -66,6 +67,9 @@ func CheckOnline(ctx context.Context, cfg *config.Config, file, version string, 
 	found = append(found, mailServerWarnings(ctx, p)...)
 	found = append(found, hintsOf(ctx, cfg)...)
 	found = append(found, ask(ctx, "queue", without(func(ctx context.Context) error { return probeQueue(ctx, cfg) }))...)
+	if cfg.Web.On() {
+		found = append(found, ask(ctx, ProblemWeb, without(web.New(cfg.Web, log).Probe))...)
+	}
 	return append(found, askReceivers(ctx, p)...), nil
 }
 

@@ -62,3 +62,9 @@ func (c *condition) report() (problem string, since, last *time.Time) {
 	}
 	return problem, since, last
 }
+
+// hasBegun says whether there has been a success or a failure.
+func (c *condition) hasBegun() bool {
+	problem, _, last := c.report()
+	return problem != "" || last != nil
+}

@@ -14,8 +14,9 @@ import (
 var allowed = map[string]string{
 	"docs":                 "",
 	"cmd/bouncefeed":       "internal/agent internal/control internal/config internal/event",
-	"internal/agent":       inputWings + parserWings + leaves + "internal/mta internal/control internal/queue internal/classify internal/provider internal/report inputs parsers outputs internal/config internal/event",
+	"internal/agent":       inputWings + parserWings + leaves + "internal/mta internal/control internal/web internal/queue internal/classify internal/provider internal/report inputs parsers outputs internal/config internal/event",
 	"internal/control":     "internal/disk internal/config internal/event",
+	"internal/web":         "internal/disk internal/config internal/event",
 	"inputs":               "internal/config internal/event",
 	"inputs/logs":          "inputs internal/disk internal/config internal/event",
 	"inputs/mailbox":       "inputs internal/disk internal/config internal/event",

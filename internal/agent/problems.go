@@ -21,13 +21,16 @@ const (
 
 // Problem is something that does not work now, or that waits for an admin.
 type Problem struct {
-	What  string     `json:"what"` // "input NAME", "output NAME", "dead", "held", "queue"
+	What  string     `json:"what"` // "input NAME", "output NAME", "dead", "held", "queue", "web", "configuration"
 	Since *time.Time `json:"since,omitempty"`
 	Text  string     `json:"text"` // what it is, and the remedy
 }
 
 // ProblemConfiguration is What of the problem that another configuration was to be used than is.
 const ProblemConfiguration = "configuration"
+
+// ProblemWeb is What of the problem that the listener for those who look on does not serve.
+const ProblemWeb = "web"
 
 // problems are all there are, the worst first within each kind.
 func (st *Status) problems(set aside) []Problem {

@@ -102,6 +102,12 @@ func (a *Agent) Status() (Status, error) {
 	}
 	st.Reasons = a.tail.reasons.copy()
 	st.Problems = st.problems(a.aside.look(a.queue, &st))
+	if problem, since, _ := a.maintenance.report(); problem != "" {
+		st.Problems = append(st.Problems, Problem{"queue", since, "maintenance: " + problem})
+	}
+	if problem, since, _ := a.webState.report(); problem != "" {
+		st.Problems = append(st.Problems, Problem{ProblemWeb, since, "nobody can look on by the listener web: " + problem})
+	}
 	if a.problem != "" {
 		st.Problems = append(st.Problems, Problem{ProblemConfiguration, &a.started, a.problem})
 	}

@@ -25,6 +25,7 @@ type Config struct {
 	Log     Log          `yaml:"log"`
 	Control Control      `yaml:"control"`
 	Deliver Deliver      `yaml:"deliver"`
+	Web     Web          `yaml:"web"`
 	// Host names this machine in event sources and identity keys; default: the host name.
 	Host string `yaml:"host"`
 }

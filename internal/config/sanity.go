@@ -32,6 +32,7 @@ func (d *decoder) sane(root *yaml.Node, c *Config) {
 	if c.Queue.Retain.Std() < minRetain {
 		fail("queue.retain", "what is forgotten so soon is reported twice, by the report that follows a log line: write 15d, not less than 1h")
 	}
+	c.Web.sane(fail)
 	for _, socket := range []struct{ key, path string }{{"control.socket", c.Control.Socket}, {"deliver.socket", c.Deliver.Socket}} {
 		switch key, path := socket.key, socket.path; {
 		case !filepath.IsAbs(path):
