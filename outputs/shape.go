@@ -57,7 +57,7 @@ func newShape(section config.Section, c *webhookConfig) (s shape, errs []error) 
 	make := func(key, text string, escape func(string) string) *form {
 		f, err := newForm(text, escape)
 		if err != nil {
-			errs = append(errs, section.Errorf(key, "%w", err))
+			errs = append(errs, section.Errorf(key, "%v", err))
 		}
 		return f
 	}

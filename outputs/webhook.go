@@ -106,7 +106,7 @@ func newWebhook(env config.Env, section config.Section, c *webhookConfig) (Outpu
 		errs = append(errs, section.Errorf("success", "must name answers like 200 or 2xx"))
 	}
 	if w.unknown, err = newCodes(c.Unknown); err != nil {
-		errs = append(errs, section.Errorf("unknown", "%w", err))
+		errs = append(errs, section.Errorf("unknown", "%v", err))
 	}
 	return w, config.Join("", errs...)
 }
