@@ -90,6 +90,7 @@ var receivers = map[string]func(t *testing.T) *receiver{
 	},
 	"file": fileReceiver,
 	"exec": execReceiver,
+	"nats": natsReceiver,
 }
 
 func idsOf(body []byte) (ids []string) {
@@ -243,6 +244,7 @@ func TestBuildDoesNothing(t *testing.T) {
 		"webhook":  {"url: https://192.0.2.1/x", "secret_file: " + missing},
 		"file":     {"path: " + missing},
 		"exec":     {"command: " + missing},
+		"nats":     {"servers: [tls://192.0.2.1:4222]", "nkey_file: " + missing, "ca_file: " + missing},
 	} {
 		if _, err := build(t, kind, lines...); err != nil {
 			t.Errorf("%s: %v", kind, err)

@@ -25,6 +25,18 @@ type escaped string
 
 // newForm reads text, with blanks escaped by escape.
 func newForm(text string, escape func(string) string) (*form, error) {
+	f, err := parseForm(text, escape)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.fill(formData([]event.Event{{ID: "x"}})); err != nil {
+		return nil, fmt.Errorf("can't be filled in: %w", err)
+	}
+	return f, nil
+}
+
+// parseForm is newForm for one with blanks that not every form has.
+func parseForm(text string, escape func(string) string) (*form, error) {
 	const last = "_escape" // of every pipeline
 	t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
 		"json":  func(v any) (escaped, error) { b, err := encode(v); return escaped(b), err },
@@ -44,11 +56,7 @@ func newForm(text string, escape func(string) string) (*form, error) {
 			escapeAll(one.Tree, one.Tree.Root, last)
 		}
 	}
-	f := &form{text, t}
-	if _, err := f.fill(formData([]event.Event{{ID: "x"}})); err != nil {
-		return nil, fmt.Errorf("can't be filled in: %w", err)
-	}
-	return f, nil
+	return &form{text, t}, nil
 }
 
 // escapeAll puts a last command into every pipeline that prints.
