@@ -11,7 +11,7 @@ UNIT_TIMEOUT = 15m
 E2E_TIMEOUT  = 20m
 
 E2E_DIST = dist/e2e
-E2E_ENV  = BOUNCEFEED_E2E_BINARY=$(CURDIR)/$(E2E_DIST)/bouncefeed BOUNCEFEED_E2E_DEBS=$(CURDIR)/$(E2E_DIST)
+E2E_ENV  = BOUNCEFEED_E2E_BINARY=$(CURDIR)/$(E2E_DIST)/bouncefeed BOUNCEFEED_E2E_DEBS=$(CURDIR)/$(E2E_DIST) BOUNCEFEED_E2E_NATS=$(CURDIR)/$(E2E_DIST)/nats-server
 E2E_TEST = CGO_ENABLED=0 $(E2E_ENV) $(TIDY) go test -count=1 -v
 # Nothing is left in /tmp, however a test ends.
 TIDY     = packaging/tidy.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds and fetches what the end-to-end tests work with, before the clock of any test runs: the daemon, the packages of
-# two versions, the test binaries' parts, and the Debians that are run and booted. Safe to repeat; only the first run
+# two versions, nats-server, the test binaries' parts, and the Debians that are run and booted. Safe to repeat; only the first run
 # takes minutes. Nothing is installed on this machine: the Debians are trees in a cache (packaging/test-root.sh).
 #
 #	packaging/e2e-prepare.sh [DIST]    where the daemon and the packages go; default dist/e2e
@@ -28,6 +28,11 @@ fi
 CGO_ENABLED=0
 export CGO_ENABLED
 go build -o "$dist/bouncefeed" ./cmd/bouncefeed
+# 25 MB with modules of its own, of which the program's go.mod need not know.
+go build -modfile=tools/nats-server.mod -trimpath -o "$dist/nats-server" github.com/nats-io/nats-server/v2 || {
+	echo "nats-server can't be built here: what needs it is not tested." >&2
+	[ -z "${CI:-}" ] || exit 1
+}
 # The second version comes with another example of a configuration, and in every format.
 ARCHES=$(go env GOARCH)
 EXAMPLE=$dist/config.example.yaml
