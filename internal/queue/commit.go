@@ -20,6 +20,7 @@ type Batch struct {
 	Checkpoint map[string]string // nil: leave as is
 	Sent       [][8]byte         // ledger entries (event.Sent)
 	Counts     map[Figure]uint64 // increments of the input's counters
+	Counted    event.Counted     `json:"-"` // beside what Options.Counted says of Events: of what this process has read itself
 }
 
 // Held is an event that somebody has to look at before it is sent.
@@ -169,6 +170,9 @@ func (p *prepared) apply(t *txn) error {
 		}
 	}
 	t.sent = append(t.sent, p.Sent...)
+	if err := t.tellAll(&p.Counted); err != nil {
+		return err
+	}
 	for figure, n := range p.Counts {
 		t.count(Counter{InputSide, p.Input, figure}, n)
 	}
@@ -196,6 +200,9 @@ func (t *txn) queueNew(input string, e *item, in *pack, at int) (repeat bool, er
 		return false, err
 	}
 	t.count(inputCounter(input, CountQueued), 1)
+	if err := t.tell(e.event); err != nil {
+		return false, err
+	}
 	return false, t.refer(e.keys, seq)
 }
 

@@ -134,6 +134,9 @@ func (t *txn) release(r *record) error {
 	if err != nil {
 		return err
 	}
+	if err := t.tell(&r.Event); err != nil {
+		return err
+	}
 	return t.refer(e.keys, seq)
 }
 

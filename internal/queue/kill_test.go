@@ -120,6 +120,7 @@ func checkAfterKill(t *testing.T, path string, committed map[string]int, deliver
 		t.Errorf("%d stored events are missing, %d were settled unreported", missing, unreported)
 	}
 	checkAccounts(t, q, "out")
+	checkStatistics(t, q)
 }
 
 func stateOf(q *Queue, input, key string) string {
@@ -144,7 +145,7 @@ func killChild(path string) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	q, err := Open(path, Options{Outputs: []string{"out"}})
+	q, err := Open(path, Options{Outputs: []string{"out"}, Counted: countOne, freshEnough: 500})
 	if err != nil {
 		fail(err)
 	}
@@ -207,6 +208,7 @@ func killCommit(q *Queue, input string, tell func(string, ...any), fail func(err
 		}
 		next := strconv.Itoa(n + 5)
 		b.Checkpoint = map[string]string{"next": next}
+		b.Counted.Stats = []event.Stat{statRow("read", input, time.Now(), b.Counts[Figure{Word: CountRead}])}
 		b.State = map[string][]byte{"next": []byte(next), strconv.Itoa(n): make([]byte, 100), strconv.Itoa(n - 50): nil}
 		if _, err := q.Commit(context.Background(), b); err != nil {
 			fail(err)

@@ -90,6 +90,9 @@ func (q *Queue) nextStep(tx *bbolt.Tx, now time.Time) (step func(*txn) error, mo
 			}, true, nil
 		}
 	}
+	if step = q.nextStats(tx, now); step != nil {
+		return step, true, nil
+	}
 	if step, more = q.nextJoin(tx); step != nil || more {
 		return step, more, nil
 	}

@@ -37,6 +37,9 @@ func Open(path string, o Options) (*Queue, error) {
 	if o.Retain <= 0 {
 		o.Retain = DefaultRetain
 	}
+	if o.freshEnough <= 0 {
+		o.freshEnough = freshEnough
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -267,6 +270,9 @@ func createBuckets(tx *bbolt.Tx) error {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
+	}
+	if err := createStats(tx); err != nil {
+		return err
 	}
 	meta := tx.Bucket(bucketMeta)
 	if len(meta.Get(keySecret)) != 32 {

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"bouncefeed/internal/event"
 )
 
 // What the queue answers besides the disk's own errors.
@@ -43,9 +45,13 @@ type Options struct {
 	Outputs []string         // configured outputs by name; none: those the file knows
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
+	// Counted says what an event counts as in the statistics that is stored now, and no repeat; nil: there are none. It must
+	// not use the queue, and may be asked again where a transaction fails.
+	Counted func(*event.Event) event.Counted
 
-	syncFolder func(*os.File) error // nil: (*os.File).Sync
-	running    func() time.Duration // since some moment, whatever the clock says; nil: as Now tells, by its monotonic reading
+	freshEnough int                  // bytes of statistics that Maintain adds to the tables; 0: freshEnough
+	syncFolder  func(*os.File) error // nil: (*os.File).Sync
+	running     func() time.Duration // since some moment, whatever the clock says; nil: as Now tells, by its monotonic reading
 }
 
 // Queue is an open queue file. All methods may be called concurrently.
@@ -67,6 +73,7 @@ type Queue struct {
 	joined uint64 // groups of events before this one are not small (see nextJoin)
 
 	indexDebt, ledgerDebt debt
+	freshStats            int // about how many bytes of statistics are in no table
 
 	shrinks sync.Mutex  // held by shrink, before the lock
 	closing atomic.Bool // it is to give up
@@ -79,7 +86,7 @@ type Queue struct {
 	overfull bool // warned that used is above MaxSize with nothing pending
 }
 
-// Top-level buckets. Nested: state/INPUT, again/OUTPUT, accepted/OUTPUT, dead/OUTPUT, refused/INPUT, keys/STAMP and
+// Top-level buckets. Nested: state/INPUT, stats/TABLE, again/OUTPUT, accepted/OUTPUT, dead/OUTPUT, refused/INPUT, keys/STAMP and
 // sent/STAMP with runs, blocks and filters in each.
 var (
 	bucketMeta        = []byte("meta")        // keyX → value
@@ -96,13 +103,14 @@ var (
 	bucketCounters    = []byte("counters")    // name → 8 bytes
 	bucketKeys        = []byte("keys")        // stamp → runs of identity keys (see identity.go, runs.go)
 	bucketSent        = []byte("sent")        // stamp → runs of the ledger (see ledger.go, runs.go)
+	bucketStats       = []byte("stats")       // table → key → sealed number, and more (see statistics.go)
 
 	keySecret = []byte("secret")
 	keyFormat = []byte("format")
 	keyBegun  = []byte("begun") // when the file was begun anew after damage, if it was
 
 	buckets = [][]byte{bucketMeta, bucketCheckpoints, bucketState, bucketGroups, bucketCompleted, bucketOutputs,
-		bucketAccepted, bucketAgain, bucketDead, bucketHeld, bucketRefused, bucketCounters, bucketKeys, bucketSent}
+		bucketAccepted, bucketAgain, bucketDead, bucketHeld, bucketRefused, bucketCounters, bucketKeys, bucketSent, bucketStats}
 )
 
 // Secret is 32 random bytes made with the file; it keys the ledger (event.Sent).

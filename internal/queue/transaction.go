@@ -25,6 +25,7 @@ type txn struct {
 	queued uint64       // events stored, for every output
 	fresh  []freshEvent // these events
 	sent   [][8]byte    // ledger entries
+	stats  []byte       // rows of statistics, encoded
 	index  index
 }
 
@@ -48,6 +49,9 @@ func (t *txn) finish() error {
 		return err
 	}
 	if err := t.storeLedger(); err != nil {
+		return err
+	}
+	if err := t.storeStats(); err != nil {
 		return err
 	}
 	if err := t.saveClock(); err != nil {

@@ -21,7 +21,7 @@ func TestBatchAsJSON(t *testing.T) {
 		Sent: [][8]byte{{1, 2}, {255}}, Counts: map[Figure]uint64{{Word: CountRead}: 3, IgnoredAs("other"): 1<<64 - 1},
 	}
 	for i := range reflect.TypeFor[Batch]().NumField() {
-		if reflect.ValueOf(b).Field(i).IsZero() {
+		if name := reflect.TypeFor[Batch]().Field(i).Name; reflect.ValueOf(b).Field(i).IsZero() && name != "Counted" { // of this process's own
 			t.Errorf("%s: teach this test", reflect.TypeFor[Batch]().Field(i).Name)
 		}
 	}
