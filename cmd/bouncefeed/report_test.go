@@ -34,6 +34,6 @@ func TestReport(t *testing.T) {
 	command(t, "", "report", "--by", "weather", log).expect(t, exitUsage, "", "a report lists by provider, domain, reason, day")
 	command(t, "", "report", "--provider", "gogle", log).expect(t, exitUsage, "", "none is called so")
 	command(t, "", "report", "--since", "soon", log).expect(t, exitUsage, "", "is no time")
-	command(t, "", "report").expect(t, exitUsage, "", "needs a file")
+	command(t, "", "report", "--as", "postfix").expect(t, exitUsage, "", "needs a file")
 	command(t, "", "report", filepath.Join(t.TempDir(), "none")).expect(t, exitFailure, "", "no such file")
 }

@@ -223,7 +223,7 @@ func (s *shelf[T]) show(a *app, cmd *cobra.Command, which agent.Selection, numbe
 }
 
 // eachStored asks the daemon, or, if none runs, its queue.
-func eachStored[T any](a *app, cmd *cobra.Command, call control.Call[agent.Selection, T], which agent.Selection, each func(T, json.RawMessage) error) error {
+func eachStored[A, T any](a *app, cmd *cobra.Command, call control.Call[A, T], which A, each func(T, json.RawMessage) error) error {
 	socket, err := a.controlSocket(cmd)
 	if err != nil {
 		return err

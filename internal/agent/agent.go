@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,7 @@ type Agent struct {
 
 	logHosts *logHosts
 	copies   *copyTargets
+	counting *counting
 
 	reload  func() error // reads the configuration anew; nil: nobody does
 	problem string       // with the configuration that was asked for
@@ -94,7 +96,7 @@ func New(cfg *config.Config, file, version string, log *slog.Logger) (*Agent, er
 	if err != nil {
 		return nil, err
 	}
-	return &Agent{config: cfg, version: version, log: log, plan: p, started: time.Now()}, nil
+	return &Agent{config: cfg, version: version, log: log, plan: p, counting: newCounting(p.classifier, time.Now), started: time.Now()}, nil
 }
 
 func newPlan(cfg *config.Config, file, version string, log *slog.Logger) (*plan, error) {
@@ -175,7 +177,7 @@ func newClassifier(rules []config.Rule) (*classify.Classifier, error) {
 // Run opens the queue and works until ctx ends (nil) or the queue breaks (the error). ready is called once everything
 // has started.
 func (a *Agent) Run(ctx context.Context, ready func()) error {
-	q, err := openQueue(a.config, a.log)
+	q, err := openQueue(a.config, a.log, a.counting)
 	if err != nil {
 		return err
 	}
@@ -199,8 +201,8 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 	return a.work(ctx, listener, messages, ready)
 }
 
-func openQueue(cfg *config.Config, log *slog.Logger) (*queue.Queue, error) {
-	return queue.Open(cfg.Queue.Path, queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Log: log})
+func openQueue(cfg *config.Config, log *slog.Logger, c *counting) (*queue.Queue, error) {
+	return queue.Open(cfg.Queue.Path, queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Log: log, Counted: c.failure})
 }
 
 func outputNames(cfg *config.Config) []string {
@@ -240,8 +242,15 @@ func (a *Agent) newSink(in plannedInput) *sink {
 		classifier: a.plan.classifier, now: time.Now, store: a.queue,
 		memory:  func(p parsers.Stateful) error { return loadStored(p, stored) },
 		ahead:   stored,
-		watcher: &inputWatcher{in, &a.tail}, logHosts: a.logHosts, copies: a.copies,
+		watcher: &inputWatcher{in, &a.tail}, logHosts: a.logHosts, copies: a.copies, passes: newPasses(a.counting, a.countsDeliveries(in)),
 	})
+}
+
+// countsDeliveries says whether an input's word of what was accepted or put off counts: a provider's, where no log tells of the
+// same mail.
+func (a *Agent) countsDeliveries(in plannedInput) bool {
+	isLog := func(in plannedInput) bool { return readsLog(in.built.Settings.Parser.Type) }
+	return isLog(in) || !slices.ContainsFunc(a.plan.inputs, isLog)
 }
 
 // inputWatcher tells `status` and `tail` how an input fares.

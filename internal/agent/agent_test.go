@@ -33,7 +33,7 @@ queue: {path: %[1]s/queue.db, max_size: 5MiB}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.queue, err = openQueue(cfg, a.log); err != nil {
+	if a.queue, err = openQueue(cfg, a.log, a.counting); err != nil {
 		t.Fatal(err)
 	}
 	defer a.queue.Close()

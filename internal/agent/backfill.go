@@ -39,7 +39,7 @@ type Backfill struct {
 
 	// DryRun gets the events instead of the queue. Nothing is changed.
 	DryRun func(event.Event) error
-	counts *counting // what a report is made of; nil: none is
+	counts func(*event.Counted) // is told what a report is made of; nil: none is
 
 	// Progress is called before each part of a file is stored; nil: nobody watches.
 	Progress func(file string, at Spot, sum *BackfillSummary)
@@ -142,9 +142,11 @@ func (b *Backfill) Run(ctx context.Context) (BackfillSummary, error) {
 		return sum, err
 	}
 	to := &tally{target: target, since: b.Since, until: b.Until, sum: &sum}
-	if c.store, c.counts = to, b.counts; b.counts != nil {
-		b.counts.classifier = c.classifier
-		to.fresh = func(e *event.Event) { b.counts.failure(e, b.As == asMail) }
+	c.store = to
+	if b.counts != nil {
+		counts := newCounting(c.classifier, nil)
+		c.passes = newPasses(counts, true)
+		to.counted, to.failure = b.counts, counts.failure
 	}
 	return sum, errors.Join(b.read(ctx, c, target, &sum), end())
 }
@@ -280,7 +282,7 @@ func (b *Backfill) target(ctx context.Context, c *sinkConfig, sum *BackfillSumma
 		}
 		return remote, k.end, nil
 	}
-	q, err := openQueue(b.Config, b.Log)
+	q, err := openQueue(b.Config, b.Log, newCounting(nil, time.Now))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -120,7 +120,7 @@ func (w *mailWorld) mail(trust string, files ...string) BackfillSummary {
 
 func (w *mailWorld) open() *queue.Queue {
 	w.Helper()
-	q, err := openQueue(w.cfg, slog.New(slog.DiscardHandler))
+	q, err := openQueue(w.cfg, slog.New(slog.DiscardHandler), newCounting(nil, time.Now))
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -28,7 +28,8 @@ type tally struct {
 	target       store
 	since, until time.Time
 	sum          *BackfillSummary
-	fresh        func(*event.Event) // is told of each event that is no repeat; may be nil
+	counted      func(*event.Counted) // is told what a report is made of; nil: none is
+	failure      func(*event.Event) event.Counted
 }
 
 func (t *tally) Checkpoint(input string) (map[string]string, error) {
@@ -53,9 +54,13 @@ func (t *tally) Commit(ctx context.Context, b queue.Batch) (queue.Result, error)
 	}
 	t.sum.add(b, r)
 	for i, repeat := range r.Repeat {
-		if !repeat && t.fresh != nil {
-			t.fresh(&b.Events[i])
+		if !repeat && t.counted != nil {
+			failed := t.failure(&b.Events[i])
+			t.counted(&failed)
 		}
+	}
+	if t.counted != nil {
+		t.counted(&b.Counted)
 	}
 	// The sink pairs the result with all of its events.
 	r.Repeat = append(r.Repeat, make([]bool, len(events)-len(r.Repeat))...)

@@ -12,6 +12,7 @@ import (
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
 	"bouncefeed/internal/queue"
+	"bouncefeed/internal/report"
 )
 
 // Aliases, so that the subcommands can read what the socket answers.
@@ -20,6 +21,8 @@ type (
 	DeadLetter = queue.DeadLetter
 	// HeldEvent is an event that is not sent until an admin releases it, with why.
 	HeldEvent = queue.HeldEvent
+	// Report is what `bouncefeed report` prints.
+	Report = report.Report
 )
 
 // Count is how many events a retry, release or drop concerned.
@@ -78,6 +81,7 @@ var Calls = struct {
 	Status  control.Call[control.None, Status]
 	Tail    control.Call[LineFilter, Line] // if it follows, until the caller goes away
 	Deliver control.Call[DeliverArgs, control.None]
+	Report  control.Call[ReportArgs, *report.Report]
 	Reload  control.Call[control.None, control.None] // an error: the configuration has mistakes, nothing changes
 
 	Dead        control.Call[Selection, DeadLetter]
@@ -101,6 +105,7 @@ var Calls = struct {
 	Known              control.Call[control.None, []bool] // the body is [][]event.Key
 }{
 	Status:  control.Call[control.None, Status]{Name: "status", Right: control.Anyone},
+	Report:  control.Call[ReportArgs, *report.Report]{Name: "report", Right: control.Anyone},
 	Reload:  control.Call[control.None, control.None]{Name: "reload"},
 	Tail:    control.Call[LineFilter, Line]{Name: "tail", Right: control.Anyone},
 	Deliver: control.Call[DeliverArgs, control.None]{Name: "deliver", Right: control.Anyone, Body: MaxDelivered},
@@ -134,7 +139,7 @@ type memory struct {
 
 // answers are the daemon's to all Calls on the control socket.
 func (a *Agent) answers() []control.Answer {
-	return append(storedAnswers(a.queue),
+	return append(storedAnswers(a.queue, a.config.Host),
 		Calls.Status.Answer(one(func(control.None) (Status, error) { return a.Status() })),
 		Calls.Reload.Answer(func(context.Context, control.None, io.Reader, func(control.None) error) error {
 			if a.reload == nil {
@@ -148,7 +153,7 @@ func (a *Agent) answers() []control.Answer {
 }
 
 // storedAnswers are those to all Calls about what is stored, by whoever has the queue's file open.
-func storedAnswers(q *queue.Queue) []control.Answer {
+func storedAnswers(q *queue.Queue, host string) []control.Answer {
 	return []control.Answer{
 		Calls.Dead.Answer(list(func(s Selection) ([]DeadLetter, error) { return q.Dead(s.Output) })),
 		Calls.DeadRetry.Answer(counted(func(s Selection) (int, error) { return deadBy(q, s, q.RetryDead) })),
@@ -159,6 +164,8 @@ func storedAnswers(q *queue.Queue) []control.Answer {
 		Calls.HeldDrop.Answer(counted(func(s Selection) (int, error) { return heldBy(q, s, q.DropHeld) })),
 
 		Calls.Refused.Answer(list(func(s Selection) ([]RefusedRecord, error) { return refusedRecords(q, s.Input) })),
+
+		Calls.Report.Answer(one((&reporter{q, host, time.Now}).report)),
 
 		Calls.Backfill.Answer(answerBackfill(q)),
 		Calls.BackfillCheckpoint.Answer(one(func(control.None) (map[string]string, error) { return q.Checkpoint(config.Backfill) })),

@@ -4,44 +4,66 @@ import (
 	"cmp"
 	"strings"
 	"sync"
+	"time"
 
 	"bouncefeed/internal/classify"
+	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/provider"
 	"bouncefeed/internal/report"
 )
 
-// counting tells a report what became of each recipient. Mail that is not ours counts nowhere: its failures are nobody's here.
-//
-// A batch is stored while the next one is parsed: failures are counted beside deliveries.
+// counting says in rows of statistics what became of each recipient. Mail that is not ours counts nowhere: its failures are
+// nobody's here. All inputs share it; it may be asked by several at once.
 type counting struct {
-	mu         sync.Mutex // of the two that follow
-	tally      *report.Tally
-	group      *provider.Group
-	classifier *classify.Classifier
+	classifier *classify.Classifier // nil: it is asked of failures only
+	now        func() time.Time     // nil: any time is believed
+
+	mu    sync.Mutex // of what follows
+	group *provider.Group
+	heard map[heardOf]time.Time
 }
 
-// passage counts a delivery, or one put off, that a parser skimmed.
-func (c *counting) passage(p *event.Passage) {
-	c.transit(&event.Event{
-		Type: p.Type, Time: p.Time, Recipient: p.Recipient, RemoteMTA: p.RemoteMTA, Code: p.Code, Status: p.Status, Diagnostic: p.Diagnostic, Transit: p.Transit,
-	})
+// heardOf is what an example stands for.
+type heardOf struct {
+	provider string
+	reason   event.Reason
 }
 
-// event counts what is not reported.
-func (c *counting) event(e *event.Event) {
-	if e.Type == event.Delivered || e.Type == event.Delayed {
-		c.transit(e)
+func newCounting(c *classify.Classifier, now func() time.Time) *counting {
+	return &counting{classifier: c, now: now, group: provider.NewGroup(provider.Default()), heard: map[heardOf]time.Time{}}
+}
+
+// A stranger's clock, or the date of a report, makes no days of its own.
+const (
+	oldestCounted = 15 * 24 * time.Hour
+	newestCounted = 24 * time.Hour
+)
+
+// failure counts what is reported, and no repeat (queue.Options.Counted).
+func (c *counting) failure(e *event.Event) (counted event.Counted) {
+	if e.Input == config.Backfill && c.now != nil { // it would count what was counted when it happened
+		return counted
+	}
+	c.add(&counted, e, report.Lists)
+	return counted
+}
+
+// add counts a failure that was judged.
+func (c *counting) add(to *event.Counted, e *event.Event, stream report.Stream) {
+	f := c.fact(e, stream)
+	f.Class, f.PutOff = report.ClassOf(e.Type, e.Fault), e.Transit.Before
+	f.Returned = e.Proof == event.ProofRecipient // a report, and the ledger says that it went out
+	say(&f, e)
+	to.Stats = append(to.Stats, f.Stats()...)
+	if f.Class != report.Complaint {
+		c.quote(to, &f)
 	}
 }
 
-func (c *counting) transit(e *event.Event) {
-	if e.Transit.Foreign {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	f := c.fact(e)
+// transit counts a delivery, or one put off.
+func (c *counting) transit(to *event.Counted, e *event.Event, stream report.Stream) {
+	f := c.fact(e, stream)
 	switch {
 	case e.Type == event.Delivered:
 		f.Class, f.PutOff = report.Accepted, e.Transit.Before
@@ -52,18 +74,9 @@ func (c *counting) transit(e *event.Event) {
 		judge(c.classifier, &one)
 		f.Class = report.PutOff
 		say(&f, &one)
+		c.quote(to, &f)
 	}
-	c.tally.Add(&f)
-}
-
-// failure counts what is reported, and no repeat. returned: it had been accepted, and came back.
-func (c *counting) failure(e *event.Event, returned bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	f := c.fact(e)
-	f.Class, f.PutOff, f.Returned = report.ClassOf(e.Type, e.Fault), e.Transit.Before, returned
-	say(&f, e)
-	c.tally.Add(&f)
+	to.Stats = append(to.Stats, f.Stats()...)
 }
 
 // say adds what was said of a failure.
@@ -71,11 +84,54 @@ func say(f *report.Fact, e *event.Event) {
 	f.Reason, f.Recipient, f.Code, f.Status, f.Text = e.Reason, e.Recipient, e.Code, e.Status, e.Diagnostic
 }
 
-func (c *counting) fact(e *event.Event) report.Fact {
-	domain := e.Recipient[strings.LastIndexByte(e.Recipient, '@')+1:]
-	relay := cmp.Or(e.Transit.Relay, e.RemoteMTA)
-	return report.Fact{Time: e.Time, Provider: c.group.Of(relayHost(relay), domain), Domain: domain, Delay: e.Transit.Delay}
+// quote keeps what was said, once an hour of each reason.
+func (c *counting) quote(to *event.Counted, f *report.Fact) {
+	key := heardOf{f.Provider, f.Reason}
+	c.mu.Lock()
+	last, heard := c.heard[key]
+	due := !heard || f.Time.Sub(last).Abs() >= time.Hour
+	if due {
+		c.heard[key] = f.Time // reasons and providers are few
+	}
+	c.mu.Unlock()
+	if !due {
+		return
+	}
+	example := f.Example()
+	if to.Examples = append(to.Examples, example); example.Text == "" { // the next one may tell more
+		c.mu.Lock()
+		delete(c.heard, key)
+		c.mu.Unlock()
+	}
 }
+
+func (c *counting) fact(e *event.Event, stream report.Stream) report.Fact {
+	domain := domainOf(e.Recipient)
+	return report.Fact{
+		Time: c.when(e.Time), Stream: stream, Provider: c.providerOf(relayOf(e), domain), Domain: domain, Delay: e.Transit.Delay,
+	}
+}
+
+func (c *counting) providerOf(relay, domain string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.group.Of(relayHost(relay), domain)
+}
+
+// when is the time under which something counts.
+func (c *counting) when(at time.Time) time.Time {
+	if c.now == nil {
+		return at
+	}
+	if now := c.now(); at.Before(now.Add(-oldestCounted)) || at.After(now.Add(newestCounted)) {
+		return now
+	}
+	return at
+}
+
+func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
+
+func relayOf(e *event.Event) string { return cmp.Or(e.Transit.Relay, e.RemoteMTA) }
 
 // relayHost is the host of what a log calls the relay; "" where it names none.
 func relayHost(relay string) string {

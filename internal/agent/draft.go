@@ -8,6 +8,7 @@ import (
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/listmonk"
 	"bouncefeed/internal/queue"
+	"bouncefeed/internal/report"
 	"bouncefeed/internal/text"
 	"bouncefeed/parsers"
 )
@@ -41,6 +42,8 @@ type draft struct {
 	logHost   string // whose log the events are from, where they are
 	unproven  []unprovenReport
 	entered   []sentTo // in the ledger
+	serial    uint64   // among the sink's
+	passed    []passed // deliveries by what they count as
 	forgotten bool     // a failure of a message that the parser had no room for
 	foreign   bool     // a failure of a foreign message, of a sender that is wanted
 	record    finding
@@ -70,7 +73,7 @@ func (f *finding) fate() event.Fate {
 
 func newDraft(c *sinkConfig) *draft {
 	return &draft{
-		sinkConfig: c, noted: map[event.Type]uint64{},
+		sinkConfig: c, noted: map[event.Type]uint64{}, serial: c.passes.next(),
 		batch: queue.Batch{Input: c.name, Counts: map[queue.Figure]uint64{}},
 	}
 }
@@ -92,6 +95,7 @@ func (d *draft) end() event.Fate {
 // finish adds the counts of all records, and makes the ledger's entries: two hashes each, for which no parser has to wait.
 func (d *draft) finish() {
 	d.hashEntered()
+	d.addCounted()
 	counts := d.batch.Counts
 	for t, n := range d.noted {
 		counts[queue.IgnoredAs(string(t))] += n
@@ -148,15 +152,14 @@ func (d *draft) pass(p *event.Passage) {
 	d.read++
 	if !d.wanted(p.Sender) {
 		d.batch.Counts[queue.IgnoredAs(ignoredSender)]++
+		d.countPassage(p, report.OtherMail)
 		return
 	}
 	if p.Ours {
 		d.enter(p.MessageID, p.Recipient, p.OriginalRecipient)
 	}
 	d.noted[p.Type]++
-	if d.counts != nil {
-		d.counts.passage(p)
-	}
+	d.countPassage(p, report.Lists)
 }
 
 // addSkimmed counts the lines that were skimmed and said nothing.
@@ -172,6 +175,7 @@ func (d *draft) accept(e event.Event) {
 	if isUnknown := e.Type == event.Forgotten && e.Sender == ""; !isUnknown && !d.wanted(e.Sender) {
 		d.record.unreported++
 		d.ignore(ignoredSender)
+		d.countOthers(e)
 		return
 	}
 	if e.Ours {
@@ -183,10 +187,11 @@ func (d *draft) accept(e event.Event) {
 		d.keepNotOurs(e)
 	}
 	if e.Type != "" && !e.Type.Reported() {
-		if e.Type == event.CopyFailed {
+		switch e.Type {
+		case event.CopyFailed:
 			d.batch.Copies = append(d.batch.Copies, e)
-		} else if d.counts != nil {
-			d.counts.event(&e)
+		case event.Delivered, event.Delayed:
+			d.countTransit(&e, report.Lists)
 		}
 		d.countOnly(e.Type)
 		return

@@ -39,6 +39,7 @@ type keeping struct {
 	MaxSize int64         `json:"max_size"`
 	Retain  time.Duration `json:"retain"`
 	Outputs []string      `json:"outputs"`
+	Host    string        `json:"host"`
 }
 
 // startKeeper starts a keeper; nil if none is needed, because the queue is this user's own business.
@@ -55,7 +56,7 @@ func startKeeper(cfg *config.Config) (*keeper, error) {
 		return nil, nil
 	}
 	k := &keeper{command: exec.Command("/proc/self/exe", KeeperCommand)}
-	what := keeping{path, int64(cfg.Queue.MaxSize), cfg.Queue.Retain.Std(), outputNames(cfg)}
+	what := keeping{path, int64(cfg.Queue.MaxSize), cfg.Queue.Retain.Std(), outputNames(cfg), cfg.Host}
 	if err := k.start(uid, gid, what); err != nil {
 		return nil, fmt.Errorf("open queue %s as user %d: %w", path, uid, err)
 	}
@@ -120,7 +121,7 @@ func OpenStored(ctx context.Context, cfg *config.Config, log *slog.Logger) (sock
 	if k != nil {
 		return k.socket, k.end, nil
 	}
-	q, err := openQueue(cfg, log)
+	q, err := openQueue(cfg, log, newCounting(nil, time.Now))
 	if err != nil {
 		return "", nil, err
 	}
@@ -135,7 +136,7 @@ func OpenStored(ctx context.Context, cfg *config.Config, log *slog.Logger) (sock
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- control.Serve(ctx, l, storedAnswers(q)) }()
+	go func() { done <- control.Serve(ctx, l, storedAnswers(q, cfg.Host)) }()
 	return socket, func() error {
 		cancel()
 		return errors.Join(<-done, q.Close(), os.RemoveAll(dir))
@@ -153,7 +154,7 @@ func Keep(ctx context.Context, in io.Reader, file *os.File, log *slog.Logger) er
 		return fmt.Errorf("%s is for bouncefeed itself: %w", KeeperCommand, err)
 	}
 	file.Close()
-	q, err := queue.Open(what.Path, queue.Options{MaxSize: what.MaxSize, Retain: what.Retain, Outputs: what.Outputs, Log: log})
+	q, err := queue.Open(what.Path, queue.Options{MaxSize: what.MaxSize, Retain: what.Retain, Outputs: what.Outputs, Log: log, Counted: newCounting(nil, time.Now).failure})
 	if err != nil {
 		l.Close()
 		return err
@@ -163,5 +164,5 @@ func Keep(ctx context.Context, in io.Reader, file *os.File, log *slog.Logger) er
 		io.Copy(io.Discard, in)
 		cancel()
 	}()
-	return errors.Join(control.Serve(ctx, l, storedAnswers(q)), q.Close())
+	return errors.Join(control.Serve(ctx, l, storedAnswers(q, what.Host)), q.Close())
 }

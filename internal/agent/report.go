@@ -3,9 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"bouncefeed/internal/event"
@@ -21,12 +18,14 @@ type ReportOfFiles struct {
 	Compare  bool      // with the time before, as long as this
 	Provider string    // only this one
 	Domain   string    // of the domains only this one
+	Stream   report.Stream
 }
 
 // Make reads the files.
 func (r *ReportOfFiles) Make(ctx context.Context) (*report.Report, BackfillSummary, error) {
 	t := report.NewTally()
-	r.counts = &counting{tally: t, group: provider.NewGroup(provider.Default())}
+	t.Stream = r.Stream
+	r.counts = func(c *event.Counted) { addCounted(t, c) }
 	r.DryRun = func(event.Event) error { return nil }
 	sum, err := r.Run(ctx)
 	return t.Make(r.options(t)), sum, err
@@ -54,13 +53,18 @@ func Providers() []string { return provider.Default().IDs() }
 
 // Choose says what is wrong with how the report is to be.
 func (r *ReportOfFiles) Choose(by string) error {
-	switch {
-	case !slices.Contains(report.Ways(), by):
-		return fmt.Errorf("--by %s: a report lists by %s", by, strings.Join(report.Ways(), ", "))
-	case r.Provider != "" && r.Provider != provider.Other && r.Provider != provider.Local && !slices.Contains(Providers(), r.Provider):
-		return fmt.Errorf("--provider %s: none is called so; known: %s", r.Provider, strings.Join(Providers(), ", "))
-	case r.As == asMail:
+	if r.As == asMail {
 		return errors.New("a report is made of logs: a mailbox does not tell what was delivered")
 	}
-	return nil
+	return CheckReport(by, &ReportArgs{Provider: r.Provider, Stream: r.Stream})
+}
+
+// addCounted has a tally count what a sink or the queue has.
+func addCounted(t *report.Tally, c *event.Counted) {
+	for i := range c.Stats {
+		t.AddStat(&c.Stats[i])
+	}
+	for i := range c.Examples {
+		t.AddExample(&c.Examples[i])
+	}
 }

@@ -49,7 +49,7 @@ type sinkConfig struct {
 	copies     *copyTargets                 // nil: no report is taken for a copy's
 	container  inputs.Container             // of inputs.Settings
 	explains   bool                         // keeps what is not reported, to be shown
-	counts     *counting                    // nil: nobody counts deliveries
+	passes     *passes                      // nil: nobody counts what becomes of recipients
 }
 
 // sink turns the records of one input into stored events. It is the inputs.Sink of that input.

@@ -107,14 +107,3 @@ type blockRow struct {
 }
 
 const maxBlockRows = 20_000
-
-func (t *Tally) countBlocklist(f *Fact, hour int64) {
-	if f.Reason != event.Blocklisted {
-		return
-	}
-	b := blocklistIn(f.Text)
-	if b == nil || len(t.blocks) >= maxBlockRows {
-		return
-	}
-	t.blocks[blockRow{hour, b.Name, f.Provider, strings.Clone(strings.ToLower(f.Domain))}]++
-}

@@ -36,6 +36,9 @@ var classWords = [classes]string{
 
 func (c Class) String() string { return classWords[c] }
 
+// failed says whether the recipient did not get the message.
+func (c Class) failed() bool { return c > Accepted && c <= Unknown }
+
 // endings are the classes that end a delivery.
 var endings = [...]Class{Accepted, Hard, Soft, Ours, GaveUp, Unknown}
 
@@ -59,9 +62,10 @@ func ClassOf(t event.Type, f event.Fault) Class {
 // Fact is what was learned of one recipient of one message.
 type Fact struct {
 	Time     time.Time
-	Class    Class // Accepted, PutOff or Attempt, or as ClassOf says
-	PutOff   bool  // of Accepted and failures: it was put off before
-	Returned bool  // of failures: it had been accepted
+	Stream   Stream // Lists or OtherMail
+	Class    Class  // Accepted, PutOff or Attempt, or as ClassOf says
+	PutOff   bool   // of Accepted and failures: it was put off before
+	Returned bool   // of failures: it had been accepted
 	Provider string
 	Domain   string // of the recipient; "" where it is not known
 	Reason   event.Reason

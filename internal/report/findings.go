@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -24,6 +25,16 @@ func (s Severity) String() string { return [...]string{"none", "info", "warning"
 
 // MarshalText makes it a word in JSON.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the word.
+func (s *Severity) UnmarshalText(text []byte) error {
+	for *s = None; *s <= Critical; *s++ {
+		if s.String() == string(text) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no severity", text)
+}
 
 // A Finding is something that an admin should look at.
 type Finding struct {

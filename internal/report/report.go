@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -43,6 +44,7 @@ type Figures struct {
 	Late       uint64                  `json:"late"`
 	PutOff     uint64                  `json:"put_off"`
 	Tried      uint64                  `json:"tried"`
+	FailedOff  uint64                  `json:"put_off_failed"`
 	Waiting    uint64                  `json:"waiting"`
 	Attempts   uint64                  `json:"deferrals"` // put off once and again
 	Failed     map[string]uint64       `json:"failed"`    // hard, soft, ours, gave_up, unknown
@@ -93,7 +95,7 @@ type ExampleOf struct {
 	Example
 }
 
-// Span of the facts that were added: zero if there are none.
+// Span gives the first and the last hour that something was counted in: zero if there are none.
 func (t *Tally) Span() (first, last time.Time) { return t.first, t.last }
 
 // Make draws up a report.
@@ -123,6 +125,7 @@ func (t *Tally) Make(o Options) *Report {
 	}
 	slices.SortFunc(r.Providers, byEnded)
 	slices.SortFunc(r.Domains, byEnded)
+	t.countExamples(o)
 	t.addFindings(r, o)
 	t.addExamples(r, o)
 	return r
@@ -137,9 +140,22 @@ func (t *Tally) addFindings(r *Report, o Options) {
 	}
 }
 
+// countExamples counts what the examples stand for, in the time of the report.
+func (t *Tally) countExamples(o Options) {
+	for _, e := range t.examples {
+		e.Count = 0
+	}
+	from, to := o.Since.Unix()/hour, (o.Until.Unix()+hour-1)/hour
+	for r, n := range t.rows {
+		if e := t.examples[exampleKey{r.Provider, r.Reason}]; e != nil && (r.Class.failed() || r.Class == PutOff) && r.Hour >= from && r.Hour < to {
+			e.Count += n
+		}
+	}
+}
+
 func (t *Tally) addExamples(r *Report, o Options) {
 	for key, e := range t.examples {
-		if e.Last.Before(o.Since) || !e.First.Before(o.Until) || o.Provider != "" && key.provider != o.Provider {
+		if e.Count == 0 || o.Provider != "" && key.provider != o.Provider {
 			continue
 		}
 		r.Examples[string(key.reason)] = append(r.Examples[string(key.reason)], ExampleOf{key.provider, *e})
@@ -184,16 +200,49 @@ func newFigures() *Figures {
 func (f *Figures) finish() {
 	c := &f.counts
 	f.Ended, f.Accepted, f.Late, f.PutOff, f.Tried, f.Waiting = c.Ended(), c[Accepted], c[Late], c[PutOff], c.Tried(), c.Waiting()
-	f.Attempts, f.Returned, f.Complaints = c[PutOff]+c[Attempt], c[Returned], c[Complaint]
+	f.Attempts, f.Returned, f.Complaints, f.FailedOff = c[PutOff]+c[Attempt], c[Returned], c[Complaint], c[FailedOff]
 	f.Failed = map[string]uint64{}
 	for _, class := range endings[1:] {
 		f.Failed[class.String()] = c[class]
 	}
 }
 
+// restore works out the counts of figures that came as JSON.
+func (f *Figures) restore() {
+	if f == nil {
+		return
+	}
+	c := &f.counts
+	c[Accepted], c[Late], c[PutOff], c[FailedOff], c[Returned], c[Complaint] = f.Accepted, f.Late, f.PutOff, f.FailedOff, f.Returned, f.Complaints
+	c[Attempt] = less(f.Attempts, f.PutOff)
+	for _, class := range endings[1:] {
+		c[class] = f.Failed[class.String()]
+	}
+}
+
+// UnmarshalJSON reads what --json prints.
+func (r *Report) UnmarshalJSON(text []byte) error {
+	type plain Report
+	if err := json.Unmarshal(text, (*plain)(r)); err != nil {
+		return err
+	}
+	r.Totals.restore()
+	r.Totals.Before.restore()
+	for _, groups := range [][]Group{r.Providers, r.Domains, r.Days} {
+		for i := range groups {
+			groups[i].restore()
+			groups[i].Before.restore()
+			for j := range groups[i].Days {
+				groups[i].Days[j].restore()
+			}
+		}
+	}
+	return nil
+}
+
 func (f *Figures) add(class Class, reason event.Reason, n uint64) {
 	switch f.counts[class] += n; {
-	case class > Accepted && class <= Unknown:
+	case class.failed():
 		f.Reasons[reason] += n
 	case class == PutOff:
 		f.PutOffFor[reason] += n

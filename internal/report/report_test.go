@@ -26,7 +26,7 @@ func twoWeeks() *Tally {
 	t, random := NewTally(), rand.New(rand.NewPCG(1, 2))
 	domains := map[string]string{"google": "gmail.com", "microsoft": "hotmail.com", "yahoo": "yahoo.com", "gmx": "web.de", provider.Other: "shop.example"}
 	add := func(f Fact) {
-		f.Domain = domains[f.Provider]
+		f.Domain, f.Stream = domains[f.Provider], Lists
 		t.Add(&f)
 	}
 	for h := range 14 * 24 {
@@ -37,7 +37,7 @@ func twoWeeks() *Tally {
 		}{{"google", 40}, {"microsoft", 12}, {"yahoo", 15}, {"gmx", 10}, {provider.Other, 8}} {
 			id := p.id
 			for i := range p.n {
-				f := Fact{Time: at.Add(time.Duration(i) * time.Minute), Provider: id}
+				f := Fact{Stream: Lists, Time: at.Add(time.Duration(i) * time.Minute), Provider: id}
 				switch x := random.IntN(1000); {
 				case id == "microsoft" && h >= 11*24 && x < 600:
 					f.Class, f.Reason, f.Code, f.Status = Ours, event.Blocklisted, 550, "5.7.1"
@@ -62,10 +62,10 @@ func twoWeeks() *Tally {
 		}
 	}
 	for i := range 5 {
-		t.Add(&Fact{Time: monday.Add(time.Duration(10*24+i) * time.Hour), Class: Hard, Reason: event.DomainUnknown, Provider: provider.Other, Domain: "gamil.com"})
+		t.Add(&Fact{Stream: Lists, Time: monday.Add(time.Duration(10*24+i) * time.Hour), Class: Hard, Reason: event.DomainUnknown, Provider: provider.Other, Domain: "gamil.com"})
 	}
 	for i := range 3 {
-		t.Add(&Fact{Time: monday.Add(time.Duration(10*24+i) * time.Hour), Class: Complaint, Provider: "microsoft"})
+		t.Add(&Fact{Stream: Lists, Time: monday.Add(time.Duration(10*24+i) * time.Hour), Class: Complaint, Provider: "microsoft"})
 	}
 	return t
 }
@@ -156,7 +156,7 @@ func TestFindings(t *testing.T) {
 func TestFindingEnds(t *testing.T) {
 	tally := NewTally()
 	for h := range 100 {
-		f := Fact{Time: monday.Add(time.Duration(h) * time.Hour), Provider: "google"}
+		f := Fact{Stream: Lists, Time: monday.Add(time.Duration(h) * time.Hour), Provider: "google"}
 		for i := range 20 {
 			if f.Class, f.Reason = Accepted, ""; h >= 30 && h < 35 && i < 15 {
 				f.Class, f.Reason = Ours, event.Spam
@@ -220,7 +220,7 @@ func TestRedact(t *testing.T) {
 func TestBounded(t *testing.T) {
 	tally := NewTally()
 	for i := range 20_000 {
-		tally.Add(&Fact{Time: monday, Class: Hard, Provider: provider.Other, Reason: event.UserUnknown, Domain: strings.Repeat("x", i%200) + ".example" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))})
+		tally.Add(&Fact{Stream: Lists, Time: monday, Class: Hard, Provider: provider.Other, Reason: event.UserUnknown, Domain: strings.Repeat("x", i%200) + ".example" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))})
 	}
 	r := tally.Make(Options{Since: monday, Until: monday.Add(time.Hour)})
 	var sum uint64

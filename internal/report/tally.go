@@ -1,7 +1,6 @@
 package report
 
 import (
-	"strings"
 	"time"
 
 	"bouncefeed/internal/event"
@@ -26,7 +25,7 @@ type domainRow struct {
 type Example struct {
 	First  time.Time `json:"first"`
 	Last   time.Time `json:"last"`
-	Count  uint64    `json:"count"`
+	Count  uint64    `json:"count"` // of the reason's, at that provider
 	Code   int       `json:"code,omitempty"`
 	Status string    `json:"status,omitempty"`
 	Text   string    `json:"text,omitempty"`
@@ -44,14 +43,23 @@ const (
 	otherDomain    = "other"
 )
 
-// LateSteps are how long those waited who were accepted late.
+// LateSteps are how long those waited who were accepted late. Rows name them by number: they never change.
 var LateSteps = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour, 24 * time.Hour}
 
 // lateCounts count by LateSteps; the last is more than all of them.
 type lateCounts [len(LateSteps) + 1]uint64
 
-// Tally adds up facts. Its zero value is not ready: see NewTally.
+// Kinds of the rows of StatCover.
+const (
+	CoverRead = "read" // records of an input
+	CoverGaps = "gaps" // times that some were missing
+)
+
+type coverDay struct{ read, gaps uint64 }
+
+// Tally adds up rows. Its zero value is not ready: see NewTally.
 type Tally struct {
+	Stream   Stream // counts only this one's; set it before anything is added
 	rows     map[Row]uint64
 	domains  map[domainRow]uint64
 	new      map[int64]int // distinct domains of a day
@@ -60,15 +68,17 @@ type Tally struct {
 	examples map[exampleKey]*Example
 	blocks   map[blockRow]uint64 // replies that name a blocklist
 	typos    map[domainRow]uint64
+	cover    map[string]map[int64]coverDay // by input and day
 	first    time.Time
 	last     time.Time
 }
 
-// NewTally gives one without facts.
+// NewTally gives one without rows.
 func NewTally() *Tally {
 	return &Tally{
-		map[Row]uint64{}, map[domainRow]uint64{}, map[int64]int{}, map[domainRow]bool{}, map[string]map[int64]*lateCounts{},
-		map[exampleKey]*Example{}, map[blockRow]uint64{}, map[domainRow]uint64{}, time.Time{}, time.Time{},
+		rows: map[Row]uint64{}, domains: map[domainRow]uint64{}, new: map[int64]int{}, known: map[domainRow]bool{},
+		lates: map[string]map[int64]*lateCounts{}, examples: map[exampleKey]*Example{}, blocks: map[blockRow]uint64{},
+		typos: map[domainRow]uint64{}, cover: map[string]map[int64]coverDay{},
 	}
 }
 
@@ -79,90 +89,50 @@ const (
 
 // Add counts a fact.
 func (t *Tally) Add(f *Fact) {
-	at := f.Time.Unix()
-	if t.first.IsZero() || f.Time.Before(t.first) {
-		t.first = f.Time
+	for _, s := range f.Stats() {
+		t.AddStat(&s)
 	}
-	if f.Time.After(t.last) {
-		t.last = f.Time
-	}
-	t.count(f, f.Class)
-	failed := f.Class > Accepted && f.Class <= Unknown
-	if f.Class == Accepted && f.PutOff {
-		t.count(f, Late)
-		t.countLate(f, at/day)
-	}
-	if failed && f.PutOff {
-		t.count(f, FailedOff)
-	}
-	if failed && f.Returned {
-		t.count(f, Returned)
-	}
-	if failed || f.Class == PutOff {
-		t.keepExample(f)
-		t.countBlocklist(f, at/hour)
+	if f.Class.failed() || f.Class == PutOff {
+		e := f.Example()
+		t.AddExample(&e)
 	}
 }
 
-func (t *Tally) count(f *Fact, class Class) {
-	row := Row{Hour: f.Time.Unix() / hour, Provider: f.Provider, Class: class}
-	if class != Accepted && class != Late {
-		row.Reason = f.Reason
+// span widens what the rows are of.
+func (t *Tally) span(hours uint32) {
+	at := event.HourTime(hours)
+	if t.first.IsZero() || at.Before(t.first) {
+		t.first = at
 	}
-	t.rows[row]++
-	if f.Domain != "" && class != Attempt && class != Complaint {
-		t.countDomain(f, class)
+	if at.After(t.last) {
+		t.last = at
 	}
 }
 
-func (t *Tally) countLate(f *Fact, day int64) {
-	days := t.lates[f.Provider]
+func (t *Tally) addLate(provider string, day int64, step int, n uint64) {
+	days := t.lates[provider]
 	if days == nil {
 		days = map[int64]*lateCounts{}
-		t.lates[f.Provider] = days
+		t.lates[provider] = days
 	}
 	if days[day] == nil {
 		days[day] = &lateCounts{}
 	}
-	step := 0
-	for step < len(LateSteps) && f.Delay > LateSteps[step] {
-		step++
-	}
-	days[day][step]++
+	days[day][step] += n
 }
 
-func (t *Tally) countDomain(f *Fact, class Class) {
-	seen := domainRow{day: f.Time.Unix() / day, domain: strings.ToLower(f.Domain)}
-	if !t.known[seen] {
-		if t.new[seen.day] >= maxDomainsADay {
-			seen.domain = otherDomain
-		} else {
-			seen.domain = strings.Clone(seen.domain)
-			t.new[seen.day]++
-			t.known[seen] = true
-		}
+func (t *Tally) addDomain(row domainRow, n uint64) {
+	seen := domainRow{day: row.day, domain: row.domain}
+	switch {
+	case t.known[seen] || row.domain == otherDomain:
+	case t.new[row.day] >= maxDomainsADay:
+		row.domain = otherDomain
+	default:
+		t.new[row.day]++
+		t.known[seen] = true
 	}
-	t.domains[domainRow{seen.day, seen.domain, class}]++
-	if class == Hard && seen.domain != otherDomain && likelyMeant(seen.domain) != "" {
-		t.typos[seen]++
-	}
-}
-
-func (t *Tally) keepExample(f *Fact) {
-	key := exampleKey{f.Provider, f.Reason}
-	e := t.examples[key]
-	if e == nil {
-		if len(t.examples) >= maxExamples {
-			return
-		}
-		e = &Example{First: f.Time}
-		t.examples[key] = e
-	}
-	e.Count++
-	if !f.Time.Before(e.Last) {
-		e.Last, e.Code, e.Status = f.Time, f.Code, f.Status
-		if text, safe := redact(f); safe {
-			e.Text = text
-		}
+	t.domains[row] += n
+	if row.class == Hard && row.domain != otherDomain && likelyMeant(row.domain) != "" {
+		t.typos[domainRow{day: row.day, domain: row.domain}] += n
 	}
 }

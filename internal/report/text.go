@@ -256,7 +256,7 @@ func (p *printer) putOff() {
 		return
 	}
 	p.printf("PUT OFF: %s, %s: %s accepted later, %s failed, %s wait\n", Plural(t.PutOff, "recipient"), Plural(t.Attempts, "time"), Number(t.Late),
-		Number(t.counts[FailedOff]), Number(t.Waiting))
+		Number(t.FailedOff), Number(t.Waiting))
 	p.columns(t.PutOffFor, Reasons(t.PutOffFor, ""))
 }
 

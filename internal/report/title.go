@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 )
 
 // Title is a finding in a few words.
@@ -86,4 +87,20 @@ func (r *Report) label(id string) string {
 		return g.Label()
 	}
 	return id
+}
+
+// Check gives a Nagios plugin's code and line: what is open of the findings, the worst first.
+func (r *Report) Check() (code int, line string) {
+	word := [...]string{Info: "OK", Warning: "WARNING", Critical: "CRITICAL"}
+	worst, said := Info, []string(nil)
+	for i := range r.Findings {
+		if f := &r.Findings[i]; f.Until == nil && f.Severity > Info {
+			worst = max(worst, f.Severity)
+			said = append(said, f.Title(r)+" (since "+f.Since.Format("2006-01-02 15:04")+" UTC)")
+		}
+	}
+	if said == nil {
+		said = []string{fmt.Sprintf("%s, %s accepted", Plural(r.Totals.Ended, "recipient"), Percent(r.Totals.Accepted, r.Totals.Ended))}
+	}
+	return int(worst - Info), word[worst] + " - " + strings.ReplaceAll(strings.Join(said, "; "), "|", "/")
 }
