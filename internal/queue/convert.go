@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -165,26 +164,6 @@ func unsealReference(key, stored []byte) (uint64, error) {
 	return 0, fmt.Errorf("%w: an identity key's checksum is wrong", ErrDamaged)
 }
 
-// readMeta reads the bucket meta of a file that may be damaged; what cannot be read is not there.
-func readMeta(f io.ReaderAt, size int64) map[string][]byte {
-	meta := map[string][]byte{}
-	p, err := openPages(f, size)
-	if err != nil {
-		return meta
-	}
-	p.skip = func(path [][]byte) bool { return !bytes.Equal(path[0], bucketMeta) }
-	p.bucket = func([][]byte, uint64) error { return nil }
-	p.damage = func([][]byte, error) error { return nil }
-	p.entry = func(path [][]byte, k, v []byte) error {
-		if len(path) == 1 {
-			meta[string(k)] = slices.Clone(v)
-		}
-		return nil
-	}
-	p.walk()
-	return meta
-}
-
 // convert puts in the place of a file of an older format, which is sound, one of this.
 func (q *Queue) convert() error {
 	began := time.Now()
@@ -192,7 +171,7 @@ func (q *Queue) convert() error {
 	if err != nil {
 		return err
 	}
-	meta := readMeta(q.file, info.Size())
+	meta := readHead(q.file, info.Size()).meta
 	if err := q.replaceBy(suffixFormat, func(c *copier, p *pages) error {
 		v := q.newConverter(c, meta)
 		p.bucket = v.bucket

@@ -2,10 +2,14 @@ package queue
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+
+	"go.etcd.io/bbolt"
 )
 
 // ErrNewer: a later version has written the file, in a way that this one does not know.
@@ -43,6 +47,25 @@ func fileFormat(path string) (uint64, error) {
 	return formatOf(f)
 }
 
+// The format's number and the secret stand as every version has written them, so that an older one still reads them.
+// The seal of each, as it would stand before it (see putSealed), is beside it: a number that a damaged page makes larger
+// is no newer version's, and with another secret nothing would be found in the ledger. Older files have no seals.
+var sealOf = map[string][]byte{string(keyFormat): []byte("format seal"), string(keySecret): []byte("secret seal")}
+
+// putMeta stores a value in the bucket meta, with its seal.
+func putMeta(meta *bbolt.Bucket, key, value []byte) error {
+	seal := binary.BigEndian.AppendUint32(nil, checksum(key, value))
+	return errors.Join(meta.Put(key, value), meta.Put(sealOf[string(key)], seal))
+}
+
+// checkMeta says whether a value of the bucket meta is as it was written, as far as its seal, if it has one, tells.
+func checkMeta(key, value, seal []byte) error {
+	if seal != nil && !bytes.Equal(seal, binary.BigEndian.AppendUint32(nil, checksum(key, value))) {
+		return fmt.Errorf("%w: the checksum of its %s is wrong", ErrDamaged, key)
+	}
+	return nil
+}
+
 // formatOf tells a file's format; an error: it makes no sense, or was being written.
 func formatOf(f *os.File) (uint64, error) {
 	info, err := f.Stat()
@@ -71,7 +94,12 @@ func formatOf(f *os.File) (uint64, error) {
 		}
 	}
 	value, err := p.find(inner, keyFormat, 1)
-	return numbered(value), err
+	if err != nil {
+		return 0, err
+	}
+	found := slices.Clone(value)
+	seal, _ := p.find(inner, sealOf[string(keyFormat)], 1) // none in an older file
+	return numbered(found), checkMeta(keyFormat, found, seal)
 }
 
 // find gives the value of a key in the tree that begins with node b.

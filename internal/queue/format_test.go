@@ -1,10 +1,16 @@
 package queue
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"bouncefeed/internal/event"
 )
 
 // A file of a newer version is not opened, and CheckFormat tells so while that version's daemon holds it.
@@ -31,6 +37,42 @@ func TestNewerFormat(t *testing.T) {
 	}
 	if aside := damaged(path); len(aside) > 0 {
 		t.Errorf("moved aside: %q", aside)
+	}
+}
+
+// A number that a damaged page made larger, or another secret, is damage: mended, not refused, and not believed.
+func TestFormatAndSecretAreSealed(t *testing.T) {
+	for name, key := range map[string][]byte{"format": keyFormat, "secret": keySecret} {
+		path := filepath.Join(t.TempDir(), "queue.db")
+		secret := filled(t, path)
+		db, err := bbolt.Open(path, 0o600, boltOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Update(func(tx *bbolt.Tx) error {
+			flipped := slices.Clone(tx.Bucket(bucketMeta).Get(key))
+			flipped[len(flipped)-1] ^= 0x80
+			return tx.Bucket(bucketMeta).Put(key, flipped)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		db.Close()
+		if err := CheckFormat(path); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		q := openAt(t, path, Options{Outputs: []string{"out"}})
+		if aside := damaged(path); len(aside) != 1 {
+			t.Errorf("%s: moved aside: %q", name, aside)
+		}
+		known, err := q.WasSent(event.Sent(secret, "1", "x"))
+		if err != nil || known != (name == "format") || bytes.Equal(q.Secret(), secret) != (name == "format") {
+			t.Errorf("%s: the ledger knows what was sent: %v, %v", name, known, err)
+		}
+		q.Close()
+		q = openAt(t, path, Options{Outputs: []string{"out"}})
+		if aside := damaged(path); len(aside) != 1 {
+			t.Errorf("%s: damaged still: %q", name, aside)
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func setFormat(t *testing.T, path string, n uint64) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyFormat, number(n)) }); err != nil {
+	if err := db.Update(func(tx *bbolt.Tx) error { return putMeta(tx.Bucket(bucketMeta), keyFormat, number(n)) }); err != nil {
 		t.Fatal(err)
 	}
 }

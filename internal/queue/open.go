@@ -282,7 +282,10 @@ func createBuckets(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	return meta.Put(keyFormat, number(format))
+	if err := putMeta(meta, keySecret, slices.Clone(meta.Get(keySecret))); err != nil { // of an older version's file it has no seal yet
+		return err
+	}
+	return putMeta(meta, keyFormat, number(format))
 }
 
 func (q *Queue) setUp(tx *bbolt.Tx) error {

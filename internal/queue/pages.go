@@ -41,6 +41,7 @@ type pages struct {
 	file io.ReaderAt
 	size int64
 
+	lone     bool   // the other meta page is damaged: it may have been the newer one
 	page     int64  // bytes
 	high     uint64 // pages below this number may be in use
 	root     uint64
@@ -58,30 +59,33 @@ type pages struct {
 	met    []uint64
 }
 
-// openPages finds the newest valid meta page.
+// openPages finds the newest valid meta page. bbolt writes the two by turns: transaction n stands in page n mod 2, and
+// the other has that before.
 func openPages(file io.ReaderAt, size int64) (*pages, error) {
 	p := &pages{file: file, size: size}
-	var newest uint64
-	found := false
-	for _, at := range []int64{0, pageSize} {
+	var found []uint64 // transactions
+	for slot := range uint64(2) {
 		m := make([]byte, metaLength)
-		if _, err := file.ReadAt(m, at+pageHeader); err != nil {
+		if _, err := file.ReadAt(m, int64(slot)*pageSize+pageHeader); err != nil {
 			continue
 		}
 		sum := fnv.New64a()
 		sum.Write(m[:metaLength-8])
 		tx := native.Uint64(m[48:])
-		if native.Uint32(m) != boltMagic || native.Uint64(m[56:]) != sum.Sum64() ||
-			native.Uint32(m[8:]) != pageSize || found && tx < newest {
+		if native.Uint32(m) != boltMagic || native.Uint64(m[56:]) != sum.Sum64() || native.Uint32(m[8:]) != pageSize || tx%2 != slot {
 			continue
 		}
-		found, newest = true, tx
+		found = append(found, tx)
+		if len(found) == 2 && tx < found[0] {
+			continue
+		}
 		p.page = pageSize
 		p.root, p.freelist, p.high = native.Uint64(m[16:]), native.Uint64(m[32:]), native.Uint64(m[40:])
 	}
-	if !found {
+	if len(found) == 0 {
 		return nil, errors.New("no valid meta page: it is no queue file, or its beginning is gone")
 	}
+	p.lone = len(found) == 1 || max(found[0], found[1])-min(found[0], found[1]) != 1
 	p.seen = make([]uint64, min(p.high, uint64(size/p.page))/64+1)
 	return p, nil
 }

@@ -22,7 +22,14 @@ func check(f *os.File) error {
 	if p.size < int64(p.high)*p.page {
 		return fmt.Errorf("it is cut off: %d of %d bytes are left", p.size, int64(p.high)*p.page)
 	}
-	p.bucket, p.entry = checkBucket, checkEntry
+	if p.lone {
+		return errors.New("one of its two meta pages is damaged: what was stored last may be gone")
+	}
+	head := readHead(f, info.Size())
+	if err := head.checkSeals(); err != nil {
+		return err
+	}
+	p.bucket, p.entry = head.checkBucket, checkEntry
 	p.damage = func(path [][]byte, err error) error { return fmt.Errorf("%w: bucket %q: %w", ErrDamaged, path, err) }
 	if err := p.walk(); err != nil {
 		return err
@@ -138,6 +145,7 @@ func (q *Queue) repair(f *os.File, cause error) error {
 type salvage struct {
 	*converter
 	q       *Queue
+	head    head
 	damaged map[string]int // top-level bucket → unreadable pages and entries; "": we cannot know what is lost
 	missing string         // numbers of events that are neither there nor settled
 }
@@ -163,11 +171,13 @@ func (s *salvage) run(f *os.File, db *bbolt.DB) error {
 	if err != nil {
 		return err
 	}
-	s.converter = s.q.newConverter(c, readMeta(f, info.Size()))
+	s.head = readHead(f, info.Size())
+	s.converter = s.q.newConverter(c, s.head.meta)
 	p, err := openPages(f, info.Size())
-	if err != nil {
+	if err != nil || p.lone {
 		s.damaged[""]++
-	} else {
+	}
+	if err == nil {
 		p.bucket, p.entry, p.damage = s.bucket, s.entry, s.damage
 		if err := p.walk(); err != nil {
 			return err
@@ -192,7 +202,7 @@ func (s *salvage) damage(path [][]byte, _ error) error {
 }
 
 func (s *salvage) bucket(path [][]byte, sequence uint64) error {
-	err := checkBucket(path, sequence)
+	err := s.head.checkBucket(path, sequence)
 	if err == nil {
 		err = s.converter.bucket(path, sequence)
 	}
@@ -204,6 +214,12 @@ func (s *salvage) bucket(path [][]byte, sequence uint64) error {
 
 func (s *salvage) entry(path [][]byte, k, v []byte) error {
 	err := checkEntry(path, k, v)
+	if err == nil && len(path) > 1 {
+		err = s.head.checkBucket(path[:2], 0)
+	}
+	if err == nil && bytes.Equal(path[0], bucketMeta) {
+		err = s.head.checkSeal(k, v)
+	}
 	if err == nil {
 		err = s.converter.entry(path, k, v)
 	}
