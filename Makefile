@@ -86,7 +86,8 @@ baseline: ## the benchmarks become docs/benchmarks.txt
 	$(MEASURE)
 	grep -v -e '^?' -e '^ok' -e '^PASS' dist/benchmarks.txt >$(BASELINE)
 
-soak: prepare ## the kill tests at length: 200 kills each
+soak: prepare ## the kill tests at length, 200 kills each; 10,000 corruptions of a queue file
+	BOUNCEFEED_CORRUPTIONS=10000 $(TIDY) go test -count=1 -timeout=2h -v -run '^TestCorruptions$$' ./internal/queue | grep -v -e '=== ' -e '--- PASS: TestCorruptions/'
 	BOUNCEFEED_E2E_KILLS=200 $(E2E_TEST) -timeout=2h -run 'TestKills|TestHub' ./internal/e2e
 
 # Left to itself, the engine makes a find smaller for a minute before it looks for the next one: of a mail, all its time.

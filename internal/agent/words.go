@@ -29,6 +29,7 @@ var Words = []Word{
 	{"outside", false, "it happened before --since or after --until of a backfill", ""},
 	{"repeat", false, "a bounce that was reported before: by another source, or read again", ""},
 	{"test_mail", false, "listmonk's test message, which is no subscriber's", ""},
+	{"uncounted", false, "what became of it is not known any more: its counter stood in a page of the queue file that was damaged", ""},
 	{"wrapped", false, "a line in a container's wrapper", "name it in the input: container: json-file or compose"},
 
 	{"bad_login", true, "a request with a wrong password or token", "give the sender the route's username and password: of the configuration"},

@@ -10,8 +10,25 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// checkAccounts counts what is there and holds it against the counters.
+// checkAccounts counts what is there and holds it against the counters. These outputs were there from the beginning.
 func checkAccounts(t testing.TB, q *Queue, outputs ...string) {
+	t.Helper()
+	counted, queued := stats(t, q).Counters, uint64(0)
+	for c, n := range counted {
+		if c.Side == InputSide && (c.Word == CountQueued || c.Word == CountReleased) {
+			queued += n
+		}
+	}
+	for _, o := range outputs {
+		if n := counted.Output(o, CountQueued); n != queued {
+			t.Errorf("output %s: queued %d, the inputs' are %d", o, n, queued)
+		}
+	}
+	checkSums(t, q, outputs...)
+}
+
+// checkSums is checkAccounts for a file that may have lost counters: an output does not know what it once had queued.
+func checkSums(t testing.TB, q *Queue, outputs ...string) {
 	t.Helper()
 	s := stats(t, q)
 	sum := map[string]uint64{}
@@ -33,23 +50,20 @@ func checkAccounts(t testing.TB, q *Queue, outputs ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := sum["all held"] - sum["all released"] - sum["all dropped"] - sum["all superseded"] - sum["all pushed_out"]; uint64(len(held)) != want || s.Held != want {
+	if want := sum["all held"] - sum["all released"] - sum["all dropped"] - sum["all superseded"] - sum["all pushed_out"] - sum["all held_lost"]; uint64(len(held)) != want || s.Held != want {
 		t.Errorf("%d held, Stats say %d, counters %d", len(held), s.Held, want)
 	}
 	for _, o := range outputs {
 		c := func(word Word) uint64 { return s.Counters.Output(o, word) }
-		if want := sum["all queued"] + sum["all released"]; c("queued") != want {
-			t.Errorf("output %s: queued %d, the inputs' are %d", o, c("queued"), want)
-		}
 		dead, err := q.Dead(o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := uint64(len(dead)); n != s.Dead[o] || n != c("dead")-c("retried")-c("dropped") {
+		if n := uint64(len(dead)); n != s.Dead[o] || n != c("dead")-c("retried")-c("dropped")-c("dead_lost") {
 			t.Errorf("output %s: %d dead letters, Stats say %d, counters %v", o, n, s.Dead[o], s.Counters)
 		}
 		there := uint64(len(next(t, q, o)))
-		if c("queued")+c("retried")+c("resent") != c("sent")+c("not_sent")+c("dead")+there {
+		if c("queued")+c("retried")+c("resent") != c("sent")+c("not_sent")+c("dead")+c("lost")+there {
 			t.Errorf("output %s: %d pending do not add up: %v", o, there, s.Counters)
 		}
 	}

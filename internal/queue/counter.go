@@ -50,6 +50,9 @@ const (
 // WhyRepeat is why an event was ignored of which one of the keys was seen before.
 const WhyRepeat = "repeat"
 
+// WhyUncounted is what became of records whose counter was in a damaged page.
+const WhyUncounted = "uncounted"
+
 // Figure is what is counted of a module: a word and, with CountIgnored and CountRefused, why.
 type Figure struct {
 	Word Word

@@ -40,10 +40,29 @@ func (s *salvage) mend() error {
 			return err
 		}
 	}
+	if err := s.placeOutputs(t); err != nil {
+		return err
+	}
 	if err := t.recount(); err != nil {
 		return err
 	}
 	return t.addCounters()
+}
+
+// placeOutputs has an output whose position is lost begin with the oldest event that is kept: what it was sent already
+// goes to it again, under the same id.
+func (s *salvage) placeOutputs(t *txn) error {
+	if s.damaged["outputs"]+s.damaged[""] == 0 {
+		return nil
+	}
+	for _, name := range s.q.o.Outputs {
+		if t.Bucket(bucketOutputs).Get([]byte(name)) == nil {
+			if err := t.setPosition(name, position{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // forgetSources has every input start at its source's beginning, with a parser that remembers nothing.
@@ -191,40 +210,89 @@ func (t *txn) rememberKept() error {
 	return t.storeIndex()
 }
 
-// recount makes the counters add up again over what is there.
+// recount makes the counters add up again over what is there, those that were lost among them.
 func (t *txn) recount() error {
 	counted, err := counters(t.Tx)
 	if err != nil {
 		return err
-	}
-	// settle books a difference: fewer than counted are lost, more were never counted.
-	settle := func(before, there uint64, lost, found Counter) {
-		if before > there && before < 1<<63 {
-			t.count(lost, before-there)
-			counted[lost] += before - there
-		} else {
-			t.count(found, there-before)
-			counted[found] += there - before
-		}
 	}
 	held, err := t.heldByInput(counted)
 	if err != nil {
 		return err
 	}
 	for input, there := range held {
-		settle(counted.held(input), there, inputCounter(input, CountHeldLost), inputCounter(input, CountHeld))
+		t.settleCount(counted, counted.held(input), there, inputCounter(input, CountHeldLost), inputCounter(input, CountHeld))
+	}
+	t.recountRead(counted)
+	outputs, err := t.outputsEver(counted)
+	if err != nil {
+		return err
+	}
+	for out := range outputs { // one may have lost its position, and dead letters too
+		t.settleCount(counted, counted.dead(out), countIn(t.Bucket(bucketDead), []byte(out)), outputCounter(out, CountDeadLost), outputCounter(out, CountDead))
 	}
 	return t.Bucket(bucketOutputs).ForEach(func(name, v []byte) error {
 		p, err := decodePosition(name, v)
 		if err != nil {
 			return err
 		}
-		out := string(name)
-		settle(counted.dead(out), countIn(t.Bucket(bucketDead), name), outputCounter(out, CountDeadLost), outputCounter(out, CountDead))
-		there := countEvents(t.Bucket(bucketGroups), p.accepted+1) + countIn(t.Bucket(bucketAgain), name)
-		settle(counted.pending(out), there, outputCounter(out, CountLost), outputCounter(out, CountQueued))
+		t.recountPending(counted, string(name), p)
 		return nil
 	})
+}
+
+// recountPending books what of an output's events is lost, or was never counted.
+func (t *txn) recountPending(counted Counters, out string, p position) {
+	there := countEvents(t.Bucket(bucketGroups), p.accepted+1) + countIn(t.Bucket(bucketAgain), []byte(out))
+	t.settleCount(counted, counted.pending(out), there, outputCounter(out, CountLost), outputCounter(out, CountQueued))
+}
+
+// settleCount books a difference: fewer than counted are lost, more were never counted.
+func (t *txn) settleCount(counted Counters, before, there uint64, lost, found Counter) {
+	if before > there && before < 1<<63 {
+		t.count(lost, before-there)
+		counted[lost] += before - there
+	} else {
+		t.count(found, there-before)
+		counted[found] += there - before
+	}
+}
+
+// recountRead has what each input has read be the sum of what became of it.
+func (t *txn) recountRead(counted Counters) {
+	became := map[string]uint64{}
+	for c, n := range counted {
+		if c.Side == InputSide {
+			switch c.Word {
+			case CountQueued, CountHeld, CountIgnored, CountRefused:
+				became[c.Module] += n
+			case CountRead:
+				became[c.Module] += 0
+			}
+		}
+	}
+	for input, n := range became {
+		t.settleCount(counted, counted.Input(input, CountRead), n, Counter{InputSide, input, IgnoredAs(WhyUncounted)}, inputCounter(input, CountRead))
+	}
+}
+
+// outputsEver names the outputs of which there is anything.
+func (t *txn) outputsEver(counted Counters) (map[string]bool, error) {
+	names := map[string]bool{}
+	for c := range counted {
+		if c.Side == OutputSide {
+			names[c.Module] = true
+		}
+	}
+	for _, parent := range [][]byte{bucketOutputs, bucketDead} {
+		if err := t.Bucket(parent).ForEach(func(name, _ []byte) error {
+			names[string(name)] = true
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }
 
 func countIn(parent *bbolt.Bucket, name []byte) uint64 {

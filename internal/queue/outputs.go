@@ -64,9 +64,9 @@ func (t *txn) addOutput(name string, after uint64) error {
 	if err != nil {
 		return err
 	}
-	t.count(outputCounter(name, CountLost), counted.pending(name))
-	t.count(outputCounter(name, CountQueued), countEvents(t.Bucket(bucketGroups), after+1))
-	return t.setPosition(name, position{after, after})
+	p := position{after, after}
+	t.recountPending(counted, name, p)
+	return t.setPosition(name, p)
 }
 
 // dropOutput forgets an output that is no longer configured. Its dead letters stay.

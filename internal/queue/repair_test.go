@@ -14,17 +14,18 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// filled is a closed queue file of some pages: events 0–99 sent, 100–299 pending, 300–309 held, some dead.
-func filled(t testing.TB, path string) (secret []byte) {
+// filled is a closed queue file of some pages: events 0–99 sent, 100–299 pending, 300–309 held, some dead. Further outputs
+// have all events pending.
+func filled(t testing.TB, path string, further ...string) (secret []byte) {
 	t.Helper()
-	q := openAt(t, path, Options{Outputs: []string{"out"}})
+	q := openAt(t, path, Options{Outputs: append(further, "out")})
 	state := map[string][]byte{}
 	for n := range 500 {
 		state[fmt.Sprintf("queue id %d", n)] = bytes.Repeat([]byte("s"), 80)
 	}
-	commit(t, q, Batch{Events: bounces(0, 95), State: state, Checkpoint: map[string]string{"offset": "1"}})
+	commit(t, q, Batch{Events: bounces(0, 95), State: state, Checkpoint: map[string]string{"offset": "1"}, Counts: read(95)})
 	settleAll(t, q, "out", Sent)
-	commit(t, q, Batch{Events: bounces(95, 100)})
+	commit(t, q, Batch{Events: bounces(95, 100), Counts: read(5)})
 	settleAll(t, q, "out", Dead)
 	var held []Held
 	for _, e := range bounces(300, 310) {
@@ -34,7 +35,7 @@ func filled(t testing.TB, path string) (secret []byte) {
 	for n := range 3000 {
 		sent = append(sent, event.Sent(q.Secret(), fmt.Sprint(n), "x"))
 	}
-	commit(t, q, Batch{Events: bounces(100, 300), Held: held, Sent: sent, Checkpoint: map[string]string{"offset": "2"}})
+	commit(t, q, Batch{Events: bounces(100, 300), Held: held, Sent: sent, Checkpoint: map[string]string{"offset": "2"}, Counts: read(210)})
 	secret = q.Secret()
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
@@ -149,12 +150,10 @@ func checkNothingLost(t *testing.T, q *Queue) {
 		t.Fatal(err)
 	}
 	if c["start"] == "beginning" {
-		commit(t, q, Batch{Events: bounces(0, 300)})
+		commit(t, q, Batch{Events: bounces(0, 300), Counts: read(300)})
 		for _, e := range bounces(300, 310) {
-			commit(t, q, Batch{Held: []Held{{Event: e, Why: "breaker"}}})
+			commit(t, q, Batch{Held: []Held{{Event: e, Why: "breaker"}}, Counts: read(1)})
 		}
-	} else if c["offset"] == "1" {
-		return // the newest meta page is gone: nobody can tell that from a crash before its transaction was written
 	} else if c["offset"] != "2" {
 		t.Errorf("checkpoint: %v", c)
 	}
