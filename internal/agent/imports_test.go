@@ -20,6 +20,7 @@ var allowed = map[string]string{
 	"inputs":               "internal/config internal/event",
 	"inputs/logs":          "inputs internal/disk internal/config internal/event",
 	"inputs/mailbox":       "inputs internal/disk internal/config internal/event",
+	"inputs/nats":          "inputs internal/jetstream internal/config internal/event",
 	"inputs/webhook":       "inputs internal/disk internal/config internal/event",
 	"inputs/inputtest":     "inputs internal/config internal/event",
 	"parsers":              "internal/address internal/text internal/config internal/event",
@@ -51,7 +52,7 @@ var allowed = map[string]string{
 
 const (
 	leaves      = "internal/address internal/smtp internal/listmonk internal/text internal/disk "
-	inputWings  = "inputs/logs inputs/mailbox inputs/webhook "
+	inputWings  = "inputs/logs inputs/mailbox inputs/nats inputs/webhook "
 	parserWings = "parsers/maillog parsers/mail parsers/provider "
 )
 

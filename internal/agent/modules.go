@@ -4,6 +4,7 @@ package agent
 import (
 	_ "bouncefeed/inputs/logs"
 	_ "bouncefeed/inputs/mailbox"
+	_ "bouncefeed/inputs/nats"
 	_ "bouncefeed/inputs/webhook"
 	_ "bouncefeed/parsers/mail"
 	_ "bouncefeed/parsers/maillog"

@@ -85,7 +85,9 @@ func fits(pattern, subject []string) bool {
 }
 
 // words is how the configuration has one of NATS' enumerations.
-func words(v fmt.Stringer) string { return strings.ToLower(strings.TrimPrefix(v.String(), "Discard")) }
+func words(v fmt.Stringer) string {
+	return strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(v.String(), "Discard"), "Ack"))
+}
 
 // span is d as short as it goes: 24h, not 24h0m0s.
 func span(d time.Duration) string {
@@ -97,4 +99,25 @@ func span(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// Consumer asks for a consumer of the stream. The error: there is none, or its settings lose what is not stored at once.
+func (s *Server) Consumer(ctx context.Context, c *nats.Conn, name string) (*nats.ConsumerInfo, error) {
+	var info nats.ConsumerInfo
+	if err := s.Ask(ctx, c, "CONSUMER.INFO."+s.Stream+"."+name, nil, &info); err != nil {
+		return nil, fmt.Errorf("consumer %s of stream %s: %w", name, s.Stream, err)
+	}
+	wrong := ""
+	switch g := &info.Config; {
+	case g.DeliverSubject != "":
+		wrong = "is a push consumer: a pull consumer is wanted"
+	case g.AckPolicy != nats.AckExplicitPolicy:
+		wrong = fmt.Sprintf("has ack_policy %s: what is sent counts as stored before it is: make it explicit", words(g.AckPolicy))
+	case g.MaxDeliver > 0:
+		wrong = fmt.Sprintf("has max_deliver %d: what can't be stored so often is lost: make it -1", g.MaxDeliver)
+	}
+	if wrong != "" {
+		return nil, fmt.Errorf("consumer %s of stream %s %s ('bouncefeed nats setup' shows how it should be)", name, s.Stream, wrong)
+	}
+	return &info, nil
 }

@@ -10,7 +10,7 @@ import (
 const Patience = 3 * time.Minute
 
 // WaitFor polls until ready is true; after Patience the test ends, with what it waited for.
-func WaitFor(t *testing.T, every time.Duration, what string, ready func() bool) {
+func WaitFor(t testing.TB, every time.Duration, what string, ready func() bool) {
 	t.Helper()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
