@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"os"
+	"slices"
 	"strings"
 
 	"bouncefeed/inputs"
@@ -157,13 +158,17 @@ func (x *explainer) assume(rec event.Record, e *Explanation, d *draft) error {
 		x.begun = true
 		return nil
 	}
-	if e.Why == whyUnopened {
+	if e.Why == whyUnopened || e.Kind == ignoredSender {
 		c := x.sink.sinkConfig
+		c.senders = nil
 		alone := newSink(c)
 		alone.unwrapper.any = x.sink.unwrapper.any
 		again, err := alone.parse([]event.Record{rec}, nil, "")
 		if err != nil {
 			return err
+		}
+		if e.Kind == ignoredSender && slices.ContainsFunc(again.batch.Events, func(ev event.Event) bool { return ev.Sender != "" }) {
+			return nil // the line itself says whose it is
 		}
 		e.Events, e.Outcomes = nil, nil
 		x.add(e, again)
