@@ -11,6 +11,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"bouncefeed/internal/text"
 )
 
 func printJSON(cmd *cobra.Command, v any) error { return newEncoder(cmd.OutOrStdout()).Encode(v) }
@@ -49,14 +51,14 @@ func counts(m map[string]uint64) string {
 	return strings.Join(words, ", ")
 }
 
-// clean makes text from strangers safe for a terminal.
+// clean makes text from strangers safe for a line on a terminal.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x200e && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		if r == '\n' || r == '\t' {
 			return '?'
 		}
 		return r
-	}, s)
+	}, text.Harmless(s))
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {

@@ -46,6 +46,20 @@ func shown(r rune) rune {
 	return r
 }
 
+// Harmless is s for people's eyes: "?" for what steers a terminal or the direction of writing, or can't be seen. Line ends and
+// tabs stay.
+func Harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+		case r < ' ' || r >= 0x7f && r < 0xa0,
+			r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2060 && r <= 0x206f || r == 0x061c || r == 0xfeff:
+			return '?'
+		}
+		return r
+	}, s)
+}
+
 // Collapse makes one blank of each run of white space, and none of those at the ends.
 func Collapse(s string) string { return strings.Join(strings.Fields(s), " ") }
 
