@@ -84,7 +84,7 @@ var rules = []rule{
 	{"provider_blocks", 6, false, func(w *window, ease float64) verdict {
 		c := w.counts()
 		v := verdict{reason: w.main(Ours), count: c[Ours], of: c.Ended()}
-		if c[Ours] >= 5 {
+		if float64(c[Ours]) >= 5*ease {
 			v.severity = share(c[Ours], v.of, ease, [3]float64{0, 0.05, 0.20})
 		}
 		return v
@@ -141,7 +141,7 @@ func identity(w *window, ease float64, reason event.Reason) verdict {
 func defers(w *window, ease float64) verdict {
 	c := w.counts()
 	v := verdict{reason: w.main(PutOff), count: less(c[PutOff], w.of(PutOff, event.Greylisted)), of: c.Tried()}
-	if v.count < 20 || lowerBound(v.count, v.of) < ease*3*w.usuallyPutOff() {
+	if float64(v.count) < 20*ease || lowerBound(v.count, v.of) < ease*3*w.usuallyPutOff() {
 		return v
 	}
 	v.severity = share(v.count, v.of, ease, [3]float64{0, 0.20, 0.60})

@@ -30,7 +30,7 @@ func (f *Finding) Title(r *Report) string {
 	case "blocklist_named":
 		return f.Subject + " lists our address, say those who refuse us"
 	case "typo_domains":
-		return fmt.Sprintf("%d at %s: %s?", f.Count, f.Subject, likelyMeant(f.Subject))
+		return fmt.Sprintf("%s at %s: is %s meant?", Plural(f.Count, "recipient"), f.Subject, likelyMeant(f.Subject))
 	}
 	return f.ID
 }
