@@ -40,7 +40,7 @@ func (p *explanationPrinter) print(x agent.Explanation) error {
 		fmt.Fprintf(&b, "%s: %s: nothing to report%s\n", place, x.Kind, p.once(x.Kind, x.Means, x.Remedy))
 	}
 	for i := range x.Events {
-		p.event(&b, place, &x.Events[i], reported(&x, i))
+		p.event(&b, place, &x.Events[i], x.Reported(i))
 	}
 	_, err := io.WriteString(p.w, b.String())
 	return err
@@ -84,38 +84,4 @@ func (p *explanationPrinter) event(b *strings.Builder, place string, e *event.Ev
 	field("said", e.Diagnostic)
 	field("rule", e.Rule)
 	field("reported", reported)
-}
-
-// reported says whether the i-th event of x reaches an output, or why not.
-func reported(x *agent.Explanation, i int) string {
-	e := &x.Events[i]
-	o := agent.Outcome{Outcome: "queued"}
-	if i < len(x.Outcomes) {
-		o = x.Outcomes[i]
-	} else if e.Type == event.Soft && e.Fault == event.FaultSender {
-		return "no: the sender's fault says nothing about the subscriber (send: [sender_fault] reports it)"
-	}
-	said := ""
-	switch o.Outcome {
-	case "queued":
-		said = "yes, as " + string(e.Type)
-		if len(o.Outputs) > 0 {
-			said += ", to " + strings.Join(o.Outputs, ", ")
-		}
-		if o.Why != "" {
-			said += ", " + o.Why
-		}
-	case "repeat":
-		return "no: it was reported before"
-	case "held":
-		return "no, held: " + o.Why
-	case string(event.Foreign):
-		return "no: a client that is not of mynetworks, and did not log in, handed the message in (counted as foreign)"
-	default:
-		return "no: " + o.Why
-	}
-	if x.If != "" {
-		said += ", if the lines before it are in order (see the note)"
-	}
-	return said
 }

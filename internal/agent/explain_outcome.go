@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"bouncefeed/internal/control"
 	"bouncefeed/internal/event"
@@ -158,4 +159,38 @@ func (x *explaining) note(text string) {
 		}
 	}
 	x.sum.Notes = append(x.sum.Notes, text)
+}
+
+// Reported says in words whether the i-th event reaches an output, or why not.
+func (x *Explanation) Reported(i int) string {
+	e := &x.Events[i]
+	o := Outcome{Outcome: outcomeQueued}
+	if i < len(x.Outcomes) {
+		o = x.Outcomes[i]
+	} else if e.Type == event.Soft && e.Fault == event.FaultSender {
+		return "no: the sender's fault says nothing about the subscriber (send: [sender_fault] reports it)"
+	}
+	said := ""
+	switch o.Outcome {
+	case outcomeQueued:
+		said = "yes, as " + string(e.Type)
+		if len(o.Outputs) > 0 {
+			said += ", to " + strings.Join(o.Outputs, ", ")
+		}
+		if o.Why != "" {
+			said += ", " + o.Why
+		}
+	case outcomeRepeat:
+		return "no: it was reported before"
+	case outcomeHeld:
+		return "no, held: " + o.Why
+	case string(event.Foreign):
+		return "no: a client that is not of mynetworks, and did not log in, handed the message in (counted as foreign)"
+	default:
+		return "no: " + o.Why
+	}
+	if x.If != "" {
+		said += ", if the lines before it are in order (see the note)"
+	}
+	return said
 }
