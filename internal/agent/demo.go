@@ -44,32 +44,56 @@ const demoTime = 20 * time.Second
 // Demo writes a sample mail log into a temporary folder, runs the real agent over it and delivers to a receiver of its
 // own. The rows are in the order of the log, strangers is what was posted and belongs to no row.
 func Demo(ctx context.Context, version string, log *slog.Logger) (rows []DemoRow, strangers []DemoPost, err error) {
-	dir, err := os.MkdirTemp("", "bouncefeed-demo-")
+	d, err := newDemo(demoLog(time.Now()))
 	if err != nil {
 		return nil, nil, err
 	}
-	defer os.RemoveAll(dir)
-	mailLog := filepath.Join(dir, "mail.log")
-	if err := os.WriteFile(mailLog, demoLog(time.Now()), 0o600); err != nil {
+	defer d.close()
+	if err := runUntilRead(ctx, d.config, version, log); err != nil {
 		return nil, nil, err
 	}
-	receiver := &demoReceiver{}
+	rows, strangers = d.receiver.sort(demoRows())
+	return rows, strangers, nil
+}
+
+// demo is what a daemon needs to read a mail log and deliver to somebody, in a temporary folder.
+type demo struct {
+	dir      string
+	mailLog  string
+	config   *config.Config
+	receiver *demoReceiver
+	server   *http.Server
+}
+
+func newDemo(mailLog []byte) (d *demo, err error) {
+	d = &demo{receiver: &demoReceiver{}}
+	if d.dir, err = os.MkdirTemp("", "bouncefeed-demo-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	d.mailLog = filepath.Join(d.dir, "mail.log")
+	if err := os.WriteFile(d.mailLog, mailLog, 0o600); err != nil {
+		return nil, err
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	server := &http.Server{Handler: receiver, ReadHeaderTimeout: demoTime}
-	go server.Serve(l)
-	defer server.Close()
-	cfg, err := config.Parse("demo.yaml", fmt.Appendf(nil, demoConfig, mailLog, l.Addr(), dir, dir))
-	if err != nil {
-		return nil, nil, err
+	d.server = &http.Server{Handler: d.receiver, ReadHeaderTimeout: demoTime}
+	go d.server.Serve(l)
+	d.config, err = config.Parse("demo.yaml", fmt.Appendf(nil, demoConfig, d.mailLog, l.Addr(), d.dir, d.dir))
+	return d, err
+}
+
+func (d *demo) close() {
+	if d.server != nil {
+		d.server.Close()
 	}
-	if err := runUntilRead(ctx, cfg, version, log); err != nil {
-		return nil, nil, err
-	}
-	rows, strangers = receiver.sort(demoRows())
-	return rows, strangers, nil
+	os.RemoveAll(d.dir)
 }
 
 const demoConfig = `

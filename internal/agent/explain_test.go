@@ -181,3 +181,25 @@ func TestExplainOutcomes(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainExcerptWithSenders: of a line alone nobody knows whose message it is about; of one that says so, it holds.
+func TestExplainExcerptWithSenders(t *testing.T) {
+	t.Parallel()
+	d, err := newDemo(nil) // senders: ["*@news.example.com"]
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	bounced := "Nov 22 10:00:01 mx1 postfix/smtp[1]: 4F1A01C2D0: to=<jo@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/1/0, dsn=5.1.1, status=bounced (host mx.example.org[192.0.2.1] said: 550 5.1.1 User unknown (in reply to RCPT TO command))\n"
+	for text, want := range map[string]string{
+		bounced: "bounce",
+		"Nov 22 10:00:00 mx1 postfix/smtpd[1]: 4F1A01C2D0: client=localhost[127.0.0.1]\n" +
+			"Nov 22 10:00:00 mx1 postfix/qmgr[1]: 4F1A01C2D0: from=<other@example.com>, size=1, nrcpt=1 (queue active)\n" + bounced: "other_sender",
+	} {
+		var last Explanation
+		q := Inquiry{Config: d.config, Files: []string{"-"}, In: strings.NewReader(text), As: "postfix", Alone: true, Log: slog.New(slog.DiscardHandler)}
+		if _, err := Explain(t.Context(), q, func(x Explanation) error { last = x; return nil }); err != nil || last.Kind != want || (last.If != "") != (want == "bounce") {
+			t.Errorf("%s, not %s: %+v, %v", last.Kind, want, last, err)
+		}
+	}
+}
