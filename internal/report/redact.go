@@ -33,15 +33,20 @@ func redact(f *Fact) (shown string, safe bool) {
 	if aboutRecipient[f.Reason] && (named || strings.Contains(shown, "@")) {
 		return "", false
 	}
-	shown = addressLike.ReplaceAllStringFunc(shown, func(a string) string {
-		return "address" + a[strings.LastIndexByte(a, '@'):]
-	})
+	shown = WithoutAddresses(shown)
 	if named {
 		shown = replaceWord(shown, local, "address")
 	}
 	shown = uuidLike.ReplaceAllString(shown, "…")
 	shown = replaceTokens(shown)
 	return text.Cut(shown, maxExample), true
+}
+
+// WithoutAddresses takes the local parts out of what looks like addresses.
+func WithoutAddresses(s string) string {
+	return addressLike.ReplaceAllStringFunc(s, func(a string) string {
+		return "address" + a[strings.LastIndexByte(a, '@'):]
+	})
 }
 
 // replaceTokens shortens what is no word, a URL's own parts excepted: they lead to what the receiver has to say.
