@@ -11,18 +11,28 @@ import (
 )
 
 func newDemo(a *app) *cobra.Command {
-	var verbose bool
+	var verbose, page bool
+	var listen string
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "show on a sample mail log what would be reported, and what not, and why",
 		Long: `Writes a sample mail log into a temporary folder, runs the real daemon over it, delivers to a receiver of its own on
 loopback and shows what arrived there and what did not. It needs no rights and no configuration, and leaves nothing
-behind. The exit code is 0 only if everything was as it should be.` + "\n" + exitHelp,
-		Args: noArgs,
+behind. The exit code is 0 only if everything was as it should be.
+
+With --page it has the daemon read two months of a made-up mail server's log, in which a big provider blocks the mail since a
+week, another puts it off and some have mistyped their addresses, and serves the page about it, until Ctrl-C.` + "\n" + exitHelp,
+		Example: "  bouncefeed demo\n  bouncefeed demo --page",
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log := slog.New(slog.DiscardHandler)
 			if verbose {
 				log = newLogger(cmd.ErrOrStderr(), config.Log{Level: "debug", Format: "text"})
+			}
+			if page {
+				return agent.DemoPage(cmd.Context(), version, listen, log, func(url string) {
+					fmt.Fprintf(cmd.OutOrStdout(), "The page, over two months of a made-up mail server: %s\nCtrl-C ends it.\n", url)
+				})
 			}
 			rows, strangers, err := agent.Demo(cmd.Context(), version, log)
 			if err != nil {
@@ -32,6 +42,8 @@ behind. The exit code is 0 only if everything was as it should be.` + "\n" + exi
 		},
 	}
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the daemon's log and the posts too")
+	cmd.Flags().BoolVar(&page, "page", false, "serve the page over two months of a made-up mail server, until Ctrl-C")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "where --page serves: `ADDRESS:PORT`, port 0 is any that is free")
 	return cmd
 }
 

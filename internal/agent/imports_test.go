@@ -13,8 +13,8 @@ import (
 // the wings only parsers/mail knows another, for the providers that tell by mail. The agent alone knows all of them.
 var allowed = map[string]string{
 	"docs":                 "",
-	"cmd/bouncefeed":       "internal/agent internal/control internal/config internal/event",
-	"internal/agent":       inputWings + parserWings + leaves + "internal/mta internal/control internal/web internal/queue internal/classify internal/provider internal/report inputs parsers outputs internal/config internal/event",
+	"cmd/bouncefeed":       "internal/agent internal/control internal/config internal/text internal/event",
+	"internal/agent":       inputWings + parserWings + leaves + "internal/mta internal/control internal/web internal/page internal/queue internal/classify internal/provider internal/report inputs parsers outputs internal/config internal/event",
 	"internal/control":     "internal/disk internal/config internal/event",
 	"internal/web":         "internal/disk internal/config internal/event",
 	"inputs":               "internal/config internal/event",
@@ -41,12 +41,14 @@ var allowed = map[string]string{
 	"internal/stdwebhook":  "",
 	"internal/provider":    "",
 	"internal/report":      "internal/provider internal/text internal/event",
+	"internal/page":        "internal/report internal/provider internal/text internal/event",
 	"internal/disk":        "internal/event",
 	"internal/mta":         "",
 	"internal/event":       "internal/address internal/text",
 	"internal/e2e":         "",
 	"internal/e2e/e2etest": "",
 	"internal/e2e/debian":  "",
+	"internal/e2e/browser": "",
 	"packaging/bom":        "",
 }
 

@@ -23,12 +23,17 @@ type ReportOfFiles struct {
 
 // Make reads the files.
 func (r *ReportOfFiles) Make(ctx context.Context) (*report.Report, BackfillSummary, error) {
+	t, sum, err := r.read(ctx)
+	return t.Make(r.options(t)), sum, err
+}
+
+func (r *ReportOfFiles) read(ctx context.Context) (*report.Tally, BackfillSummary, error) {
 	t := report.NewTally()
 	t.Stream = r.Stream
 	r.counts = func(c *event.Counted) { addCounted(t, c) }
 	r.DryRun = func(event.Event) error { return nil }
 	sum, err := r.Run(ctx)
-	return t.Make(r.options(t)), sum, err
+	return t, sum, err
 }
 
 // options fills in what was not said: the whole of the logs, to the hour.

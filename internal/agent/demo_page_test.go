@@ -1,0 +1,119 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncefeed/internal/config"
+	"bouncefeed/internal/page"
+	"bouncefeed/internal/report"
+)
+
+// TestDemoMonth: the made-up log tells what the demo is to show, on whatever day it is looked at.
+func TestDemoMonth(t *testing.T) {
+	t.Parallel()
+	for _, now := range []time.Time{
+		time.Date(2026, 11, 29, 22, 0, 0, 0, time.UTC), // a Sunday: little was sent since Friday
+	} {
+		d, err := newDemo(demoMonth(now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.close()
+		r := &ReportOfFiles{Backfill: Backfill{Files: []string{d.mailLog}, As: "postfix", Log: slog.New(slog.DiscardHandler)}}
+		tally, sum, err := r.read(t.Context())
+		if err != nil || len(sum.Refused) > 0 {
+			t.Fatalf("%v, refused %v", err, sum.Refused)
+		}
+		source := &pageSource{agent: &Agent{config: &config.Config{}}, now: func() time.Time { return now }, report: func(o report.Options) (*report.Report, error) { return tally.Make(o), nil }}
+		made, err := source.Report(t.Context(), 28, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var open []string
+		for i := range made.Findings {
+			if f := &made.Findings[i]; f.Until == nil {
+				open = append(open, f.ID+" "+f.Provider+f.Subject)
+			}
+		}
+		for _, want := range []string{"provider_blocks microsoft", "provider_defers yahoo", "typo_domains gamil.com"} {
+			if !slices.Contains(open, want) {
+				t.Errorf("%s: %s is not found, but %v", now, want, open)
+			}
+		}
+		if n := made.Totals.Failed["unknown"]; n > 0 {
+			t.Errorf("%d replies of the demo's are not understood", n)
+		}
+	}
+}
+
+func TestDemoPage(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	var said []byte
+	err := DemoPage(ctx, "test", "127.0.0.1:0", slog.New(slog.DiscardHandler), func(url string) {
+		defer cancel()
+		answer, err := http.Get(url)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer answer.Body.Close()
+		said, err = io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Errorf("%s, %v", answer.Status, err)
+		}
+	})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"mail.example.com", "Microsoft refuses us", "/provider/google?days=28", "listmonk"} {
+		if !bytes.Contains(said, []byte(want)) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+}
+
+// TestPageExplains: the same as `bouncefeed explain`, whatever is pasted.
+func TestPageExplains(t *testing.T) {
+	t.Parallel()
+	d, err := newDemo(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	source := &pageSource{agent: &Agent{config: d.config}}
+	line := "2026-11-22T07:01:02.126+00:00 mx1 postfix/smtp[828]: 4F1A01C2D0: to=<jo@example.net>, relay=mx.example.net[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.example.net[192.0.2.1] said: 550 5.1.1 user unknown (in reply to RCPT TO command))"
+	mail := "From: MAILER-DAEMON@mx.example.net\nTo: bounces@news.example.com\nSubject: Undelivered Mail\nMIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status; boundary=x\n\n--x\n\nSorry.\n--x\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.net\n\nFinal-Recipient: rfc822; jo@example.net\nAction: failed\nStatus: 5.2.2\n\n--x--\n"
+	for _, c := range []struct{ as, pasted, read, reason string }{
+		{"", line, "postfix", "user_unknown"},
+		{"", "550 5.7.1 Service unavailable; client host [203.0.113.5] blocked using zen.spamhaus.org", "reply", "blocklisted"},
+		{"reply", "452 4.2.2 mailbox full", "reply", "mailbox_full"},
+		{"", mail, "mail", "mailbox_full"},
+		{"mail", strings.ReplaceAll(mail, "\n", "\r\n"), "mail", "mailbox_full"},
+	} {
+		said, err := source.Explain(t.Context(), c.as, []byte(c.pasted))
+		if err != nil || said.As != c.read || len(said.Verdicts) != 1 || len(said.Verdicts[0].Events) != 1 || string(said.Verdicts[0].Events[0].Reason) != c.reason || said.Verdicts[0].Events[0].Reported == "" {
+			t.Errorf("%.60s: %+v, %v", c.pasted, said, err)
+		}
+	}
+	if said, err := source.Explain(t.Context(), "", []byte("hello")); err != nil || len(said.Verdicts) > 1 {
+		t.Errorf("%+v, %v", said, err)
+	}
+	if said, err := source.Explain(t.Context(), "", []byte(strings.Repeat(line+"\n", 2*page.MaxVerdicts))); err != nil || !said.More || len(said.Verdicts) != page.MaxVerdicts {
+		t.Errorf("of many lines %d, %v, %v", len(said.Verdicts), said.More, err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := source.Explain(gone, "", []byte(line)); !errors.Is(err, context.Canceled) {
+		t.Errorf("nobody waits any more: %v", err)
+	}
+}
