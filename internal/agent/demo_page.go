@@ -2,13 +2,15 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
-	"bouncefeed/internal/page"
+	"bouncefeed/internal/config"
 	"bouncefeed/internal/report"
+	"bouncefeed/internal/web"
 )
 
 // DemoPage has the real agent read the log of two months, and serves its page at a loopback address until ctx ends. shown is
@@ -33,12 +35,24 @@ func DemoPage(ctx context.Context, version, listen string, log *slog.Logger, sho
 	if err != nil {
 		return err
 	}
+	s := web.New(config.Web{Listen: config.Listen{l.Addr().String()}}, log)
+	a.servePage(s, func(args ReportArgs) (*report.Report, error) { // of so long ago the daemon's own statistics have nothing
+		o, err := args.options(d.config.Host, time.Now())
+		if err != nil {
+			return nil, err
+		}
+		return tally.Make(o), nil
+	})
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	source := &pageSource{agent: a, now: time.Now, report: func(o report.Options) (*report.Report, error) { return tally.Make(o), nil }}
-	server := &http.Server{Handler: page.New(source, log), ReadHeaderTimeout: demoTime}
-	return a.Run(ctx, func() {
+	server := &http.Server{Handler: s, ReadHeaderTimeout: demoTime}
+	defer server.Close()
+	err = a.Run(ctx, func() {
 		go func() { cancel(server.Serve(l)) }()
 		shown("http://" + l.Addr().String() + "/")
 	})
+	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
 }

@@ -33,7 +33,10 @@ func TestDemoMonth(t *testing.T) {
 		if err != nil || len(sum.Refused) > 0 {
 			t.Fatalf("%v, refused %v", err, sum.Refused)
 		}
-		source := &pageSource{agent: &Agent{config: &config.Config{}}, now: func() time.Time { return now }, report: func(o report.Options) (*report.Report, error) { return tally.Make(o), nil }}
+		source := &pageSource{agent: &Agent{config: &config.Config{}}, now: func() time.Time { return now }, report: func(args ReportArgs) (*report.Report, error) {
+			o, err := args.options("mx1", now)
+			return tally.Make(o), err
+		}}
 		made, err := source.Report(t.Context(), 28, "")
 		if err != nil {
 			t.Fatal(err)

@@ -11,23 +11,28 @@ import (
 
 	"bouncefeed/internal/page"
 	"bouncefeed/internal/report"
+	"bouncefeed/internal/web"
 )
 
 // pageSource is what the page is shown of an agent.
 type pageSource struct {
 	agent  *Agent
-	report func(report.Options) (*report.Report, error)
+	report func(ReportArgs) (*report.Report, error)
 	now    func() time.Time
+}
+
+// servePage has s serve the page, which tells what told does.
+func (a *Agent) servePage(s *web.Server, told func(ReportArgs) (*report.Report, error)) {
+	shown := page.New(&pageSource{a, told, time.Now}, a.log.With("listener", ProblemWeb))
+	for _, path := range page.Paths {
+		s.Handle(path, shown)
+	}
 }
 
 // Report implements page.Source.
 func (s *pageSource) Report(_ context.Context, days int, provider string) (*report.Report, error) {
-	now := s.now().UTC()
-	since := now.Truncate(24*time.Hour).AddDate(0, 0, 1-days)
-	return s.report(report.Options{
-		Host: s.agent.config.Host, Since: since, Until: now.Truncate(time.Hour).Add(time.Hour), Compare: since.AddDate(0, 0, -days),
-		Provider: provider, Daily: true,
-	})
+	since := s.now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 1-days)
+	return s.report(ReportArgs{Since: since, Compare: CompareFrom, From: since.AddDate(0, 0, -days), Provider: provider, Daily: true})
 }
 
 // Daemon implements page.Source.

@@ -20,6 +20,7 @@ func (a *Agent) newWeb() *web.Server {
 	s := web.New(a.config.Web, a.log.With("listener", ProblemWeb))
 	s.HandleOpen("GET /live", probe(a.Alive))
 	s.HandleOpen("GET /ready", probe(a.Ready))
+	a.servePage(s, a.report)
 	return s
 }
 

@@ -208,7 +208,7 @@ func TestProvider(t *testing.T) {
 	f := busy()
 	f.tally = report.NewTally()
 	for i := range 4 {
-		f.tally.Add(&report.Fact{Time: now.Add(-time.Hour), Provider: "microsoft", Domain: []string{"outlook.com", "live.com"}[i%2]})
+		f.tally.Add(&report.Fact{Stream: report.Lists, Time: now.Add(-time.Hour), Provider: "microsoft", Domain: []string{"outlook.com", "live.com"}[i%2]})
 	}
 	_, _, doc = get(t, New(f, quiet()), "/provider/microsoft")
 	if text := said(doc); strings.Contains(text, "outlook.com") || !strings.Contains(text, "2 others 4") {

@@ -49,6 +49,7 @@ func story() *report.Tally {
 	t := report.NewTally()
 	add := func(f report.Fact, n int) {
 		for range n {
+			f.Stream = report.Lists
 			t.Add(&f)
 		}
 	}
