@@ -1,6 +1,6 @@
 # What stands behind "##" is what `make help` prints.
 
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION  ?= $(shell . packaging/project && echo "$$VERSION")
 TOOL      = go tool -modfile=tools/go.mod
 UNIT      = $$(go list ./... | grep -v /internal/e2e)
 HARNESSED = $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | sed -n '/ .*parsertest/s/ .*//p')

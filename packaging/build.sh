@@ -2,7 +2,7 @@
 # Builds dist/bouncefeed_VERSION-1_ARCH.deb, dist/bouncefeed-VERSION-1.ARCH.rpm, and for each architecture a bill of
 # materials: a static binary, packaged by nfpm. The same commit gives the same bytes.
 #
-# VERSION            default: git describe; without a tag 0.1.0~git…, which sorts before the first release
+# VERSION            default: git describe; without a tag as 0.1.0~git…, which sorts before the first release
 # ARCHES             default: "amd64 arm64"
 # FORMATS            default: "deb rpm"
 # SOURCE_DATE_EPOCH  default: the time of the last commit
@@ -42,10 +42,8 @@ for shell in bash zsh fish; do
 	"$STAGE/here" completion "$shell" >"$STAGE/bouncefeed.$shell"
 done
 
-date=$(date -R -u -d "@$SOURCE_DATE_EPOCH")
-awk -v version="$VERSION-1" -v maintainer="$MAINTAINER" -v date="$date" -f packaging/changelog.awk CHANGELOG.md |
-	gzip -9n >"$STAGE/changelog.Debian.gz"
-sed "s/VERSION/$VERSION-1/; s/MAINTAINER/$MAINTAINER/; s/DATE/$date/" packaging/NEWS | gzip -9n >"$STAGE/NEWS.Debian.gz"
+debian_changelog CHANGELOG.md | gzip -9n >"$STAGE/changelog.Debian.gz"
+debian_changelog packaging/NEWS news | gzip -9n >"$STAGE/NEWS.Debian.gz"
 gzip -9nc CHANGELOG.md >"$STAGE/changelog.gz"
 
 mkdir -p "$DIST"

@@ -1,16 +1,17 @@
-# Makes Debian's changelog of CHANGELOG.md: a stanza for each release. What is unreleased is the version being built.
+# Makes Debian's changelog of CHANGELOG.md, a stanza for each release; and NEWS.Debian of packaging/NEWS, with news=1. What is
+# unreleased, or stands under a release that is still to come, is the version being built.
 #
-#	awk -v version=0.1.0-1 -v maintainer='NAME <ADDRESS>' -v date='RFC 5322' -f packaging/changelog.awk CHANGELOG.md
+#	awk -v version=0.1.0-1 -v coming= -v news= -v maintainer='NAME <ADDRESS>' -v date='RFC 5322' -f packaging/changelog.awk CHANGELOG.md
 
 # flush prints an entry in lines of at most 76 columns.
 function flush(    words, n, i, line) {
 	if (entry == "") return
 	n = split(entry, words, " ")
-	line = "  *"
+	line = news ? " " : "  *"
 	for (i = 1; i <= n; i++) {
 		if (length(line) + length(words[i]) + 1 > 76) {
 			print line
-			line = "   "
+			line = news ? " " : "   "
 		}
 		line = line " " words[i]
 	}
@@ -25,25 +26,28 @@ function begin(v, d) {
 	printf "bouncefeed (%s) unstable; urgency=medium\n\n", v
 	open = 1
 	when = d
+	if (v == version) built = 1
+}
+
+# between begins the version being built where no release has its name.
+function between() {
+	if (built || news) return
+	begin(version, date)
+	print "  * Built between releases."
 }
 
 /^## \[Unreleased\]/ { pending = 1; next }
 /^## \[/ {
+	pending = 0
 	v = $2
 	gsub(/[][]/, "", v)
-	"date -R -u -d " $4 | getline d
+	if (v == coming) { begin(version, date); next }
+	if (v "-1" != version) between()
+	("date -R -u -d " $4) | getline d
 	begin(v "-1", d)
-	if (v "-1" == version) built = 1
 	next
 }
-/^### / { flush(); if (pending) { begin(version, date); pending = 0; built = 1 }; next }
+/^### / { flush(); if (pending) { begin(version, date); pending = 0 }; next }
 open && /^- / { flush(); entry = substr($0, 3); next }
 open && /^  / { entry = entry " " substr($0, 3) }
-END {
-	finish()
-	if (!built) {
-		begin(version, date)
-		print "  * Built from a working tree."
-		finish()
-	}
-}
+END { between(); finish() }

@@ -32,8 +32,8 @@ sed '/^bouncefeed: unknown-field\|^# Not built by Debian\|^bouncefeed: bugs-fiel
 sed -i "s|MAINTAINER|$MAINTAINER|; s|HOMEPAGE|$HOMEPAGE|; s|VCS|$VCS|" "$tree/debian/control"
 go build -trimpath -ldflags "-X main.version=$VERSION" -o "$STAGE/binary" ./cmd/bouncefeed
 go run ./packaging/bom -binary "$STAGE/binary" -home "$HOMEPAGE" -copyright "$tree/debian/copyright"
-awk -v version="$VERSION-1" -v maintainer="$MAINTAINER" -v date="$(date -R -u -d "@$SOURCE_DATE_EPOCH")" \
-	-f packaging/changelog.awk CHANGELOG.md >"$tree/debian/changelog"
+debian_changelog CHANGELOG.md >"$tree/debian/changelog"
+debian_changelog packaging/NEWS news >"$tree/debian/NEWS"
 find "$tree/debian" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 cp "$dist/bouncefeed_$VERSION.orig.tar.xz" "$STAGE"
 (cd "$STAGE" && SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH dpkg-source -b "bouncefeed-$VERSION" >/dev/null)
