@@ -3,6 +3,7 @@
 # their signature, and the release's part of CHANGELOG.md as notes. A licence that nobody has judged fails it.
 #
 # VERSION   default: the tag of the commit
+# HOMEPAGE  where the project is, if packaging/project does not say
 # KEY       what signs: a file with a secret key, or what gpg knows it by; without it nothing is signed
 # DIST      where it goes; default dist/release
 set -eu
@@ -14,6 +15,8 @@ DIST=${DIST:-dist/release}
 case $VERSION in
 *+* | *~*) echo "$VERSION is no release: tag the commit, v0.1.0, or set VERSION" >&2; exit 1 ;;
 esac
+[ "$HOMEPAGE" != "$PLACEHOLDER" ] ||
+	{ echo "packaging/project has no address of the project yet: write it there, or set HOMEPAGE." >&2; exit 1; }
 [ -z "$(git status --porcelain)" ] || { echo "The working tree has changes that no commit has." >&2; exit 1; }
 notes=$(awk -v v="[$VERSION]" '/^## /{on = $2 == v; next} on' CHANGELOG.md)
 [ -n "$notes" ] || { echo "CHANGELOG.md has no section \"## [$VERSION] - DATE\"." >&2; exit 1; }
