@@ -1,4 +1,5 @@
 # Read by the scripts of the Debian and the RPM package; installed as /usr/share/bouncefeed/setup.sh.
+# shellcheck shell=sh
 
 config=/etc/bouncefeed/config.yaml
 
