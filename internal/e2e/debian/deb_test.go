@@ -48,6 +48,8 @@ func TestDeb(t *testing.T) {
 					t.Fatalf("%s: see above", step.name)
 				}
 			}
+			r.onceEach()
+			t.Logf("bounces over the whole life: %+v", r.account())
 		})
 	}
 }

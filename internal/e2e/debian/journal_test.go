@@ -124,7 +124,7 @@ func killJournal(d *debian, r *receiver) {
 			d.run("journalctl -q --rotate")
 		}
 	}
-	d.until("every bounce after the kills", func() bool { r.ForgetRepeats(); return len(r.Seen()) >= len(r.sent) })
+	d.until("every bounce after the kills", func() bool { r.again += r.ForgetRepeats(); return len(r.Seen()) >= len(r.sent) })
 	r.onceEach()
 	if s := statusOfInput(d); s.Gaps != 0 {
 		d.t.Errorf("rotation counts as a gap: %+v", s)

@@ -202,16 +202,17 @@ func (r *Receiver) Seen() []Post {
 }
 
 // ForgetRepeats forgets posts that are the same word for word, their ids too: after a kill between a post and its note on
-// disk it is posted again.
-func (r *Receiver) ForgetRepeats() {
+// disk it is posted again. It says how many.
+func (r *Receiver) ForgetRepeats() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known := map[string]bool{}
+	known, before := map[string]bool{}, len(r.posts)
 	r.posts = slices.DeleteFunc(r.posts, func(p Post) bool {
 		again := known[p.Body]
 		known[p.Body] = true
 		return again
 	})
+	return before - len(r.posts)
 }
 
 // Has says whether a bounce of this recipient was taken.
