@@ -179,7 +179,8 @@ func rotate(d *debian, r *receiver) {
 	r.bounce("after-rotation")
 }
 
-// dropIn follows what the unit says of drop-ins: a secret as a credential, an output file outside /var/lib.
+// dropIn follows what the unit says of drop-ins: a secret as a credential, an output file outside /var/lib, which the
+// example for logrotate rotates.
 func dropIn(d *debian, r *receiver) {
 	d.run(`install -d -o bouncefeed /srv/bounces
 install -m 600 /etc/bouncefeed/listmonk.token /root/listmonk.token
@@ -192,6 +193,13 @@ printf '[Service]\nLoadCredential=listmonk:/root/listmonk.token\nReadWritePaths=
 	d.until("the bounce in the file", func() bool {
 		_, code := d.try("grep -q with-drop-in@localhost /srv/bounces/bounces.jsonl")
 		return code == 0
+	})
+	d.run(`sed 's#/var/lib/bouncefeed/#/srv/bounces/#' /usr/share/doc/bouncefeed/examples/logrotate >/root/logrotate.conf
+logrotate -s /root/logrotate.state -f /root/logrotate.conf && test ! -e /srv/bounces/bounces.jsonl && grep -q with-drop-in@localhost /srv/bounces/bounces.jsonl.1`)
+	r.bounce("after-logrotate")
+	d.until("the bounce in the new file", func() bool {
+		out, _ := d.try("grep -c . /srv/bounces/bounces.jsonl; grep -c after-logrotate@localhost /srv/bounces/bounces.jsonl")
+		return out == "1\n1"
 	})
 	d.put("/etc/bouncefeed/config.yaml", realConfig)
 	d.run("rm -r /srv/bounces /etc/systemd/system/bouncefeed.service.d; systemctl daemon-reload; systemctl restart bouncefeed")
