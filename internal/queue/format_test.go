@@ -69,7 +69,7 @@ func TestFormatAndSecretAreSealed(t *testing.T) {
 			t.Errorf("%s: the ledger knows what was sent: %v, %v", name, known, err)
 		}
 		q.Close()
-		q = openAt(t, path, Options{Outputs: []string{"out"}})
+		openAt(t, path, Options{Outputs: []string{"out"}})
 		if aside := damaged(path); len(aside) != 1 {
 			t.Errorf("%s: damaged still: %q", name, aside)
 		}
