@@ -242,13 +242,13 @@ func (a *Agent) newSink(in plannedInput) *sink {
 		classifier: a.plan.classifier, now: time.Now, store: a.queue,
 		memory:  func(p parsers.Stateful) error { return loadStored(p, stored) },
 		ahead:   stored,
-		watcher: &inputWatcher{in, &a.tail}, logHosts: a.logHosts, copies: a.copies, passes: newPasses(a.counting, a.countsDeliveries(in)),
+		watcher: &inputWatcher{in, &a.tail}, logHosts: a.logHosts, copies: a.copies, passes: newPasses(a.counting, a.countsPassages(in)),
 	})
 }
 
-// countsDeliveries says whether an input's word of what was accepted or put off counts: a provider's, where no log tells of the
+// countsPassages says whether an input's word of what was accepted or put off counts: a provider's, where no log tells of the
 // same mail.
-func (a *Agent) countsDeliveries(in plannedInput) bool {
+func (a *Agent) countsPassages(in plannedInput) bool {
 	isLog := func(in plannedInput) bool { return readsLog(in.built.Settings.Parser.Type) }
 	return isLog(in) || !slices.ContainsFunc(a.plan.inputs, isLog)
 }

@@ -51,37 +51,14 @@ func (c *counting) failure(e *event.Event) (counted event.Counted) {
 
 // add counts a failure that was judged.
 func (c *counting) add(to *event.Counted, e *event.Event, stream report.Stream) {
-	f := c.fact(e, stream)
+	f := c.fact(&event.Passage{Time: e.Time, Recipient: e.Recipient, RemoteMTA: e.RemoteMTA, Transit: e.Transit}, stream)
 	f.Class, f.PutOff = report.ClassOf(e.Type, e.Fault), e.Transit.Before
 	f.Returned = e.Proof == event.ProofRecipient // a report, and the ledger says that it went out
-	say(&f, e)
+	f.Reason, f.Recipient, f.Code, f.Status, f.Text = e.Reason, e.Recipient, e.Code, e.Status, e.Diagnostic
 	to.Stats = append(to.Stats, f.Stats()...)
 	if f.Class != report.Complaint {
 		c.quote(to, &f)
 	}
-}
-
-// transit counts a delivery, or one put off.
-func (c *counting) transit(to *event.Counted, e *event.Event, stream report.Stream) {
-	f := c.fact(e, stream)
-	switch {
-	case e.Type == event.Delivered:
-		f.Class, f.PutOff = report.Accepted, e.Transit.Before
-	case e.Transit.Before:
-		f.Class = report.Attempt
-	default:
-		one := *e
-		judge(c.classifier, &one)
-		f.Class = report.PutOff
-		say(&f, &one)
-		c.quote(to, &f)
-	}
-	to.Stats = append(to.Stats, f.Stats()...)
-}
-
-// say adds what was said of a failure.
-func say(f *report.Fact, e *event.Event) {
-	f.Reason, f.Recipient, f.Code, f.Status, f.Text = e.Reason, e.Recipient, e.Code, e.Status, e.Diagnostic
 }
 
 // quote keeps what was said, once an hour of each reason.
@@ -105,10 +82,10 @@ func (c *counting) quote(to *event.Counted, f *report.Fact) {
 	}
 }
 
-func (c *counting) fact(e *event.Event, stream report.Stream) report.Fact {
-	domain := domainOf(e.Recipient)
+func (c *counting) fact(p *event.Passage, stream report.Stream) report.Fact {
+	domain := domainOf(p.Recipient)
 	return report.Fact{
-		Time: c.when(e.Time), Stream: stream, Provider: c.providerOf(relayOf(e), domain), Domain: domain, Delay: e.Transit.Delay,
+		Time: c.when(p.Time), Stream: stream, Provider: c.providerOf(cmp.Or(p.Relay, p.RemoteMTA), domain), Domain: domain, Delay: p.Delay,
 	}
 }
 

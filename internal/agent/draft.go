@@ -43,9 +43,9 @@ type draft struct {
 	unproven  []unprovenReport
 	entered   []sentTo // in the ledger
 	serial    uint64   // among the sink's
-	passed    []passed // deliveries by what they count as
-	forgotten bool     // a failure of a message that the parser had no room for
-	foreign   bool     // a failure of a foreign message, of a sender that is wanted
+	counted   []countedRows
+	forgotten bool // a failure of a message that the parser had no room for
+	foreign   bool // a failure of a foreign message, of a sender that is wanted
 	record    finding
 }
 

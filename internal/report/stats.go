@@ -48,11 +48,7 @@ func (f *Fact) Stats() []event.Stat {
 	failed := f.Class.failed()
 	if f.Class == Accepted && f.PutOff {
 		count(Late)
-		step := 0
-		for step < len(LateSteps) && f.Delay > LateSteps[step] {
-			step++
-		}
-		add(event.StatLates, day, stream+string(rune('0'+step)), f.Provider)
+		add(event.StatLates, day, stream+string(rune('0'+LateStep(f.Delay))), f.Provider)
 	}
 	if failed && f.PutOff {
 		count(FailedOff)

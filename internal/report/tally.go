@@ -46,6 +46,15 @@ const (
 // LateSteps are how long those waited who were accepted late. Rows name them by number: they never change.
 var LateSteps = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour, 24 * time.Hour}
 
+// LateStep is the first of LateSteps that is as long; len(LateSteps): none is.
+func LateStep(delay time.Duration) int {
+	step := 0
+	for step < len(LateSteps) && delay > LateSteps[step] {
+		step++
+	}
+	return step
+}
+
 // lateCounts count by LateSteps; the last is more than all of them.
 type lateCounts [len(LateSteps) + 1]uint64
 
