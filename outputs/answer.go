@@ -38,6 +38,14 @@ func (e *LaterError) Error() string { return e.Err.Error() }
 // Unwrap gives the answer.
 func (e *LaterError) Unwrap() error { return e.Err }
 
+// AnswerError is an HTTP answer that was not the one hoped for.
+type AnswerError struct {
+	Status int
+	text   string
+}
+
+func (e *AnswerError) Error() string { return e.text }
+
 const (
 	afterAtMost = time.Hour
 	textLimit   = 300 // characters of a receiver's words in an error
@@ -139,10 +147,11 @@ func (a *answer) failure(remedy string) error {
 	if remedy == "" {
 		remedy = a.remedy()
 	}
+	text := fmt.Sprintf("%d: %s", a.status, remedy)
 	if a.text != "" {
-		return fmt.Errorf("%d: %s (it said: %s)", a.status, remedy, a.text)
+		text += " (it said: " + a.text + ")"
 	}
-	return fmt.Errorf("%d: %s", a.status, remedy)
+	return &AnswerError{a.status, text}
 }
 
 // remedy is the advice that holds for any receiver.

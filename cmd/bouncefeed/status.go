@@ -37,7 +37,8 @@ A PROBLEM is an input or output that does not work now, a dead letter, an event 
 queue. The exit code is that of a Nagios plugin: 0 all is well, 1 there is a problem, 2 nothing is read, nothing is
 delivered, or the queue is full. A daemon that does not run is 69, and with --nagios 2.
 
---prometheus writes metrics for node_exporter's textfile collector, by renaming a whole file.` + "\n" + exitHelp,
+--prometheus writes metrics for node_exporter's textfile collector, by renaming a whole file: the same that Prometheus can
+have at /metrics of the listener web:. Of a daemon that does not run it says that alone.` + "\n" + exitHelp,
 		Example: `  bouncefeed status --watch
   bouncefeed status --nagios
   bouncefeed status --prometheus /var/lib/prometheus/node-exporter/bouncefeed.prom`,
@@ -131,12 +132,13 @@ func watchStatus(cmd *cobra.Command, socket string, every time.Duration) error {
 
 // writeMetrics writes them beside the file and renames: the collector never sees a half of one.
 func writeMetrics(cmd *cobra.Command, socket, file string) error {
-	st, err := agent.Calls.Status.Ask(cmd.Context(), socket, control.None{}, nil)
-	running := !errors.Is(err, control.ErrNotRunning)
-	if err != nil && running {
+	text, err := agent.Calls.Metrics.Ask(cmd.Context(), socket, control.None{}, nil)
+	if errors.Is(err, control.ErrNotRunning) {
+		text, err = agent.NoMetrics(), nil
+	}
+	if err != nil {
 		return err
 	}
-	text := metricsText(&st, running)
 	if file == "-" {
 		_, err := io.WriteString(cmd.OutOrStdout(), text)
 		return err

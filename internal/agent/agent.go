@@ -46,6 +46,7 @@ type Agent struct {
 	maintenance condition   // of the queue
 	web         *web.Server // for those who look on; nil: none
 	webState    condition
+	measured    measured
 	running     atomic.Bool // everything has started
 
 	logHosts *logHosts
@@ -96,7 +97,9 @@ func New(cfg *config.Config, file, version string, log *slog.Logger) (*Agent, er
 	if err != nil {
 		return nil, err
 	}
-	return &Agent{config: cfg, version: version, log: log, plan: p, counting: newCounting(p.classifier, time.Now), started: time.Now()}, nil
+	return &Agent{
+		config: cfg, version: version, log: log, plan: p, counting: newCounting(p.classifier, time.Now), started: time.Now(), measured: newMeasured(),
+	}, nil
 }
 
 func newPlan(cfg *config.Config, file, version string, log *slog.Logger) (*plan, error) {
@@ -177,7 +180,9 @@ func newClassifier(rules []config.Rule) (*classify.Classifier, error) {
 // Run opens the queue and works until ctx ends (nil) or the queue breaks (the error). ready is called once everything
 // has started.
 func (a *Agent) Run(ctx context.Context, ready func()) error {
-	q, err := openQueue(a.config, a.log, a.counting)
+	o := queueOptions(a.config, a.log, a.counting)
+	o.Committed = a.measured.commits.Of()
+	q, err := queue.Open(a.config.Queue.Path, o)
 	if err != nil {
 		return err
 	}
@@ -202,7 +207,11 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 }
 
 func openQueue(cfg *config.Config, log *slog.Logger, c *counting) (*queue.Queue, error) {
-	return queue.Open(cfg.Queue.Path, queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Log: log, Counted: c.failure})
+	return queue.Open(cfg.Queue.Path, queueOptions(cfg, log, c))
+}
+
+func queueOptions(cfg *config.Config, log *slog.Logger, c *counting) queue.Options {
+	return queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Log: log, Counted: c.failure}
 }
 
 func outputNames(cfg *config.Config) []string {
@@ -230,6 +239,7 @@ func (a *Agent) assemble() {
 		a.outputs = append(a.outputs, runningOutput{out, &delivery{
 			name: out.name, out: out.built.Output, settings: out.built.Settings, queue: a.queue, log: out.log, verifying: newVerifying(out.built.Output, out.log),
 			observe: func(outcome string, e *event.Event) { a.tail.publish(out.name, outcome, e) },
+			took:    a.measured.requests.Of(out.name),
 		}})
 	}
 }

@@ -79,7 +79,8 @@ const controlMode = 0o660
 // or reveals a secret, is the owner's.
 var Calls = struct {
 	Status  control.Call[control.None, Status]
-	Tail    control.Call[LineFilter, Line] // if it follows, until the caller goes away
+	Metrics control.Call[control.None, string] // as Prometheus reads them
+	Tail    control.Call[LineFilter, Line]     // if it follows, until the caller goes away
 	Deliver control.Call[DeliverArgs, control.None]
 	Report  control.Call[ReportArgs, *report.Report]
 	Reload  control.Call[control.None, control.None] // an error: the configuration has mistakes, nothing changes
@@ -106,6 +107,7 @@ var Calls = struct {
 }{
 	Status:  control.Call[control.None, Status]{Name: "status", Right: control.Anyone},
 	Report:  control.Call[ReportArgs, *report.Report]{Name: "report", Right: control.Anyone},
+	Metrics: control.Call[control.None, string]{Name: "metrics", Right: control.Anyone},
 	Reload:  control.Call[control.None, control.None]{Name: "reload"},
 	Tail:    control.Call[LineFilter, Line]{Name: "tail", Right: control.Anyone},
 	Deliver: control.Call[DeliverArgs, control.None]{Name: "deliver", Right: control.Anyone, Body: MaxDelivered},
@@ -141,6 +143,7 @@ type memory struct {
 func (a *Agent) answers() []control.Answer {
 	return append(storedAnswers(a.queue, a.config.Host),
 		Calls.Status.Answer(one(func(control.None) (Status, error) { return a.Status() })),
+		Calls.Metrics.Answer(one(func(control.None) (string, error) { text, err := a.Metrics(); return string(text), err })),
 		Calls.Reload.Answer(func(context.Context, control.None, io.Reader, func(control.None) error) error {
 			if a.reload == nil {
 				return errors.New("this daemon can't reload: restart it")

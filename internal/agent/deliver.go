@@ -27,6 +27,8 @@ type delivery struct {
 	queue    *queue.Queue
 	log      *slog.Logger
 	observe  func(outcome string, e *event.Event)
+	took     func(time.Duration) // an attempt; nil: nobody asks
+	answers  tallied             // to attempts, by requestCodes
 	state    condition
 	nextTry  atomic.Pointer[time.Time] // of what did not work
 	sending  pulse                     // when the attempt under way began
@@ -264,7 +266,12 @@ func (d *delivery) attempt(ctx context.Context, batch []event.Event) error {
 	d.sending.beat()
 	defer d.sending.Store(0)
 	d.began = time.Now()
-	return guarded(sending, func(ctx context.Context) error { return d.out.Send(ctx, batch) })
+	err := guarded(sending, func(ctx context.Context) error { return d.out.Send(ctx, batch) })
+	d.answers.count(requestCode(err))
+	if d.took != nil {
+		d.took(time.Since(d.began))
+	}
+	return err
 }
 
 // pace waits until max_rate allows n more events. If the disk is quick enough, the time is used to settle.

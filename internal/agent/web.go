@@ -20,6 +20,7 @@ func (a *Agent) newWeb() *web.Server {
 	s := web.New(a.config.Web, a.log.With("listener", ProblemWeb))
 	s.HandleOpen("GET /live", probe(a.Alive))
 	s.HandleOpen("GET /ready", probe(a.Ready))
+	s.Handle("GET /metrics", http.HandlerFunc(a.serveMetrics))
 	a.servePage(s, a.report)
 	return s
 }
@@ -51,15 +52,19 @@ func probe(ask func() error) http.Handler {
 // Ready says what keeps the daemon from taking in what comes: a source that is not open, or a queue that takes no writes.
 // A receiver that is away does not: its events wait.
 func (a *Agent) Ready() error {
+	st, err := a.Status()
+	if err != nil {
+		return fmt.Errorf("ask the queue: %w", err)
+	}
+	return a.readyWith(&st)
+}
+
+func (a *Agent) readyWith(st *Status) error {
 	if !a.running.Load() {
 		return errors.New("starting")
 	}
 	if err := a.Alive(); err != nil {
 		return err
-	}
-	st, err := a.Status()
-	if err != nil {
-		return fmt.Errorf("ask the queue: %w", err)
 	}
 	if st.Queue.Full {
 		return errors.New("the queue is full")

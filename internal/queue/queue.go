@@ -48,6 +48,8 @@ type Options struct {
 	// Counted says what an event counts as in the statistics that is stored now, and no repeat; nil: there are none. It must
 	// not use the queue, and may be asked again where a transaction fails.
 	Counted func(*event.Event) event.Counted
+	// Committed is told of each transaction that is on disk how long that took; nil: nobody asks.
+	Committed func(took time.Duration)
 
 	freshEnough int                  // bytes of statistics that Maintain adds to the tables; 0: freshEnough
 	syncFolder  func(*os.File) error // nil: (*os.File).Sync

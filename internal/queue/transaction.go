@@ -188,6 +188,7 @@ func (q *Queue) begun(tx *bbolt.Tx) *txn {
 func (q *Queue) update(fn func(*txn) error) error {
 	var applied bool
 	var saved time.Time
+	began := time.Now()
 	err := q.guarded(func() error {
 		err := q.db.Update(func(tx *bbolt.Tx) error {
 			t := q.begun(tx)
@@ -203,6 +204,9 @@ func (q *Queue) update(fn func(*txn) error) error {
 		}
 		return err
 	})
+	if err == nil && q.o.Committed != nil {
+		q.o.Committed(time.Since(began))
+	}
 	if err == nil && q.clock.due(saved) {
 		q.clock.stored = saved
 	}
