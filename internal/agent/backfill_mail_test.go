@@ -242,7 +242,7 @@ func (w *mailWorld) serve(instead func(*Agent) []control.Answer) *queue.Queue {
 	if err != nil {
 		w.Fatal(err)
 	}
-	a := &Agent{queue: w.open()}
+	a := &Agent{queue: w.open(), config: w.cfg}
 	answers := a.answers()
 	if instead != nil {
 		answers = append(answers, instead(a)...)

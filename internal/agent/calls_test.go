@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
 )
 
@@ -17,7 +18,7 @@ func TestEveryCallIsAnswered(t *testing.T) {
 			asked = append(asked, name)
 		}
 	}
-	for _, a := range (&Agent{}).answers() {
+	for _, a := range (&Agent{config: &config.Config{}}).answers() {
 		answered = append(answered, a.Name())
 	}
 	slices.Sort(asked)
@@ -36,7 +37,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 			anyones = append(anyones, call.FieldByName("Name").String())
 		}
 	}
-	if want := []string{"status", "tail", "deliver", "dead", "held", "refused", "known"}; !slices.Equal(anyones, want) {
+	if want := []string{"status", "metrics", "tail", "deliver", "report", "dead", "held", "refused", "known"}; !slices.Equal(anyones, want) {
 		t.Errorf("anybody may ask %q, want %q", anyones, want)
 	}
 }

@@ -50,6 +50,7 @@ var allowed = map[string]string{
 	"internal/e2e/e2etest": "",
 	"internal/e2e/debian":  "",
 	"internal/e2e/browser": "",
+	"packaging":            "",
 	"packaging/bom":        "",
 }
 
