@@ -14,7 +14,7 @@ import (
 var allowed = map[string]string{
 	"docs":                 "",
 	"cmd/bouncefeed":       "internal/agent internal/control internal/config internal/text internal/event",
-	"internal/agent":       inputWings + parserWings + leaves + "internal/mta internal/control internal/web internal/page internal/metrics internal/queue internal/classify internal/provider internal/report inputs parsers outputs internal/config internal/event",
+	"internal/agent":       inputWings + parserWings + leaves + "internal/mta internal/control internal/web internal/page internal/metrics internal/queue internal/guard internal/classify internal/provider internal/report inputs parsers outputs internal/config internal/event",
 	"internal/control":     "internal/disk internal/config internal/event",
 	"internal/web":         "internal/disk internal/config internal/event",
 	"internal/metrics":     "",
@@ -33,7 +33,8 @@ var allowed = map[string]string{
 	"internal/jetstream":   "internal/config internal/event",
 	"outputs":              "internal/jetstream internal/listmonk internal/stdwebhook internal/config internal/event",
 	"internal/config":      "internal/event",
-	"internal/queue":       "internal/event",
+	"internal/queue":       "internal/guard internal/event",
+	"internal/guard":       "",
 	"internal/classify":    "internal/smtp internal/text internal/event",
 	"internal/listmonk":    "internal/address internal/text internal/event",
 	"internal/address":     "internal/text internal/event",
