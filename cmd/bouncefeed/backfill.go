@@ -156,6 +156,9 @@ func printSummary(cmd *cobra.Command, sum agent.BackfillSummary, dryRun bool) {
 	if sum.Held > 0 {
 		fmt.Fprintf(errs, "%d %s\n", sum.Held, held)
 	}
+	if sum.Excess > 0 {
+		fmt.Fprintf(errs, "%d held: more hard bounces than is plausible within an hour, see 'bouncefeed held list --excess'\n", sum.Excess)
+	}
 	fmt.Fprintf(errs, "ignored: %s\nrefused: %s\n", counts(sum.Ignored), counts(sum.Refused))
 	if sum.NotAsked != "" {
 		fmt.Fprintf(errs, "note: what was reported before could not be asked, some of it may be among these: %s\n", clean(sum.NotAsked))

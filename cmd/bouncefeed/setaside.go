@@ -23,6 +23,7 @@ type shelf[T any] struct {
 	name, short, long string
 	again, againShort string // the verb that sends an event after all; none: they are only looked at
 	byOutput, byInput bool
+	byCause           bool // by what events have in common
 	header            string
 	number            func(T) string
 	row               func(T) string
@@ -71,8 +72,13 @@ func newDead(a *app) *cobra.Command {
 func newHeld(a *app) *cobra.Command {
 	return newShelf(a, shelf[agent.HeldEvent]{
 		name: "held", short: "look after events that wait for an admin's word",
-		long:  "An event that lacks proof is held: shown with what is missing, and sent only when it is released.",
-		again: "release", againShort: "send them after all",
+		long: `An event that lacks proof is held: shown with what is missing, and sent only when it is released.
+
+So is a hard bounce when there are more of them within an hour than is plausible, in all, for one provider, one domain or one
+relay (guard: in the configuration): an outage that answers "user unknown" to everybody must not unsubscribe a list. Look what
+they have in common; then drop them if it was an outage, or release them if those people are gone. Once released, so many are
+plausible. --excess, --domain, --provider and --reason name some without their numbers.`,
+		again: "release", againShort: "send them after all", byCause: true, byInput: true,
 		header: "NUMBER\tTIME\tTYPE\tREASON\tRECIPIENT\tWHY",
 		number: func(h agent.HeldEvent) string { return fmt.Sprint(h.Seq) },
 		row: func(h agent.HeldEvent) string {
@@ -134,6 +140,12 @@ func newShelf[T any](a *app, s shelf[T]) *cobra.Command {
 		}
 		if s.byInput {
 			sub.Flags().StringVar(&which.Input, "input", "", "only those of this `input`")
+		}
+		if s.byCause {
+			sub.Flags().BoolVar(&which.Excess, "excess", false, "only what is held because there are more than is plausible")
+			sub.Flags().StringVar(&which.Domain, "domain", "", "only of recipients at this `domain`")
+			sub.Flags().StringVar(&which.Provider, "provider", "", "only of recipients at this `provider`, such as google")
+			sub.Flags().StringVar(&which.Reason, "reason", "", "only with this `reason`")
 		}
 		if strings.Contains(use, "NUMBER") {
 			sub.ValidArgsFunction = numbersOf(a, s.callList, s.number, func(v T) string { return strings.ReplaceAll(s.row(v), "\t", "  ") })

@@ -105,7 +105,11 @@ func recording(call control.Call[agent.Selection, agent.Count], n int, mu *sync.
 	return call.Answer(func(_ context.Context, s agent.Selection, _ io.Reader, reply func(agent.Count) error) error {
 		mu.Lock()
 		defer mu.Unlock()
-		*asked = append(*asked, fmt.Sprintf("%s %q %v all=%v", call.Name, s.Output, s.Numbers, s.All))
+		line := fmt.Sprintf("%s %q %v all=%v", call.Name, s.Output, s.Numbers, s.All)
+		if s.Excess {
+			line += fmt.Sprintf(" excess %q %q %q %q", s.Input, s.Domain, s.Provider, s.Reason)
+		}
+		*asked = append(*asked, line)
 		return reply(agent.Count{Events: n})
 	})
 }
@@ -122,6 +126,7 @@ func TestSetAsideIsSentOrDropped(t *testing.T) {
 		{"dead drop 7 --output listmonk", `dead-drop "listmonk" [7] all=false`, "0 dropped\n"},
 		{"dead drop --all --json", `dead-drop "" [] all=true`, `{"events":0}` + "\n"},
 		{"held release 18446744073709551615", `held-release "" [18446744073709551615] all=false`, "1 queued to be sent\n"},
+		{"held release --excess --input mx --domain example.org --provider google --reason moved", `held-release "" [] all=false excess "mx" "example.org" "google" "moved"`, "1 queued to be sent\n"},
 		{"held drop --all", `held-drop "" [] all=true`, "3 dropped\n"},
 		{"held drop", `held-drop "" [] all=false`, "3 dropped\n"}, // the daemon says what it thinks of that
 	} {

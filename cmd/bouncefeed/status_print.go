@@ -99,7 +99,7 @@ func printQueue(b *strings.Builder, st *agent.Status, now time.Time) {
 	b.WriteString("\n")
 	wrap(b, "", "    ", fmt.Sprintf("queue %s: %s, %d held", st.Queue.Path, used, st.Queue.Held))
 	for _, p := range st.Problems {
-		if slices.Contains([]string{"queue", "held", agent.ProblemConfiguration, agent.ProblemWeb}, p.What) {
+		if slices.Contains([]string{"queue", "held", "guard", "sender", agent.ProblemConfiguration, agent.ProblemWeb}, p.What) {
 			printProblem(b, p.Text, p.Since, now)
 		}
 	}

@@ -211,7 +211,7 @@ func openQueue(cfg *config.Config, log *slog.Logger, c *counting) (*queue.Queue,
 }
 
 func queueOptions(cfg *config.Config, log *slog.Logger, c *counting) queue.Options {
-	return queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Log: log, Counted: c.failure}
+	return queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Guard: newGuard(ruleOf(&cfg.Guard), log), Log: log, Counted: c.failure}
 }
 
 func outputNames(cfg *config.Config) []string {
@@ -347,7 +347,7 @@ func (a *Agent) maintain(ctx context.Context) error {
 	state := &a.maintenance
 	a.beat.beat()
 	for wait(ctx, maintainEvery) {
-		err := a.queue.Maintain()
+		err := errors.Join(a.softenHeld(), a.queue.Maintain())
 		a.beat.beat()
 		debug.FreeOSMemory()
 		switch {

@@ -51,6 +51,7 @@ type BackfillSummary struct {
 	Queued  uint64            `json:"queued"`
 	Repeats uint64            `json:"repeats"`
 	Held    uint64            `json:"held"`    // for want of proof, now or already before
+	Excess  uint64            `json:"excess"`  // held, too: more than is plausible
 	Outside uint64            `json:"outside"` // before --since or after --until
 	Ignored map[string]uint64 `json:"ignored"`
 	Refused map[string]uint64 `json:"refused"`

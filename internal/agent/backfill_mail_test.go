@@ -77,6 +77,7 @@ func newMailWorld(t *testing.T) *mailWorld {
 inputs: {box: {type: mbox, path: /var/mail/bounces, trust: any}, postfix: {type: logfile, path: /var/log/mail.log, parser: postfix}}
 outputs: {out: {type: file, path: %s/out.jsonl}}
 queue: {path: %s/queue.db}
+guard: {enabled: false}
 control: {socket: %s/control.sock}`, dir, dir, dir))
 	if err != nil {
 		t.Fatal(err)

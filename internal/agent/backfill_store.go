@@ -88,6 +88,10 @@ func (s *BackfillSummary) add(b queue.Batch, r queue.Result) {
 			s.Repeats++
 			continue
 		}
+		if i < len(r.Held) && r.Held[i] {
+			s.Excess++
+			continue
+		}
 		e := &b.Events[i]
 		s.Queued++
 		s.Types[string(e.Type)]++

@@ -48,6 +48,7 @@ func TestBackfillGoesOnWhereItWasInterrupted(t *testing.T) {
 inputs: {postfix: {type: logfile, path: /var/log/mail.log, parser: postfix}}
 outputs: {out: {type: file, path: %s/out.jsonl}}
 queue: {path: %s/queue.db}
+guard: {enabled: false}
 control: {socket: %s/control.sock}`, dir, dir, dir))
 	if err != nil {
 		t.Fatal(err)

@@ -36,6 +36,11 @@ type Selection struct {
 	Input   string   `json:"input,omitempty"`  // of refused records: only those of this input
 	Numbers []uint64 `json:"numbers,omitempty"`
 	All     bool     `json:"all,omitempty"` // all there are, if there are no Numbers
+	// Of what is held: only what the guard holds, and what these name.
+	Excess   bool   `json:"excess,omitempty"`
+	Domain   string `json:"domain,omitempty"`
+	Provider string `json:"provider,omitempty"`
+	Reason   string `json:"reason,omitempty"`
 }
 
 // RefusedRecord is a record that was not believed, with why, what that means and what can be done.
@@ -162,7 +167,7 @@ func storedAnswers(q *queue.Queue, host string) []control.Answer {
 		Calls.DeadRetry.Answer(counted(func(s Selection) (int, error) { return deadBy(q, s, q.RetryDead) })),
 		Calls.DeadDrop.Answer(counted(func(s Selection) (int, error) { return deadBy(q, s, q.DropDead) })),
 		Calls.DeadEdit.Answer(one(func(e Edit) (Count, error) { n, err := editDead(q, e); return Count{n}, err })),
-		Calls.Held.Answer(list(func(Selection) ([]HeldEvent, error) { return q.Held() })),
+		Calls.Held.Answer(answerHeld(q)),
 		Calls.HeldRelease.Answer(counted(func(s Selection) (int, error) { return heldBy(q, s, q.ReleaseHeld) })),
 		Calls.HeldDrop.Answer(counted(func(s Selection) (int, error) { return heldBy(q, s, q.DropHeld) })),
 
@@ -212,7 +217,7 @@ func list[A, R any](f func(A) ([]R, error)) func(context.Context, A, io.Reader, 
 // counted answers with how many events f concerned. No Numbers are all to the queue, which needs to be meant.
 func counted(f func(Selection) (int, error)) func(context.Context, Selection, io.Reader, func(Count) error) error {
 	return one(func(s Selection) (Count, error) {
-		if len(s.Numbers) == 0 && !s.All {
+		if len(s.Numbers) == 0 && !s.All && !s.narrows() {
 			return Count{}, errors.New("name the events by their numbers, or say --all")
 		}
 		n, err := f(s)

@@ -44,6 +44,7 @@ type draft struct {
 	entered   []sentTo // in the ledger
 	serial    uint64   // among the sink's
 	counted   []countedRows
+	mails     mailCount
 	forgotten bool // a failure of a message that the parser had no room for
 	foreign   bool // a failure of a foreign message, of a sender that is wanted
 	record    finding
@@ -74,7 +75,7 @@ func (f *finding) fate() event.Fate {
 func newDraft(c *sinkConfig) *draft {
 	return &draft{
 		sinkConfig: c, noted: map[event.Type]uint64{}, serial: c.passes.next(),
-		batch: queue.Batch{Input: c.name, Counts: map[queue.Figure]uint64{}},
+		batch: queue.Batch{Input: c.name, Counts: map[queue.Figure]uint64{}, Log: readsLog(c.format.Type)},
 	}
 }
 
@@ -96,6 +97,7 @@ func (d *draft) end() event.Fate {
 func (d *draft) finish() {
 	d.hashEntered()
 	d.addCounted()
+	d.batch.Mails = d.mails.all()
 	counts := d.batch.Counts
 	for t, n := range d.noted {
 		counts[queue.IgnoredAs(string(t))] += n
@@ -159,6 +161,7 @@ func (d *draft) pass(p *event.Passage) {
 		d.enter(p.MessageID, p.Recipient, p.OriginalRecipient)
 	}
 	d.noted[p.Type]++
+	d.mails.add(p.Type, p.Time, p.Recipient, &p.Transit)
 	d.countPassage(p, report.Lists)
 }
 
@@ -193,6 +196,7 @@ func (d *draft) accept(e event.Event) {
 		case event.Delivered, event.Delayed:
 			d.countTransit(&e, report.Lists)
 		}
+		d.mails.add(e.Type, e.Time, e.Recipient, &e.Transit)
 		d.countOnly(e.Type)
 		return
 	}

@@ -18,6 +18,7 @@ import (
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/control"
 	"bouncefeed/internal/disk"
+	"bouncefeed/internal/guard"
 	"bouncefeed/internal/queue"
 )
 
@@ -40,6 +41,7 @@ type keeping struct {
 	Retain  time.Duration `json:"retain"`
 	Outputs []string      `json:"outputs"`
 	Host    string        `json:"host"`
+	Guard   *guard.Rule   `json:"guard,omitempty"`
 }
 
 // startKeeper starts a keeper; nil if none is needed, because the queue is this user's own business.
@@ -56,7 +58,7 @@ func startKeeper(cfg *config.Config) (*keeper, error) {
 		return nil, nil
 	}
 	k := &keeper{command: exec.Command("/proc/self/exe", KeeperCommand)}
-	what := keeping{path, int64(cfg.Queue.MaxSize), cfg.Queue.Retain.Std(), outputNames(cfg), cfg.Host}
+	what := keeping{path, int64(cfg.Queue.MaxSize), cfg.Queue.Retain.Std(), outputNames(cfg), cfg.Host, ruleOf(&cfg.Guard)}
 	if err := k.start(uid, gid, what); err != nil {
 		return nil, fmt.Errorf("open queue %s as user %d: %w", path, uid, err)
 	}
@@ -154,7 +156,7 @@ func Keep(ctx context.Context, in io.Reader, file *os.File, log *slog.Logger) er
 		return fmt.Errorf("%s is for bouncefeed itself: %w", KeeperCommand, err)
 	}
 	file.Close()
-	q, err := queue.Open(what.Path, queue.Options{MaxSize: what.MaxSize, Retain: what.Retain, Outputs: what.Outputs, Log: log, Counted: newCounting(nil, time.Now).failure})
+	q, err := queue.Open(what.Path, queue.Options{MaxSize: what.MaxSize, Retain: what.Retain, Outputs: what.Outputs, Guard: newGuard(what.Guard, log), Log: log, Counted: newCounting(nil, time.Now).failure})
 	if err != nil {
 		l.Close()
 		return err

@@ -56,6 +56,12 @@ func (st *Status) problems(set aside) []Problem {
 	if set.held > 0 {
 		all = append(all, Problem{"held", set.heldSince, several(uint64(set.held), "event") + " held for want of proof: 'bouncefeed held list', then release or drop"})
 	}
+	if set.excess.n > 0 {
+		all = append(all, set.excess.problem())
+	}
+	if set.sender != nil {
+		all = append(all, Problem{"sender", set.sender, "more bounces than is plausible within an hour are about this server, not about the recipients: see the reasons ('bouncefeed tail', 'bouncefeed report' with the log); nobody is unsubscribed for them"})
+	}
 	for _, file := range set.damaged {
 		all = append(all, Problem{"queue", &file.at, fmt.Sprintf("it was damaged and mended; the damaged file is kept as %s: look at the disk, then delete it", file.path)})
 	}
@@ -96,8 +102,10 @@ func (st *Status) worst() string {
 // aside is what is set aside and waits for an admin.
 type aside struct {
 	dead      map[string]*time.Time // by output: since when
-	held      int                   // but for what waits for a log by itself
+	held      int                   // but for what waits for a log by itself, and what the guard holds
 	heldSince *time.Time
+	excess    excess
+	sender    *time.Time // since when too many bounces are about us
 	damaged   []damagedFile
 }
 
@@ -137,15 +145,10 @@ func (l *asideLook) look(q *queue.Queue, st *Status) aside {
 		}
 	}
 	if st.Queue.Held > 0 {
-		held, _ := q.Held()
-		for i := range held {
-			if held[i].Why == whyWaits {
-				continue
-			}
-			if l.last.held++; l.last.heldSince == nil {
-				l.last.heldSince = utc(held[i].Time)
-			}
-		}
+		_ = q.EachHeld(l.last.add) // a queue that can't be read says so itself
+	}
+	if since, err := q.Excessive(); err == nil && !since[queue.ScopeSender].IsZero() {
+		l.last.sender = utc(since[queue.ScopeSender])
 	}
 	files, _ := filepath.Glob(st.Queue.Path + ".damaged-*")
 	for _, file := range files {
@@ -154,6 +157,18 @@ func (l *asideLook) look(q *queue.Queue, st *Status) aside {
 		}
 	}
 	return l.last
+}
+
+func (set *aside) add(h *queue.HeldEvent) {
+	switch {
+	case h.Why == whyWaits:
+	case h.Excess != "":
+		set.excess.add(h)
+	default:
+		if set.held++; set.heldSince == nil {
+			set.heldSince = utc(h.Time)
+		}
+	}
 }
 
 func utc(t time.Time) *time.Time {

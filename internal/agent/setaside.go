@@ -2,8 +2,10 @@ package agent
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -50,20 +52,49 @@ func deadBy(q *queue.Queue, s Selection, f func(output string, seqs []uint64) (i
 	return total, errors.Join(errs...)
 }
 
+// narrows says whether s names some of what is held by what they have in common.
+func (s *Selection) narrows() bool { return s.Excess || s.Input+s.Domain+s.Provider+s.Reason != "" }
+
+// takes says whether s means a held event.
+func (s *Selection) takes(h *HeldEvent) bool {
+	e := &h.Event
+	domain := domainOf(e.Recipient)
+	return (!s.Excess || h.Excess != "") && (s.Input == "" || s.Input == e.Input) && (s.Domain == "" || strings.EqualFold(s.Domain, domain)) &&
+		(s.Reason == "" || s.Reason == string(e.Reason)) && (s.Provider == "" || s.Provider == providerOf(e.RemoteMTA, domain))
+}
+
+// answerHeld lists what is held and meant.
+func answerHeld(q *queue.Queue) func(context.Context, Selection, io.Reader, func(HeldEvent) error) error {
+	return func(_ context.Context, s Selection, _ io.Reader, reply func(HeldEvent) error) error {
+		var gone error
+		err := q.EachHeld(func(h *HeldEvent) {
+			if gone == nil && s.takes(h) {
+				gone = reply(*h)
+			}
+		})
+		return errors.Join(err, gone)
+	}
+}
+
 // heldBy gives the held events that s names to f.
 func heldBy(q *queue.Queue, s Selection, f func(seqs []uint64) (int, error)) (int, error) {
-	held, err := q.Held()
-	if err != nil {
-		return 0, err
-	}
 	there := map[uint64]bool{}
-	for _, h := range held {
-		there[h.Seq] = true
-	}
-	if err := missingNumbers("held event", s.Numbers, there); err != nil {
+	if err := q.EachHeld(func(h *HeldEvent) { there[h.Seq] = s.takes(h) }); err != nil {
 		return 0, err
 	}
-	return f(s.Numbers)
+	if err := missingNumbers("held event", s.Numbers, there); err != nil || len(s.Numbers) > 0 {
+		if err != nil {
+			return 0, err
+		}
+		return f(s.Numbers)
+	}
+	meant := []uint64{}
+	for _, seq := range slices.Sorted(maps.Keys(there)) {
+		if there[seq] {
+			meant = append(meant, seq)
+		}
+	}
+	return f(meant)
 }
 
 func missingNumbers(what string, asked []uint64, there map[uint64]bool) error {

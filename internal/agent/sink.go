@@ -139,8 +139,11 @@ func (s *sink) put(ctx context.Context, b *queue.Batch) error {
 func (s *sink) publish(b *queue.Batch, r queue.Result) {
 	for i := range b.Events {
 		outcome := "queued"
-		if r.Repeat[i] {
+		switch {
+		case r.Repeat[i]:
 			outcome = "repeat"
+		case i < len(r.Held) && r.Held[i]:
+			outcome = "held"
 		}
 		s.watcher.found(outcome, &b.Events[i])
 	}

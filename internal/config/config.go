@@ -19,6 +19,7 @@ const MaxSize = 1 << 20
 type Config struct {
 	Inputs  Map[Section] `yaml:"inputs"`
 	Outputs Map[Section] `yaml:"outputs"`
+	Guard   Guard        `yaml:"guard"`
 	Queue   Queue        `yaml:"queue"`
 	Rules   []Rule       `yaml:"rules"`
 	Tests   []Test       `yaml:"tests"`
@@ -28,6 +29,16 @@ type Config struct {
 	Web     Web          `yaml:"web"`
 	// Host names this machine in event sources and identity keys; default: the host name.
 	Host string `yaml:"host"`
+}
+
+// Guard is the section `guard`: from where on hard bounces are more than is plausible, and are held.
+type Guard struct {
+	Enabled bool     `yaml:"enabled"`
+	Hard    int      `yaml:"hard"`     // so many within an hour always pass
+	Times   float64  `yaml:"times"`    // and so many times the median of the hours of the last day
+	Share   Percent  `yaml:"share"`    // and so many of all mail
+	After   After    `yaml:"after"`    // what becomes of them
+	HoldFor Duration `yaml:"hold_for"` // before they are sent as soft
 }
 
 // Queue is the section `queue`.
@@ -109,6 +120,7 @@ func Default() *Config {
 		host = "localhost"
 	}
 	return &Config{
+		Guard:   Guard{Enabled: true, Hard: 50, Times: 5, Share: 0.1, After: "hold", HoldFor: Duration(24 * time.Hour)},
 		Queue:   Queue{Path: "/var/lib/bouncefeed/queue.db", MaxSize: 1 << 30, Retain: Duration(15 * 24 * time.Hour)},
 		Log:     Log{Level: "info", Format: "text"},
 		Control: Control{Socket: "/run/bouncefeed/control.sock"},

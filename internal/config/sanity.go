@@ -33,6 +33,12 @@ func (d *decoder) sane(root *yaml.Node, c *Config) {
 		fail("queue.retain", "what is forgotten so soon is reported twice, by the report that follows a log line: write 15d, not less than 1h")
 	}
 	c.Web.sane(fail)
+	if c.Guard.Hard < 1 {
+		fail("guard.hard", "every hard bounce would be held: write 50, or enabled: false for no guard at all")
+	}
+	if c.Guard.Times < 0 {
+		fail("guard.times", "must not be negative")
+	}
 	for _, socket := range []struct{ key, path string }{{"control.socket", c.Control.Socket}, {"deliver.socket", c.Deliver.Socket}} {
 		switch key, path := socket.key, socket.path; {
 		case !filepath.IsAbs(path):

@@ -86,6 +86,28 @@ func (f *Format) UnmarshalText(text []byte) error {
 	return oneOf((*string)(f), string(text), "text", "json")
 }
 
+// Percent is a share, written with its sign: "10%".
+type Percent float64
+
+// UnmarshalText reads a share from 0% to 100%.
+func (p *Percent) UnmarshalText(text []byte) error {
+	number, ok := strings.CutSuffix(string(text), "%")
+	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if !ok || err != nil || !(n >= 0 && n <= 100) {
+		return fmt.Errorf("%q is no share: write 10%%", text)
+	}
+	*p = Percent(n / 100)
+	return nil
+}
+
+// After is what becomes of bounces that the guard holds.
+type After string
+
+// UnmarshalText accepts hold and soft.
+func (a *After) UnmarshalText(text []byte) error {
+	return oneOf((*string)(a), string(text), "hold", "soft")
+}
+
 // Mode is who may do what with a file, in octal digits as chmod(1) has it: "0660".
 type Mode fs.FileMode
 

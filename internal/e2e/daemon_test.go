@@ -71,7 +71,11 @@ func newDaemonNamed(t *testing.T, r *e2etest.Receiver, name, configuration strin
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, filepath.Join(dir, "config.yaml"), fmt.Sprintf(configuration, append([]any{dir}, blanks...)...))
+	written := fmt.Sprintf(configuration, append([]any{dir}, blanks...)...)
+	if !strings.Contains(written, "guard:") { // hundreds that fail within a minute are what these tests are made of
+		written += "\nguard: {enabled: false}\n"
+	}
+	writeFile(t, filepath.Join(dir, "config.yaml"), written)
 	d := &daemon{dir: dir, receiver: r}
 	d.addSecret(t, "token", e2etest.Token)
 	if err := os.Chown(dir, daemonUID, daemonUID); err != nil {

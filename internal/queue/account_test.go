@@ -219,7 +219,7 @@ func TestOneBadPartSpoilsNoOther(t *testing.T) {
 }
 
 func mustPrepare(t *testing.T, events ...event.Event) *prepared {
-	p, err := prepare(&Batch{Input: "in", Events: events}, time.Now())
+	p, err := prepare(&Batch{Input: "in", Events: events}, time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

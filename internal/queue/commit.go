@@ -21,6 +21,8 @@ type Batch struct {
 	Sent       [][8]byte         // ledger entries (event.Sent)
 	Counts     map[Figure]uint64 // increments of the input's counters
 	Counted    event.Counted     `json:"-"` // beside what Options.Counted says of Events: of what this process has read itself
+	Mails      []Mail            // that did not fail, for the guard
+	Log        bool              // a mail server's log tells it, and so when it happened and with whom that spoke
 }
 
 // Held is an event that somebody has to look at before it is sent.
@@ -41,6 +43,7 @@ type Refused struct {
 // Result says what became of a Batch.
 type Result struct {
 	Repeat []bool // parallel to Events: dropped, one of its keys was seen before
+	Held   []bool // parallel to Events: the guard holds it
 }
 
 // Commit stores b in one transaction, shared with concurrent callers: nil only after fsync. Repeats are dropped, and
@@ -49,7 +52,7 @@ type Result struct {
 //
 // It blocks while the queue is full, until ctx ends. An error: none of b is stored.
 func (q *Queue) Commit(ctx context.Context, b Batch) (Result, error) {
-	p, err := prepare(&b, q.o.Now())
+	p, err := prepare(&b, q.o.Now(), q.o.Guard)
 	if err != nil {
 		return Result{}, err
 	}
@@ -59,7 +62,7 @@ func (q *Queue) Commit(ctx context.Context, b Batch) (Result, error) {
 	if err := q.write(ctx, p.size, p.apply); err != nil {
 		return Result{}, err
 	}
-	return Result{Repeat: p.repeat}, nil
+	return Result{p.repeat, p.excess}, nil
 }
 
 // prepared is a Batch with its work done that needs no transaction.
@@ -71,6 +74,8 @@ type prepared struct {
 	packs      []*pack // of events, if they are many
 	size       int     // about how many bytes it stores
 	repeat     []bool
+	excess     []bool
+	shared     [][]string // of Mails: their scopes
 }
 
 // packFrom is how many events a batch has that are compressed beforehand: fewer share a group with other callers'.
@@ -82,14 +87,20 @@ type item struct {
 	claims []event.Key
 	until  time.Time // of a held event that waits
 	record []byte    // encoded
+	shared []string  // scopes in which the guard judges it
 }
 
 func newItem(e *event.Event, record []byte) item {
 	return item{event: e, keys: e.Keys(), claims: e.Claims(), record: record}
 }
 
-func prepare(b *Batch, now time.Time) (*prepared, error) {
-	p := &prepared{Batch: b, size: 8*len(b.Sent) + 64*len(b.State), repeat: make([]bool, len(b.Events))}
+func prepare(b *Batch, now time.Time, g *Guard) (*prepared, error) {
+	p := &prepared{Batch: b, size: 8*len(b.Sent) + 64*len(b.State), repeat: make([]bool, len(b.Events)), excess: make([]bool, len(b.Events))}
+	if g != nil {
+		for i := range b.Mails {
+			p.shared = append(p.shared, g.shared(b.Mails[i].Domain, b.Mails[i].Relay))
+		}
+	}
 	add := func(to *[]item, e event.Event, since, until time.Time, why string) error {
 		if e.Input == "" {
 			e.Input = b.Input
@@ -108,6 +119,7 @@ func prepare(b *Batch, now time.Time) (*prepared, error) {
 		if err := add(&p.events, b.Events[i], time.Time{}, time.Time{}, ""); err != nil {
 			return nil, err
 		}
+		p.events[i].shared = g.watchedBy(&b.Events[i], b.Log, now)
 	}
 	for i := range b.Held {
 		h := &b.Held[i]
@@ -138,20 +150,25 @@ func (p *prepared) apply(t *txn) error {
 			return err
 		}
 	}
+	if err := t.expect(p); err != nil {
+		return err
+	}
 	packs, at := p.packs, 0
 	for i := range p.events {
 		var in *pack
 		if len(packs) > 0 {
 			in = packs[0]
 		}
-		seen, err := t.queueNew(p.Input, &p.events[i], in, at)
-		if err != nil {
+		var err error
+		if p.repeat[i], p.excess[i], err = t.queueNew(p.Input, &p.events[i], in, at); err != nil {
 			return err
 		}
-		p.repeat[i] = seen
 		if at++; in != nil && at == in.n {
 			packs, at = packs[1:], 0
 		}
+	}
+	if err := t.flowRest(); err != nil {
+		return err
 	}
 	for i := range p.held {
 		if err := t.holdNew(p.Input, &p.held[i]); err != nil {
@@ -179,31 +196,37 @@ func (p *prepared) apply(t *txn) error {
 	return nil
 }
 
-func (t *txn) queueNew(input string, e *item, in *pack, at int) (repeat bool, err error) {
+func (t *txn) queueNew(input string, e *item, in *pack, at int) (repeat, excess bool, err error) {
 	of, held, _, err := t.seen(e)
 	if of != 0 || err != nil {
 		t.countRepeat(input, of)
 		if err == nil {
 			err = t.complete(of, e.event)
 		}
-		return true, err
+		return true, false, err
 	}
 	record, err := t.supersede(held, e)
 	if err != nil {
-		return false, err
+		return false, false, err
+	}
+	if why, err := t.judge(e.event, e.shared); err != nil {
+		return false, false, err
+	} else if why != "" && e.event.Type == event.Hard {
+		t.count(inputCounter(input, CountHeld), 1)
+		return false, true, t.holdExcess(e.event, e.keys, e.shared, why)
 	}
 	if len(held) > 0 { // it may have become another than the one that was compressed
 		in = nil
 	}
 	seq, err := t.storePacked(record, in, at)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	t.count(inputCounter(input, CountQueued), 1)
 	if err := t.tell(e.event); err != nil {
-		return false, err
+		return false, false, err
 	}
-	return false, t.refer(e.keys, seq)
+	return false, false, t.refer(e.keys, seq)
 }
 
 // complete gives an event that still waits to be sent, by some output, what a repeat knows besides.

@@ -138,18 +138,23 @@ func (q *Queue) takeDead(output string, seqs []uint64, word Word, use func(*txn,
 	})
 }
 
-// records reads a bucket of records in slices, so that a long list holds up nobody.
+// records reads a bucket of records in slices, so that a long list holds up nobody, nor who looks at it.
 func (q *Queue) records(bucket func(*bbolt.Tx) *bbolt.Bucket, each func(uint64, *record)) error {
+	type numberedRecord struct {
+		seq uint64
+		*record
+	}
 	for next, more := uint64(0), true; more; {
+		var part []numberedRecord
 		if err := q.view(func(tx *bbolt.Tx) error {
 			more = false
 			b := bucket(tx)
 			if b == nil {
 				return nil
 			}
-			c, n := b.Cursor(), 0
+			c := b.Cursor()
 			for k, v := c.Seek(number(next)); k != nil; k, v = c.Next() {
-				if n++; n > slice {
+				if len(part) == slice {
 					more = true
 					return nil
 				}
@@ -157,12 +162,15 @@ func (q *Queue) records(bucket func(*bbolt.Tx) *bbolt.Bucket, each func(uint64, 
 				if err != nil {
 					return err
 				}
-				each(numbered(k), r)
-				next = numbered(k) + 1
+				part = append(part, numberedRecord{numbered(k), r})
 			}
 			return nil
 		}); err != nil {
 			return err
+		}
+		for _, r := range part {
+			each(r.seq, r.record)
+			next = r.seq + 1
 		}
 	}
 	return nil

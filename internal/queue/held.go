@@ -3,6 +3,7 @@ package queue
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -16,6 +17,8 @@ type HeldEvent struct {
 	Time  time.Time   `json:"time"` // since when
 	Why   string      `json:"why"`
 	Event event.Event `json:"event"`
+	// Excess says that the guard holds it, and of what there are too many: "provider google".
+	Excess string `json:"excess,omitempty"`
 }
 
 // Strangers can make both grow: the newest are kept. Refused records are counted per input.
@@ -106,7 +109,7 @@ func (t *txn) settleCopy(e *event.Event) error {
 func (t *txn) pushOut(seq uint64) error {
 	_, err := takePart(t, t.Bucket(bucketHeld), []uint64{seq}, func(t *txn, _ uint64, r *record) error {
 		if !r.Until.IsZero() {
-			return t.release(r)
+			return t.release(r, true)
 		}
 		t.count(inputCounter(r.Input, CountPushedOut), 1)
 		return nil
@@ -114,8 +117,8 @@ func (t *txn) pushOut(seq uint64) error {
 	return err
 }
 
-// release queues what was held, unless it was told otherwise meanwhile.
-func (t *txn) release(r *record) error {
+// release queues what was held, unless it was told otherwise meanwhile. judged: by the guard.
+func (t *txn) release(r *record, judged bool) error {
 	b, err := encodeRecord(&r.Event, time.Time{}, "")
 	if err != nil {
 		return err
@@ -128,6 +131,13 @@ func (t *txn) release(r *record) error {
 	if of != 0 {
 		t.count(inputCounter(r.Input, CountSuperseded), 1)
 		return nil
+	}
+	if shared := t.q.o.Guard.watchedBy(&r.Event, false, t.now); judged {
+		if why, err := t.judge(&r.Event, shared); err != nil {
+			return err
+		} else if why != "" && r.Type == event.Hard {
+			return t.holdExcess(&r.Event, e.keys, shared, why)
+		}
 	}
 	t.count(inputCounter(r.Input, CountReleased), 1)
 	seq, err := t.store(b)
@@ -158,7 +168,7 @@ func (q *Queue) ReleaseWaiting(now time.Time, keep func(*event.Event) (why strin
 	_, err = q.take(heldBucket, due, func(t *txn, seq uint64, r *record) error {
 		why := keep(&r.Event)
 		if why == "" {
-			return t.release(r)
+			return t.release(r, true)
 		}
 		b, err := encodeRecord(&r.Event, r.Since, why)
 		if err != nil {
@@ -169,20 +179,31 @@ func (q *Queue) ReleaseWaiting(now time.Time, keep func(*event.Event) (why strin
 	return waiting, err
 }
 
-// Held lists what is held, oldest first.
-func (q *Queue) Held() ([]HeldEvent, error) {
-	var all []HeldEvent
-	err := q.records(heldBucket, func(seq uint64, r *record) {
-		all = append(all, HeldEvent{seq, r.Since, r.Why, r.Event})
+// EachHeld gives what is held, oldest first of each kind, as it is read.
+func (q *Queue) EachHeld(each func(*HeldEvent)) error {
+	return q.records(heldBucket, func(seq uint64, r *record) {
+		h := HeldEvent{Seq: seq, Time: r.Since, Why: r.Why, Event: r.Event}
+		if isGuarded(seq) {
+			h.Excess = strings.TrimPrefix(r.Why, whyExcess)
+		}
+		each(&h)
 	})
+}
+
+// Held lists what is held.
+func (q *Queue) Held() (all []HeldEvent, err error) {
+	err = q.EachHeld(func(h *HeldEvent) { all = append(all, *h) })
 	return all, err
 }
 
 // ReleaseHeld queues held events for every output. nil seqs: all of them. It tells how many.
 func (q *Queue) ReleaseHeld(seqs []uint64) (int, error) {
-	return q.take(heldBucket, seqs, func(t *txn, _ uint64, r *record) error {
+	return q.take(heldBucket, seqs, func(t *txn, seq uint64, r *record) error {
+		if isGuarded(seq) {
+			return t.releaseExcess(r, false)
+		}
 		r.Event.Proof = event.ProofSource // whoever released it has looked at it
-		return t.release(r)
+		return t.release(r, false)
 	})
 }
 

@@ -26,7 +26,7 @@ const (
 	waitingReference = heldReference | 1<<62
 	settledReference = 1 << 61
 
-	referenceMarks = waitingReference | settledReference
+	referenceMarks = waitingReference | settledReference | guardedReference
 )
 
 // indexDays is how many days' keys the retention has; with a shorter one they are shorter, too.

@@ -22,6 +22,9 @@ func (q *Queue) Maintain() error {
 			break
 		}
 	}
+	if err := q.forgetIdle(); err != nil {
+		return fmt.Errorf("maintain queue %s: %w", q.path, err)
+	}
 	if err := q.shrink(); err != nil {
 		return fmt.Errorf("compact queue %s: %w", q.path, err)
 	}

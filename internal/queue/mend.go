@@ -95,7 +95,7 @@ func (s *salvage) forgetLost(t *txn) error {
 	}
 	lost := func(ref uint64) bool {
 		switch {
-		case ref&heldReference != 0:
+		case ref&(heldReference|guardedReference) != 0:
 			return s.damaged["held"]+s.damaged[""] > 0 && held.Get(number(ref&^referenceMarks)) == nil
 		case ref == settledReference:
 			return false
@@ -161,7 +161,7 @@ func (all spans) gaps(from, to uint64) string {
 func (t *txn) rememberKept() error {
 	keep := func(r *record, seq, mark uint64) error {
 		keys := r.Keys()
-		if mark != 0 {
+		if mark == heldReference {
 			keys = append(keys, r.Claims()...)
 		}
 		if !r.Until.IsZero() {
@@ -202,6 +202,9 @@ func (t *txn) rememberKept() error {
 		r, err := decodeRecord(k, v)
 		if err != nil {
 			return err
+		}
+		if isGuarded(numbered(k)) {
+			return keep(r, numbered(k), guardedReference)
 		}
 		return keep(r, numbered(k), heldReference)
 	}); err != nil {

@@ -297,6 +297,7 @@ func (q *Queue) setUp(tx *bbolt.Tx) error {
 		return err
 	}
 	q.secret = slices.Clone(tx.Bucket(bucketMeta).Get(keySecret))
+	q.scopes = tx.Bucket(bucketGuard).Stats().KeyN
 	return q.setUpOutputs(tx)
 }
 

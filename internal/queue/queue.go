@@ -43,6 +43,7 @@ type Options struct {
 	MaxSize int64            // bytes; Commit blocks while more is used and something is pending; 0: no limit
 	Retain  time.Duration    // identity keys and ledger, from when they were last stored, by the queue's clock (see clock.go); 0: DefaultRetain
 	Outputs []string         // configured outputs by name; none: those the file knows
+	Guard   *Guard           // nil: whatever is proven is sent
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
 	// Counted says what an event counts as in the statistics that is stored now, and no repeat; nil: there are none. It must
@@ -72,6 +73,7 @@ type Queue struct {
 	touched int     // about how many bytes were read through the mapping since it was last given back
 	ratio   float64 // of a group's size to its events' (see packGroup)
 
+	scopes int    // of the guard, about
 	joined uint64 // groups of events before this one are not small (see nextJoin)
 
 	indexDebt, ledgerDebt debt
@@ -106,13 +108,14 @@ var (
 	bucketKeys        = []byte("keys")        // stamp → runs of identity keys (see identity.go, runs.go)
 	bucketSent        = []byte("sent")        // stamp → runs of the ledger (see ledger.go, runs.go)
 	bucketStats       = []byte("stats")       // table → key → sealed number, and more (see statistics.go)
+	bucketGuard       = []byte("guard")       // scope → sealed guard.Scope; its sequence numbers what the guard holds
 
 	keySecret = []byte("secret")
 	keyFormat = []byte("format")
 	keyBegun  = []byte("begun") // when the file was begun anew after damage, if it was
 
 	buckets = [][]byte{bucketMeta, bucketCheckpoints, bucketState, bucketGroups, bucketCompleted, bucketOutputs,
-		bucketAccepted, bucketAgain, bucketDead, bucketHeld, bucketRefused, bucketCounters, bucketKeys, bucketSent, bucketStats}
+		bucketAccepted, bucketAgain, bucketDead, bucketHeld, bucketRefused, bucketCounters, bucketKeys, bucketSent, bucketStats, bucketGuard}
 )
 
 // Secret is 32 random bytes made with the file; it keys the ledger (event.Sent).

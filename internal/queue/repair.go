@@ -39,7 +39,7 @@ func check(f *os.File) error {
 
 // depths says how deep buckets nest under each top-level one; their entries are in the deepest.
 var depths = map[string]int{"meta": 1, "checkpoints": 1, "state": 2, "groups": 1, "completed": 1, "outputs": 1,
-	"accepted": 2, "again": 2, "dead": 2, "held": 1, "refused": 2, "counters": 1, "keys": 3, "sent": 3, "stats": 2,
+	"accepted": 2, "again": 2, "dead": 2, "held": 1, "refused": 2, "counters": 1, "keys": 3, "sent": 3, "stats": 2, "guard": 1,
 	"events": 1, "index": 2, "ledger": 4} // of formats 1 and 2
 
 func checkBucket(path [][]byte, _ uint64) error {
@@ -79,7 +79,7 @@ func checkEntry(path [][]byte, k, v []byte) error {
 		if len(k) != 8 {
 			return fmt.Errorf("%w: a key of %d bytes", ErrDamaged, len(k))
 		}
-	case "checkpoints", "stats":
+	case "checkpoints", "stats", "guard":
 	default:
 		return nil
 	}

@@ -27,6 +27,8 @@ type txn struct {
 	sent   [][8]byte    // ledger entries
 	stats  []byte       // rows of statistics, encoded
 	index  index
+
+	watched watched
 }
 
 func (t *txn) count(c Counter, n uint64) { t.counts[c] += n }
@@ -52,6 +54,9 @@ func (t *txn) finish() error {
 		return err
 	}
 	if err := t.storeStats(); err != nil {
+		return err
+	}
+	if err := t.storeScopes(); err != nil {
 		return err
 	}
 	if err := t.saveClock(); err != nil {
@@ -189,6 +194,7 @@ func (q *Queue) update(fn func(*txn) error) error {
 	var applied bool
 	var saved time.Time
 	began := time.Now()
+	var excesses []Excess
 	err := q.guarded(func() error {
 		err := q.db.Update(func(tx *bbolt.Tx) error {
 			t := q.begun(tx)
@@ -196,7 +202,7 @@ func (q *Queue) update(fn func(*txn) error) error {
 			if err := fn(t); err != nil {
 				return err
 			}
-			applied = true
+			applied, excesses = true, t.watched.begun
 			return t.finish()
 		})
 		if err != nil && applied {
@@ -209,6 +215,11 @@ func (q *Queue) update(fn func(*txn) error) error {
 	}
 	if err == nil && q.clock.due(saved) {
 		q.clock.stored = saved
+	}
+	for i := range excesses {
+		if err == nil {
+			q.o.Guard.Warn(excesses[i])
+		}
 	}
 	if err == nil {
 		q.touched += 64 << 10 // the kernel maps 16 pages where one is read

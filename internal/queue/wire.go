@@ -22,11 +22,13 @@ type wireBatch struct {
 	Checkpoint map[string]string `json:"checkpoint"`      // null: leave as is
 	Sent       []byte            `json:"sent,omitempty"`  // 8 bytes each
 	Counts     map[Figure]uint64 `json:"counts,omitempty"`
+	Mails      []Mail            `json:"mails,omitempty"`
+	Log        bool              `json:"log,omitempty"`
 }
 
 // MarshalJSON writes what UnmarshalJSON reads.
 func (b Batch) MarshalJSON() ([]byte, error) {
-	w := wireBatch{Input: b.Input, Refused: b.Refused, State: b.State, Checkpoint: b.Checkpoint, Counts: b.Counts}
+	w := wireBatch{Input: b.Input, Refused: b.Refused, State: b.State, Checkpoint: b.Checkpoint, Counts: b.Counts, Mails: b.Mails, Log: b.Log}
 	var err error
 	if w.Events, err = encodeAll(b.Events); err != nil {
 		return nil, err
@@ -53,7 +55,7 @@ func (b *Batch) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &w); err != nil {
 		return err
 	}
-	*b = Batch{Input: w.Input, Refused: w.Refused, State: w.State, Checkpoint: w.Checkpoint, Counts: w.Counts}
+	*b = Batch{Input: w.Input, Refused: w.Refused, State: w.State, Checkpoint: w.Checkpoint, Counts: w.Counts, Mails: w.Mails, Log: w.Log}
 	var err error
 	if b.Events, err = parseAll(w.Events); err != nil {
 		return err

@@ -19,6 +19,7 @@ func TestBatchAsJSON(t *testing.T) {
 		Refused: []Refused{{Time: time.Unix(1, 0).UTC(), Why: "malformed", Body: []byte("\xff\x00")}},
 		State:   map[string][]byte{"kept": []byte("\xff"), "empty": {}, "forgotten": nil}, Checkpoint: map[string]string{"offset": "1"},
 		Sent: [][8]byte{{1, 2}, {255}}, Counts: map[Figure]uint64{{Word: CountRead}: 3, IgnoredAs("other"): 1<<64 - 1},
+		Mails: []Mail{{Domain: "example.org", Relay: "mx.example.org", Hour: 500_000, N: 3}}, Log: true,
 	}
 	for i := range reflect.TypeFor[Batch]().NumField() {
 		if name := reflect.TypeFor[Batch]().Field(i).Name; reflect.ValueOf(b).Field(i).IsZero() && name != "Counted" { // of this process's own
