@@ -47,6 +47,7 @@ type Agent struct {
 	web         *web.Server // for those who look on; nil: none
 	webState    condition
 	measured    measured
+	figures     *figures
 	running     atomic.Bool // everything has started
 
 	logHosts *logHosts
@@ -98,7 +99,7 @@ func New(cfg *config.Config, file, version string, log *slog.Logger) (*Agent, er
 		return nil, err
 	}
 	return &Agent{
-		config: cfg, version: version, log: log, plan: p, counting: newCounting(p.classifier, time.Now), started: time.Now(), measured: newMeasured(),
+		config: cfg, version: version, log: log, plan: p, counting: newCounting(p.classifier, time.Now), started: time.Now(), measured: newMeasured(), figures: newFigures(),
 	}, nil
 }
 
@@ -182,6 +183,7 @@ func newClassifier(rules []config.Rule) (*classify.Classifier, error) {
 func (a *Agent) Run(ctx context.Context, ready func()) error {
 	o := queueOptions(a.config, a.log, a.counting)
 	o.Committed = a.measured.commits.Of()
+	o.Told = a.figures.add
 	q, err := queue.Open(a.config.Queue.Path, o)
 	if err != nil {
 		return err
@@ -192,6 +194,9 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 			a.log.Error("close queue", "error", cerr)
 		}
 	}()
+	if err := a.figures.begin(q, time.Now()); err != nil {
+		return err
+	}
 	listener, err := control.Listen(a.config.Control.Socket, controlMode, a.config.Control.Group)
 	if err != nil {
 		return err

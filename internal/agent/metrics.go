@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"bouncefeed/internal/metrics"
 	"bouncefeed/internal/queue"
+	"bouncefeed/internal/report"
 	"bouncefeed/outputs"
 )
 
@@ -17,6 +19,7 @@ import (
 type measured struct {
 	commits  *metrics.Histogram
 	requests *metrics.Histogram
+	lately   *lately
 }
 
 func newMeasured() measured {
@@ -25,6 +28,7 @@ func newMeasured() measured {
 			[]float64{.001, .005, .01, .05, .1, .5, 1, 5}),
 		requests: metrics.NewHistogram("bouncefeed_output_request_duration_seconds", "How long an attempt to send took until it was answered, or given up.",
 			[]float64{.05, .1, .25, .5, 1, 2.5, 5, 10}, "output"),
+		lately: &lately{},
 	}
 }
 
@@ -86,7 +90,35 @@ func (a *Agent) Metrics() ([]byte, error) {
 	p.Gauge("bouncefeed_held_events", "Events held until somebody releases or drops them, or a log tells of them.")
 	p.Add(st.Queue.Held)
 	p.Histogram(a.measured.commits)
-	return p.Bytes(), nil
+	a.figures.tell(p)
+	err = a.tellLately(p)
+	return p.Bytes(), err
+}
+
+// latelyFor is how long is told again what takes reading a week's statistics.
+const latelyFor = time.Minute
+
+// lately is a report of the last days, as it was a moment ago.
+type lately struct {
+	mu   sync.Mutex
+	at   time.Time
+	last *report.Report
+}
+
+// tellLately tells what is no count but a state.
+func (a *Agent) tellLately(p *metrics.Page) error {
+	l := a.measured.lately
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); l.last == nil || now.Sub(l.at) > latelyFor {
+		r, err := a.report(ReportArgs{Since: now.AddDate(0, 0, -7), Compare: CompareNone})
+		if err != nil {
+			return err
+		}
+		l.at, l.last = now, r
+	}
+	a.figures.tellLately(p, l.last)
+	return nil
 }
 
 func (a *Agent) serveMetrics(w http.ResponseWriter, _ *http.Request) {

@@ -49,6 +49,8 @@ type Options struct {
 	// Counted says what an event counts as in the statistics that is stored now, and no repeat; nil: there are none. It must
 	// not use the queue, and may be asked again where a transaction fails.
 	Counted func(*event.Event) event.Counted
+	// Told is given the rows of statistics of each transaction that is on disk; nil: nobody counts along.
+	Told func(rows []event.Stat)
 	// Committed is told of each transaction that is on disk how long that took; nil: nobody asks.
 	Committed func(took time.Duration)
 

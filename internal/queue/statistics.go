@@ -158,6 +158,17 @@ func (t *txn) tellAll(c *event.Counted) error {
 	return nil
 }
 
+// tellRows gives encoded rows that are on disk to who counts along.
+func (q *Queue) tellRows(encoded []byte) {
+	if q.o.Told == nil || len(encoded) == 0 {
+		return
+	}
+	var rows []event.Stat
+	if eachStat(encoded, func(s *event.Stat) error { rows = append(rows, *s); return nil }) == nil {
+		q.o.Told(rows)
+	}
+}
+
 // storeStats appends what this transaction was told.
 func (t *txn) storeStats() error {
 	if len(t.stats) == 0 {

@@ -193,6 +193,7 @@ func (q *Queue) begun(tx *bbolt.Tx) *txn {
 func (q *Queue) update(fn func(*txn) error) error {
 	var applied bool
 	var saved time.Time
+	var told []byte
 	began := time.Now()
 	var excesses []Excess
 	err := q.guarded(func() error {
@@ -202,7 +203,7 @@ func (q *Queue) update(fn func(*txn) error) error {
 			if err := fn(t); err != nil {
 				return err
 			}
-			applied, excesses = true, t.watched.begun
+			applied, told, excesses = true, t.stats, t.watched.begun
 			return t.finish()
 		})
 		if err != nil && applied {
@@ -210,6 +211,9 @@ func (q *Queue) update(fn func(*txn) error) error {
 		}
 		return err
 	})
+	if err == nil {
+		q.tellRows(told)
+	}
 	if err == nil && q.o.Committed != nil {
 		q.o.Committed(time.Since(began))
 	}

@@ -87,8 +87,8 @@ func (t *Tally) AddStat(s *event.Stat) {
 	at, kind := int64(s.At), s.Kind[1:]
 	switch s.Table {
 	case event.StatHours:
-		if class, ok := classOf(kind); ok {
-			t.rows[Row{at, s.Name, class, event.Reason(kind[1:])}] += s.N
+		if row, ok := RowOf(s); ok {
+			t.rows[row] += s.N
 			t.span(s.At)
 		}
 	case event.StatDomains:

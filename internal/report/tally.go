@@ -14,6 +14,15 @@ type Row struct {
 	Reason   event.Reason // of failures and those put off
 }
 
+// RowOf reads a row of StatHours; false: it is of another table, or makes no sense to this version.
+func RowOf(s *event.Stat) (Row, bool) {
+	if s.Table != event.StatHours || len(s.Kind) < 2 {
+		return Row{}, false
+	}
+	class, ok := classOf(s.Kind[1:])
+	return Row{int64(s.At), s.Name, class, event.Reason(s.Kind[2:])}, ok
+}
+
 // domainRow is what days are counted by.
 type domainRow struct {
 	day    int64
