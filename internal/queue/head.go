@@ -54,6 +54,9 @@ func readHead(f io.ReaderAt, size int64) head {
 	return h
 }
 
+// empty says whether there is not even what every file has from its first moment.
+func (h *head) empty() bool { return h.meta[string(keyFormat)] == nil }
+
 // checkSeals says whether what the bucket meta has seals of is as it was written.
 func (h *head) checkSeals() error {
 	for key := range sealOf {

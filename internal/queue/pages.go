@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"math/bits"
+	"syscall"
 )
 
 // bbolt trusts its file: over a damaged page it panics, faults, or recurses until the process dies, and none of that
@@ -66,7 +67,7 @@ func openPages(file io.ReaderAt, size int64) (*pages, error) {
 	var found []uint64 // transactions
 	for slot := range uint64(2) {
 		m := make([]byte, metaLength)
-		if _, err := file.ReadAt(m, int64(slot)*pageSize+pageHeader); err != nil {
+		if p.readAt(m, int64(slot)*pageSize+pageHeader) != nil {
 			continue
 		}
 		sum := fnv.New64a()
@@ -198,7 +199,7 @@ func (p *pages) read(id uint64, depth int) ([]byte, error) {
 	if err := p.mark(id); err != nil {
 		return nil, err
 	}
-	if _, err := p.file.ReadAt(b, int64(id)*p.page); err != nil {
+	if err := p.readAt(b, int64(id)*p.page); err != nil {
 		return nil, fmt.Errorf("page %d: %w", id, err)
 	}
 	if native.Uint64(b) != id {
@@ -222,10 +223,20 @@ func (p *pages) read(id uint64, depth int) ([]byte, error) {
 		p.buffers[depth] = b
 	}
 	b = b[:whole]
-	if _, err := p.file.ReadAt(b, int64(id)*p.page); err != nil {
+	if err := p.readAt(b, int64(id)*p.page); err != nil {
 		return nil, fmt.Errorf("page %d: %w", id, err)
 	}
 	return b, nil
+}
+
+// readAt reads again what the disk does not give: what it gives at the second or third time is not lost.
+func (p *pages) readAt(b []byte, at int64) (err error) {
+	for range 4 {
+		if _, err = p.file.ReadAt(b, at); !errors.Is(err, syscall.EIO) {
+			return err
+		}
+	}
+	return err
 }
 
 // mark notes that page id is in use; each is used once.

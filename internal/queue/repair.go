@@ -26,6 +26,9 @@ func check(f *os.File) error {
 		return errors.New("one of its two meta pages is damaged: what was stored last may be gone")
 	}
 	head := readHead(f, info.Size())
+	if head.empty() {
+		return errors.New("nothing is in it, not even the number of its format")
+	}
 	if err := head.checkSeals(); err != nil {
 		return err
 	}
@@ -174,7 +177,7 @@ func (s *salvage) run(f *os.File, db *bbolt.DB) error {
 	s.head = readHead(f, info.Size())
 	s.converter = s.q.newConverter(c, s.head.meta)
 	p, err := openPages(f, info.Size())
-	if err != nil || p.lone {
+	if err != nil || p.lone || s.head.empty() {
 		s.damaged[""]++
 	}
 	if err == nil {

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"bouncefeed/internal/event"
@@ -59,9 +61,18 @@ func TestHopelessFiles(t *testing.T) {
 	}
 	noMeta := slices.Clone(good)
 	clear(noMeta[:2*pageSize])
+	db, _, err := openTemp(filepath.Join(dir, "bare.db")) // as it is before its first transaction
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	bare, err := os.ReadFile(filepath.Join(dir, "bare.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, content := range map[string][]byte{
 		"empty": {}, "text": []byte("# queue:\n  path: /etc/oops\n"), "zeros": make([]byte, 1<<16),
-		"short": good[:100], "no meta": noMeta, "two pages": good[:2*pageSize],
+		"short": good[:100], "no meta": noMeta, "two pages": good[:2*pageSize], "bare": bare,
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, name+".db")
@@ -193,6 +204,38 @@ func checkNothingLost(t *testing.T, q *Queue) {
 	}
 	settleAll(t, q, "out", Sent)
 	if err := q.Maintain(); err != nil {
+		t.Error(err)
+	}
+}
+
+// stutters gives every other time an error.
+type stutters struct {
+	io.ReaderAt
+	n int
+}
+
+func (s *stutters) ReadAt(b []byte, at int64) (int, error) {
+	if s.n++; s.n%2 == 1 {
+		return 0, &os.PathError{Op: "read", Path: "queue.db", Err: syscall.EIO}
+	}
+	return s.ReaderAt.ReadAt(b, at)
+}
+
+// What the disk gives when it is asked again is not damaged.
+func TestReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "queue.db")
+	filled(t, path)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := openPages(&stutters{ReaderAt: bytes.NewReader(good)}, int64(len(good)))
+	if err != nil || p.lone {
+		t.Fatalf("a meta page is missing, %v", err)
+	}
+	p.bucket, p.entry = checkBucket, checkEntry
+	p.damage = func(_ [][]byte, err error) error { return err }
+	if err := p.walk(); err != nil {
 		t.Error(err)
 	}
 }
