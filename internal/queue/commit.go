@@ -50,8 +50,18 @@ type Result struct {
 // their other keys remembered, so that the next one to tell is known by any of them. It counts what is queued, held and
 // ignored as a repeat itself.
 //
-// It blocks while the queue is full, until ctx ends. An error: none of b is stored.
+// It blocks while the queue is full, until ctx ends. An error: none of b is done with, and its source tells it again.
 func (q *Queue) Commit(ctx context.Context, b Batch) (Result, error) {
+	r, err := q.commitWhole(ctx, b)
+	if saysFull(err) {
+		if part, rest, ok := b.split(); ok {
+			return q.commitInParts(ctx, part, rest)
+		}
+	}
+	return r, err
+}
+
+func (q *Queue) commitWhole(ctx context.Context, b Batch) (Result, error) {
 	p, err := prepare(&b, q.o.Now(), q.o.Guard)
 	if err != nil {
 		return Result{}, err

@@ -236,7 +236,7 @@ func (q *Queue) update(fn func(*txn) error) error {
 // what it could not write, so that the file in memory is no longer what is on disk: that counts as damage.
 func (q *Queue) explain(err error) error {
 	remedy := "see the system log for what the disk says"
-	is := func(e syscall.Errno) bool { return errors.Is(err, e) || strings.Contains(err.Error(), e.Error()) }
+	is := func(e syscall.Errno) bool { return says(err, e) }
 	switch {
 	case is(syscall.EIO):
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -250,4 +250,9 @@ func (q *Queue) explain(err error) error {
 		remedy = "the file may not grow that large: raise LimitFSIZE"
 	}
 	return fmt.Errorf("write queue %s: %w; %s (sources wait, nothing is lost)", q.path, err, remedy)
+}
+
+// says says whether err is the kernel's e, which bbolt may have made words of.
+func says(err error, e syscall.Errno) bool {
+	return err != nil && (errors.Is(err, e) || strings.Contains(err.Error(), e.Error()))
 }
