@@ -58,7 +58,7 @@ func (d *delivery) run(ctx context.Context) error {
 		defer close(fetched)
 		failed <- d.fetch(fetching, fetched)
 	}()
-	d.settler = newSettler(d.queue, d.name, cancel)
+	d.settler = newSettler(ctx, d.queue, d.name, cancel, d.suffer)
 	d.settler.accept(d.verifying.keeps())
 	err := d.shipAll(ctx, fetched)
 	cancel()
@@ -235,9 +235,7 @@ func (d *delivery) sendUntilAnswered(ctx context.Context, batch []event.Event) e
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if d.state.fail(err) {
-			d.log.Warn("not delivering, trying again until it works", "error", err)
-		}
+		d.suffer(err)
 		d.settler.now()
 		pause := d.later.next()
 		if later, ok := errors.AsType[*outputs.LaterError](err); ok && later.After > pause {
@@ -251,6 +249,13 @@ func (d *delivery) sendUntilAnswered(ctx context.Context, batch []event.Event) e
 		if uncertain {
 			return err
 		}
+	}
+}
+
+// suffer notes that nothing is delivered at the moment.
+func (d *delivery) suffer(err error) {
+	if d.state.fail(err) {
+		d.log.Warn("not delivering, trying again until it works", "error", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,7 +153,7 @@ func TestDeliveryBlamesOneOfABatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.settler = newSettler(q, "out", func() {})
+	d.settler = newSettler(t.Context(), q, "out", func() {}, func(error) {})
 	if err := errors.Join(d.ship(t.Context(), items), d.settler.end()); err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +173,35 @@ func (wholeBatches) Send(_ context.Context, batch []event.Event) error {
 		}
 	}
 	return nil
+}
+
+// A disk that is full for a while, or for all but one item, has nothing sent again: what was sent is noted once there is room.
+func TestSettlerWaitsForRoom(t *testing.T) {
+	full := fmt.Errorf("write queue: %w", syscall.ENOSPC)
+	all := []queue.Settled{{Seq: 1}, {Seq: 2}, {Seq: 3}, {Seq: 4}, {Seq: 5}}
+	for _, room := range []int{0, 1, 3, 5} { // 0: for some seconds
+		synctest.Test(t, func(t *testing.T) {
+			began, stuck := time.Now(), 0
+			s := &settler{ctx: t.Context(), name: "out", stuck: func(error) { stuck++ }}
+			var noted []queue.Settled
+			err := s.note(all, func(_ string, part []queue.Settled) error {
+				if len(part) > max(1, room) || room == 0 && time.Since(began) < 5*roomEvery {
+					return full
+				}
+				noted = append(noted, part...)
+				return nil
+			})
+			if err != nil || !slices.Equal(noted, all) || (room == 0) != (stuck > 0) {
+				t.Errorf("room for %d: noted %v, stuck %d times: %v", room, noted, stuck, err)
+			}
+		})
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	s := &settler{ctx: ended, name: "out"}
+	if err := s.note(all, func(string, []queue.Settled) error { return full }); !queue.IsFull(err) {
+		t.Errorf("at the end: %v", err)
+	}
 }
 
 func TestDeliveryWaitsForABrokenReceiver(t *testing.T) {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 const (
 	settleAfter = 100 * time.Millisecond // what was sent is being noted as such after this long at most
 	settleMany  = 128                    // or after this many
+	roomEvery   = time.Second            // a full disk is tried again
 	settleMost  = 2 * settleMany         // so much may have been sent and not be noted on disk: a kill has it sent again
 )
 
@@ -17,8 +19,10 @@ const (
 type settler struct {
 	queue  *queue.Queue
 	name   string
-	failed func() // called when err is set
-	keep   bool   // what was answered for is accepted only: it is confirmed later
+	ctx    context.Context // its end is no time to wait for room on the disk
+	failed func()          // called when err is set
+	stuck  func(error)     // called when the disk has no room
+	keep   bool            // what was answered for is accepted only: it is confirmed later
 
 	mu      sync.Mutex
 	changed *sync.Cond // anything below
@@ -32,9 +36,10 @@ type settler struct {
 	done    chan struct{}
 }
 
-// newSettler starts one, for the output of that name. It ends with end; failed is called if it can't go on.
-func newSettler(q *queue.Queue, name string, failed func()) *settler {
-	s := &settler{queue: q, name: name, failed: failed, done: make(chan struct{})}
+// newSettler starts one, for the output of that name. It ends with end; failed is called if it can't go on, stuck if it
+// has to wait for room on the disk.
+func newSettler(ctx context.Context, q *queue.Queue, name string, failed func(), stuck func(error)) *settler {
+	s := &settler{ctx: ctx, queue: q, name: name, failed: failed, stuck: stuck, done: make(chan struct{})}
 	s.changed = sync.NewCond(&s.mu)
 	go s.run()
 	return s
@@ -70,7 +75,7 @@ func (s *settler) run() {
 		}
 		s.mu.Unlock()
 		began := time.Now()
-		err := note(s.name, batch)
+		err := s.note(batch, note)
 		s.mu.Lock()
 		s.took, s.under = time.Since(began), 0
 		if err != nil {
@@ -78,6 +83,38 @@ func (s *settler) run() {
 			s.failed()
 		}
 		s.changed.Broadcast()
+	}
+}
+
+// note notes batch, in parts if the disk has no room for it whole, and waits for room if it has none.
+func (s *settler) note(batch []queue.Settled, note func(string, []queue.Settled) error) error {
+	for most := len(batch); len(batch) > 0; {
+		n := min(most, len(batch))
+		err := note(s.name, batch[:n])
+		switch {
+		case err == nil:
+			batch = batch[n:]
+		case !queue.IsFull(err) || s.ctx.Err() != nil:
+			return err
+		case n > 1:
+			most = n / 2
+		default:
+			s.stuck(err)
+			wait(s.ctx, roomEvery)
+		}
+	}
+	return nil
+}
+
+// confirm is queue.Confirm, which waits for room on the disk.
+func (s *settler) confirm(upTo uint64, counts map[queue.Word]uint64) error {
+	for {
+		err := s.queue.Confirm(s.name, upTo, counts)
+		if !queue.IsFull(err) || s.ctx.Err() != nil {
+			return err
+		}
+		s.stuck(err)
+		wait(s.ctx, roomEvery)
 	}
 }
 

@@ -210,7 +210,7 @@ func (d *delivery) trimWindow() error {
 	if err := d.settler.flush(); err != nil {
 		return err
 	}
-	return d.queue.Confirm(d.name, upTo, nil)
+	return d.settler.confirm(upTo, nil)
 }
 
 // resendAfterBreak queues what the receiver may have lost in one, if that is wanted.
@@ -300,7 +300,7 @@ func (d *delivery) confirm() error {
 	if err := d.settler.flush(); err != nil { // what is confirmed must be accepted
 		return err
 	}
-	return d.queue.Confirm(d.name, upTo, counts)
+	return d.settler.confirm(upTo, counts)
 }
 
 // trust takes what was answered for as stored.
@@ -315,5 +315,5 @@ func (d *delivery) trust() error {
 	if upTo == 0 {
 		return nil
 	}
-	return d.queue.Confirm(d.name, upTo, nil)
+	return d.settler.confirm(upTo, nil)
 }

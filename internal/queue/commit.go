@@ -53,7 +53,7 @@ type Result struct {
 // It blocks while the queue is full, until ctx ends. An error: none of b is done with, and its source tells it again.
 func (q *Queue) Commit(ctx context.Context, b Batch) (Result, error) {
 	r, err := q.commitWhole(ctx, b)
-	if saysFull(err) {
+	if IsFull(err) {
 		if part, rest, ok := b.split(); ok {
 			return q.commitInParts(ctx, part, rest)
 		}

@@ -188,13 +188,17 @@ func (t *txn) storeIndex() error {
 	if err := today.add(entries); err != nil {
 		return err
 	}
-	return t.q.indexDebt.pay(today, len(t.index.added))
+	return t.pay(&t.q.indexDebt, today, len(t.index.added))
 }
 
 // debt is how many entries commits have left to be merged. A transaction that fails pays too much or too little.
 type debt struct{ entries int }
 
-func (d *debt) pay(day *runDay, added int) error {
+// pay has a commit that added entries to day do its share of merging.
+func (t *txn) pay(d *debt, day *runDay, added int) error {
+	if t.q.tight {
+		return nil
+	}
 	if d.entries += mergeShare * added; d.entries < runSegment {
 		return nil
 	}

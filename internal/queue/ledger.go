@@ -37,7 +37,7 @@ func (t *txn) storeLedger() error {
 	if err := today.add(entries); err != nil {
 		return err
 	}
-	return t.q.ledgerDebt.pay(today, len(t.sent))
+	return t.pay(&t.q.ledgerDebt, today, len(t.sent))
 }
 
 // WasSent says whether the ledger has h (event.Sent): did we send this message to this address within the retention, and

@@ -13,6 +13,9 @@ import (
 // of it is free. Call it every minute or so: with nothing to do it reads a few pages, otherwise it works in short
 // transactions.
 func (q *Queue) Maintain() error {
+	q.lock <- struct{}{}
+	q.tight = false
+	<-q.lock
 	for {
 		more, err := q.maintainOnce()
 		if err != nil {

@@ -11,8 +11,8 @@ import (
 // Should the rest not fit, the source tells all of it again, and what was stored is known as repeats; outputs take it
 // meanwhile, which makes room.
 
-// saysFull says whether err is the disk's, that it has no room.
-func saysFull(err error) bool { return says(err, syscall.ENOSPC) || says(err, syscall.EDQUOT) }
+// IsFull says whether err is the disk's, that it has no room: what did not fit may fit later, or less of it at once.
+func IsFull(err error) bool { return says(err, syscall.ENOSPC) || says(err, syscall.EDQUOT) }
 
 // split takes about half of b's events away, or of those held, that are known by keys when they are told again. false:
 // there are none.
@@ -53,5 +53,5 @@ func (q *Queue) commitInParts(ctx context.Context, part, rest Batch) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Repeat: slices.Concat(first.Repeat, second.Repeat)}, nil
+	return Result{slices.Concat(first.Repeat, second.Repeat), slices.Concat(first.Held, second.Held)}, nil
 }

@@ -27,7 +27,7 @@ func TestBatchThatDoesNotFit(t *testing.T) {
 			State: map[string][]byte{"at": fmt.Append(nil, done)}, Checkpoint: map[string]string{"offset": fmt.Sprint(done)}}
 		r, err := q.Commit(context.Background(), b)
 		switch {
-		case saysFull(err):
+		case IsFull(err):
 			refused++
 		case err != nil:
 			t.Fatal(err)

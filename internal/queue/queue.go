@@ -79,7 +79,8 @@ type Queue struct {
 	joined uint64 // groups of events before this one are not small (see nextJoin)
 
 	indexDebt, ledgerDebt debt
-	freshStats            int // about how many bytes of statistics are in no table
+	tight                 bool // the disk was full: until Maintain has looked, commits merge nothing
+	freshStats            int  // about how many bytes of statistics are in no table
 
 	shrinks sync.Mutex  // held by shrink, before the lock
 	closing atomic.Bool // it is to give up

@@ -206,6 +206,7 @@ func (q *Queue) update(fn func(*txn) error) error {
 			applied, told, excesses = true, t.stats, t.watched.begun
 			return t.finish()
 		})
+		q.tight = q.tight || IsFull(err)
 		if err != nil && applied {
 			return q.explain(err)
 		}
