@@ -20,7 +20,19 @@ func statusText(st *agent.Status, now time.Time) string {
 		printOutput(&b, &st.Outputs[i], st.Problems, now)
 	}
 	printQueue(&b, st, now)
+	printFindings(&b, st, now)
 	return b.String()
+}
+
+// printFindings names what is found about the mail; the report says more of it.
+func printFindings(b *strings.Builder, st *agent.Status, now time.Time) {
+	if len(st.Findings) == 0 {
+		return
+	}
+	b.WriteString("\nfindings (see 'bouncefeed report --since 24h')\n")
+	for _, f := range st.Findings {
+		wrap(b, "  ", "    ", fmt.Sprintf("%s: %s, since %s", f.Severity, clean(f.Title), moment(f.Since, now)))
+	}
 }
 
 func printInput(b *strings.Builder, in *agent.InputStatus, now time.Time) {
@@ -99,7 +111,7 @@ func printQueue(b *strings.Builder, st *agent.Status, now time.Time) {
 	b.WriteString("\n")
 	wrap(b, "", "    ", fmt.Sprintf("queue %s: %s, %d held", st.Queue.Path, used, st.Queue.Held))
 	for _, p := range st.Problems {
-		if slices.Contains([]string{"queue", "held", "guard", "sender", agent.ProblemConfiguration, agent.ProblemWeb}, p.What) {
+		if slices.Contains([]string{"queue", "held", "guard", "sender", agent.ProblemConfiguration, agent.ProblemWeb, agent.ProblemAlerts}, p.What) {
 			printProblem(b, p.Text, p.Since, now)
 		}
 	}

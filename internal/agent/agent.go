@@ -22,6 +22,7 @@ import (
 	"bouncefeed/internal/control"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/queue"
+	"bouncefeed/internal/report"
 	"bouncefeed/internal/web"
 	"bouncefeed/outputs"
 	"bouncefeed/parsers"
@@ -53,6 +54,7 @@ type Agent struct {
 	logHosts *logHosts
 	copies   *copyTargets
 	counting *counting
+	findings *findings
 
 	reload  func() error // reads the configuration anew; nil: nobody does
 	problem string       // with the configuration that was asked for
@@ -62,6 +64,7 @@ type Agent struct {
 type plan struct {
 	inputs     []plannedInput
 	outputs    []plannedOutput
+	alerts     *outputs.Alerts // nil: none
 	classifier *classify.Classifier
 }
 
@@ -136,6 +139,10 @@ func newPlan(cfg *config.Config, file, version string, log *slog.Logger) (*plan,
 		errs = append(errs, config.Missing(file, "outputs", "no outputs: nowhere to send"))
 	}
 	var err error
+	if cfg.Alerts.On() {
+		p.alerts, err = outputs.NewAlerts(env("alerts", "alerts"), &cfg.Alerts)
+		errs = append(errs, err)
+	}
 	p.classifier, err = newClassifier(cfg.Rules)
 	errs = append(errs, err)
 	return p, config.Join(file, errs...)
@@ -232,6 +239,7 @@ func (a *Agent) assemble() {
 	a.logHosts = newLogHosts()
 	a.logHosts.behind = a.isBehind
 	a.copies = newCopyTargets()
+	a.findings = a.newFindings()
 	for _, in := range a.plan.inputs {
 		if readsLog(in.built.Settings.Parser.Type) {
 			a.logHosts.add(a.config.Host)
@@ -266,6 +274,14 @@ func (a *Agent) newSink(in plannedInput) *sink {
 func (a *Agent) countsPassages(in plannedInput) bool {
 	isLog := func(in plannedInput) bool { return readsLog(in.built.Settings.Parser.Type) }
 	return isLog(in) || !slices.ContainsFunc(a.plan.inputs, isLog)
+}
+
+func (a *Agent) newFindings() *findings {
+	f := &findings{report: a.report, queue: a.queue, log: a.log, host: a.config.Host, alerts: a.plan.alerts, open: map[string]*keptFinding{}}
+	if err := f.least.UnmarshalText([]byte(a.config.Alerts.MinSeverity)); err != nil { // checked before
+		f.least = report.Warning
+	}
+	return f
 }
 
 // inputWatcher tells `status` and `tail` how an input fares.
@@ -305,6 +321,9 @@ func (a *Agent) work(ctx context.Context, listener, messages net.Listener, ready
 	}
 	start("maintenance", a.maintain)
 	start("reports that wait", a.releaseWaiting)
+	start("findings", func(ctx context.Context) error {
+		return supervise(ctx, a.log, &a.findings.looks, isFatal, a.findings.run)
+	})
 	for _, out := range a.outputs {
 		start("output "+out.name, out.delivery.run)
 	}

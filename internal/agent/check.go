@@ -70,6 +70,9 @@ func CheckOnline(ctx context.Context, cfg *config.Config, file, version string, 
 	if cfg.Web.On() {
 		found = append(found, ask(ctx, ProblemWeb, without(web.New(cfg.Web, log).Probe))...)
 	}
+	if p.alerts != nil {
+		found = append(found, ask(ctx, ProblemAlerts, p.alerts.Probe)...)
+	}
 	return append(found, askReceivers(ctx, p)...), nil
 }
 

@@ -32,6 +32,9 @@ const ProblemConfiguration = "configuration"
 // ProblemWeb is What of the problem that the listener for those who look on does not serve.
 const ProblemWeb = "web"
 
+// ProblemAlerts is What of the problem that the receiver of alerts takes none.
+const ProblemAlerts = "alerts"
+
 // problems are all there are, the worst first within each kind.
 func (st *Status) problems(set aside) []Problem {
 	var all []Problem

@@ -24,6 +24,8 @@ type Status struct {
 	Problems []Problem `json:"problems,omitempty"`
 	// Reasons are the bounces found since the daemon started.
 	Reasons map[string]uint64 `json:"reasons,omitempty"`
+	// Findings are what is open about the mail itself, as `bouncefeed report` tells it.
+	Findings []FindingStatus `json:"findings,omitempty"`
 }
 
 // InputStatus tells how one input fares.
@@ -101,12 +103,16 @@ func (a *Agent) Status() (Status, error) {
 		st.Outputs = append(st.Outputs, out.status(stats))
 	}
 	st.Reasons = a.tail.reasons.copy()
+	st.Findings = a.findings.status()
 	st.Problems = st.problems(a.aside.look(a.queue, &st))
 	if problem, since, _ := a.maintenance.report(); problem != "" {
 		st.Problems = append(st.Problems, Problem{"queue", since, "maintenance: " + problem})
 	}
 	if problem, since, _ := a.webState.report(); problem != "" {
 		st.Problems = append(st.Problems, Problem{ProblemWeb, since, "nobody can look on by the listener web: " + problem})
+	}
+	if problem, since, _ := a.findings.state.report(); problem != "" {
+		st.Problems = append(st.Problems, Problem{ProblemAlerts, since, "nobody can be told of findings: " + problem})
 	}
 	if a.problem != "" {
 		st.Problems = append(st.Problems, Problem{ProblemConfiguration, &a.started, a.problem})

@@ -27,6 +27,7 @@ type Config struct {
 	Control Control      `yaml:"control"`
 	Deliver Deliver      `yaml:"deliver"`
 	Web     Web          `yaml:"web"`
+	Alerts  Alerts       `yaml:"alerts"`
 	// Host names this machine in event sources and identity keys; default: the host name.
 	Host string `yaml:"host"`
 }
@@ -125,6 +126,7 @@ func Default() *Config {
 		Log:     Log{Level: "info", Format: "text"},
 		Control: Control{Socket: "/run/bouncefeed/control.sock"},
 		Deliver: Deliver{Socket: "/run/bouncefeed/deliver.sock", Mode: 0o666},
+		Alerts:  defaultAlerts(),
 		Host:    host,
 	}
 }

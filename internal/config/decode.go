@@ -160,6 +160,8 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 	switch p := v.Addr().Interface().(type) {
 	case *Rule:
 		p.section = Section{file: d.file, path: path, node: n, typ: n}
+	case *Alerts:
+		p.section = Section{file: d.file, path: path, node: n, typ: n}
 	case *Test:
 		p.section = Section{file: d.file, path: path, node: n, typ: n}
 	}

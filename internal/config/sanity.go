@@ -39,6 +39,7 @@ func (d *decoder) sane(root *yaml.Node, c *Config) {
 	if c.Guard.Times < 0 {
 		fail("guard.times", "must not be negative")
 	}
+	c.Alerts.sane(fail)
 	for _, socket := range []struct{ key, path string }{{"control.socket", c.Control.Socket}, {"deliver.socket", c.Deliver.Socket}} {
 		switch key, path := socket.key, socket.path; {
 		case !filepath.IsAbs(path):

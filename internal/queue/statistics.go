@@ -54,7 +54,7 @@ var (
 // createStats makes what is nested in the bucket.
 func createStats(tx *bbolt.Tx) error {
 	stats := tx.Bucket(bucketStats)
-	names := [][]byte{statsFresh, statsExamples}
+	names := [][]byte{statsFresh, statsExamples, statsFindings}
 	for i := range statTables {
 		names = append(names, []byte(statTables[i].name))
 	}
