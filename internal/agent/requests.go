@@ -96,7 +96,11 @@ func (s *sink) CommitRequest(ctx context.Context, rec event.Record) (answer stri
 		}
 		return "", err
 	}
-	if err = s.commit(ctx, []event.Record{rec}, nil); err == nil {
+	d, err := s.judge(ctx, []event.Record{rec}, nil, "")
+	if err == nil {
+		err = s.putAndHint(ctx, d)
+	}
+	if err == nil && len(d.batch.Refused) > 0 {
 		err = s.fault(rec)
 	}
 	return answer, err
