@@ -131,6 +131,9 @@ func configure(d *debian, r *receiver) {
 	d.run("install -m 640 -g bouncefeed /dev/null /etc/bouncefeed/listmonk.token && echo " + e2etest.Token + " > /etc/bouncefeed/listmonk.token")
 	d.run("systemctl enable --now bouncefeed")
 	d.want("systemctl is-active bouncefeed", "active") // Type=notify: start returned, so READY=1 came
+	d.t.Log(d.run(`since() { systemctl show -P $1TimestampMonotonic bouncefeed; }
+echo "ready $((($(since ActiveEnter) - $(since ExecMainStart)) / 1000)) ms after its start; idle:" $(grep RssAnon /proc/$(systemctl show -P MainPID bouncefeed)/status)
+ls -l /root/second.deb /usr/bin/bouncefeed | awk '{print $5, "bytes:", $NF}'`))
 	d.want("stat -c '%n %U:%G %a' /var/lib/bouncefeed /var/lib/bouncefeed/queue.db",
 		"/var/lib/bouncefeed bouncefeed:bouncefeed 700\n/var/lib/bouncefeed/queue.db bouncefeed:bouncefeed 600")
 	log := d.run("journalctl -u bouncefeed --no-pager")
