@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -264,6 +265,18 @@ func (l *natsLink) complain(err error) {
 	if l.trouble != nil {
 		l.trouble(err)
 	}
+}
+
+// Needs implements jetstream.Needer.
+func (n *natsOutput) Needs() jetstream.Need {
+	prefix := ""
+	for word := range strings.SplitSeq(n.subject.text, ".") {
+		if !jetstream.IsToken(word) {
+			break
+		}
+		prefix += word + "."
+	}
+	return jetstream.Need{Server: n.Server, Subjects: prefix + ">"}
 }
 
 // Probe implements Probe: it looks at the stream and publishes nothing.

@@ -117,6 +117,7 @@ Try 'bouncefeed demo' first: it needs no configuration and no rights.
 		newTail(a),
 		newFind(a),
 		newLog(a),
+		newNATS(a),
 		newDeliver(a),
 		newSupport(a),
 		newVersion(a),

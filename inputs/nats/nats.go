@@ -73,6 +73,11 @@ func build(env config.Env, section config.Section, c *natsConfig) (inputs.Input,
 
 func (n *natsInput) String() string { return n.Server.String() + " consumer " + n.consumer }
 
+// Needs implements jetstream.Needer.
+func (n *natsInput) Needs() jetstream.Need {
+	return jetstream.Need{Server: n.Server, Consumer: n.consumer}
+}
+
 // Report tells how many messages the stream still holds for this consumer.
 func (n *natsInput) Report() inputs.Position {
 	if w := n.where.Load(); w != nil {

@@ -14,7 +14,7 @@ import (
 var allowed = map[string]string{
 	"docs":                 "",
 	"cmd/bouncefeed":       "internal/agent internal/control internal/config internal/text internal/event",
-	"internal/agent":       inputWings + parserWings + leaves + "internal/mta internal/control internal/web internal/page internal/metrics internal/queue internal/guard internal/classify internal/provider internal/report inputs parsers outputs internal/config internal/event",
+	"internal/agent":       inputWings + parserWings + leaves + "internal/jetstream internal/mta internal/control internal/web internal/page internal/metrics internal/queue internal/guard internal/classify internal/provider internal/report inputs parsers outputs internal/config internal/event",
 	"internal/control":     "internal/disk internal/config internal/event",
 	"internal/web":         "internal/disk internal/config internal/event",
 	"internal/metrics":     "",
