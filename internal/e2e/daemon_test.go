@@ -179,7 +179,7 @@ func (d *daemon) stop(t *testing.T) {
 // status is what the checks need of `bouncefeed status --json`.
 type status struct {
 	Inputs []struct {
-		Name, Type               string
+		Name, Type, Problem      string
 		Lag                      int64
 		Read, Queued, Held, Gaps uint64
 		Ignored, Refused         map[string]uint64

@@ -8,6 +8,7 @@
 //
 //	BOUNCEFEED_E2E_BINARY=…    tests this daemon instead of building one; CI does. A build with -race is worth a run
 //	BOUNCEFEED_E2E_KILLS=200   how often TestKills (default 25) and TestHub (14) kill a daemon
+//	BOUNCEFEED_E2E_FLEET=60    how often TestFleet (default 7) kills or cuts off something, with twenty mail servers then
 //	BOUNCEFEED_E2E_SEED=1      repeats the random choices of an earlier run, as far as timing allows
 //	BOUNCEFEED_E2E_FIGURES=1   measures, too; BOUNCEFEED_E2E_FORGERIES=1000000 is how often it forges a signature
 package e2e
@@ -79,6 +80,12 @@ func runOutside(m *testing.M) (int, error) {
 	}
 	if err != nil {
 		return 0, fmt.Errorf("the daemon: %w", err)
+	}
+	if nats, err := e2etest.NATS(); err == nil {
+		jailed := filepath.Join(dir, "nats-server")
+		if err := errors.Join(command("cp", nats, jailed), os.Setenv(e2etest.NATSEnv, jailed)); err != nil {
+			return 0, err
+		}
 	}
 	return m.Run(), nil
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -51,14 +52,19 @@ func (b *bouncing) bounce(t *testing.T, n int) {
 	for range n {
 		email, id := fmt.Sprintf("u%d@example.org", b.n), fmt.Sprintf("%010X", 0xA000000000+b.n)
 		b.m.Subscribe(uuid(1, b.n), email)
-		at := time.Now().Format("2006-01-02T15:04:05.000000-07:00") + " mx1 postfix/"
-		fmt.Fprintf(b.log, "%[1]spickup[10]: %[2]s: uid=0 from=<news@example.com>\n"+
-			"%[1]scleanup[11]: %[2]s: message-id=<%[2]s@example.com>\n"+
-			"%[1]sqmgr[12]: %[2]s: from=<news@example.com>, size=1234, nrcpt=1 (queue active)\n"+
-			"%[1]ssmtp[13]: %[2]s: to=<%[3]s>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.2.2, status=bounced (host mx.example.org[192.0.2.1] said: 552 5.2.2 <%[3]s>: user is over quota (in reply to RCPT TO command))\n"+
-			"%[1]sqmgr[12]: %[2]s: removed\n", at, id, email)
+		overQuota(b.log, email, id)
 		b.n++
 	}
+}
+
+// overQuota logs a mail to a mailbox that is full.
+func overQuota(log io.Writer, email, id string) {
+	at := time.Now().Format("2006-01-02T15:04:05.000000-07:00") + " mx1 postfix/"
+	fmt.Fprintf(log, "%[1]spickup[10]: %[2]s: uid=0 from=<news@example.com>\n"+
+		"%[1]scleanup[11]: %[2]s: message-id=<%[2]s@example.com>\n"+
+		"%[1]sqmgr[12]: %[2]s: from=<news@example.com>, size=1234, nrcpt=1 (queue active)\n"+
+		"%[1]ssmtp[13]: %[2]s: to=<%[3]s>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.2.2, status=bounced (host mx.example.org[192.0.2.1] said: 552 5.2.2 <%[3]s>: user is over quota (in reply to RCPT TO command))\n"+
+		"%[1]sqmgr[12]: %[2]s: removed\n", at, id, email)
 }
 
 // stored says how many of the first n subscribers' bounces are not stored, and how many twice.

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// natsEnv names the nats-server that packaging/e2e-prepare.sh has built.
-const natsEnv = "BOUNCEFEED_E2E_NATS"
+// NATSEnv names the nats-server that packaging/e2e-prepare.sh has built.
+const NATSEnv = "BOUNCEFEED_E2E_NATS"
 
 // NATS is the path of nats-server.
 func NATS() (string, error) {
-	path := os.Getenv(natsEnv)
+	path := os.Getenv(NATSEnv)
 	if path == "" {
 		var err error
 		if path, err = inRepository("dist/e2e/nats-server"); err != nil {
@@ -23,7 +23,7 @@ func NATS() (string, error) {
 		}
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("no nats-server: `make prepare` builds it, or %s names it: %w", natsEnv, err)
+		return "", fmt.Errorf("no nats-server: `make prepare` builds it, or %s names it: %w", NATSEnv, err)
 	}
 	return path, nil
 }
