@@ -135,7 +135,6 @@ func (n *natsOutput) Send(ctx context.Context, batch []event.Event) error {
 // publish sends all of batch and waits for all answers. answered: there are as many as there should be, and the error is
 // what they say: one that will never do, unless one asks to come again.
 func (n *natsOutput) publish(ctx context.Context, l *natsLink, batch []event.Event) (answered bool, err error) {
-	first := l.sent
 	var never, later error
 	note := func(err error) {
 		switch {
@@ -146,11 +145,11 @@ func (n *natsOutput) publish(ctx context.Context, l *natsLink, batch []event.Eve
 			later = err
 		}
 	}
-	subjects := map[uint64]string{}
+	unanswered := map[uint64]bool{}
 	for i := range batch {
 		m, err := n.message(l, &batch[i])
 		if err == nil {
-			subjects[l.sent] = m.Subject
+			unanswered[l.sent] = true
 			m.Reply = l.prefix + strconv.FormatUint(l.sent, 10)
 			l.sent++
 			err = l.conn.PublishMsg(m)
@@ -160,7 +159,7 @@ func (n *natsOutput) publish(ctx context.Context, l *natsLink, batch []event.Eve
 		}
 		note(err)
 	}
-	for len(subjects) > 0 {
+	for len(unanswered) > 0 {
 		m, err := l.answers.NextMsgWithContext(ctx)
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
@@ -169,12 +168,11 @@ func (n *natsOutput) publish(ctx context.Context, l *natsLink, batch []event.Eve
 			return false, n.Explain(err)
 		}
 		number, err := strconv.ParseUint(m.Subject[len(l.prefix):], 10, 64)
-		subject, waited := subjects[number]
-		if err != nil || number < first || !waited {
+		if err != nil || !unanswered[number] {
 			continue // an answer twice
 		}
-		delete(subjects, number)
-		note(n.ReadAck(subject, m))
+		delete(unanswered, number)
+		note(n.ReadAck(m))
 	}
 	return true, errors.Join(later, only(never, later == nil))
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -244,6 +245,47 @@ func TestMistakes(t *testing.T) {
 	for line, want := range map[string]string{"consumer: a.b": "letters, digits", "batch: 0": "from 1 to 5000", "parser: native": "parser"} {
 		if _, err := tryBuild(t, "servers: [nats://127.0.0.1:4222]", line); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", line, err, want)
+		}
+	}
+}
+
+// TestAcknowledgedBeforeCommitIsLost is the negative control: where a message counts as stored once it is sent, a commit
+// that fails loses it.
+func TestAcknowledgedBeforeCommitIsLost(t *testing.T) {
+	for policy, lost := range map[client.AckPolicy]bool{client.AckExplicitPolicy: false, client.AckNonePolicy: true} {
+		f := startFleet(t, func(g *client.ConsumerConfig) {
+			if g.AckPolicy = policy; policy == client.AckNonePolicy {
+				g.AckWait, g.MaxAckPending = 0, 0
+			}
+		})
+		want := f.add(t, 10)
+		crash := errors.New("the power is cut")
+		sink := &inputtest.Sink{Refuse: func(context.Context, []event.Record) error { return crash }}
+		n := f.input(t)
+		run := func() error {
+			conn, err := n.Connect(t.Context(), n.name, func(error) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			s := &session{natsInput: n, conn: conn, sink: sink, ackWait: time.Second}
+			ctx, cancel := context.WithCancel(t.Context())
+			var watching sync.WaitGroup
+			defer watching.Wait()
+			defer cancel()
+			watching.Go(func() {
+				e2etest.WaitFor(t, 10*time.Millisecond, "nothing is left", func() bool { return ctx.Err() != nil || f.left(t) == 0 })
+				cancel()
+			})
+			return s.work(ctx) // as Run does, without looking at the consumer
+		}
+		if err := run(); !lost && !errors.Is(err, crash) {
+			t.Errorf("%v: %v", policy, err)
+		}
+		sink.Refuse = nil
+		_ = run()
+		if got := len(sink.Bodies); lost && got >= len(want) || !lost && got < len(want) {
+			t.Errorf("%v: %d of %d are stored, lost: %v", policy, got, len(want), lost)
 		}
 	}
 }

@@ -17,12 +17,8 @@ type Ack struct {
 	Error     *nats.APIError `json:"error"`
 }
 
-// ReadAck reads the answer m to a message of that subject. The error says why it has no place in the stream.
-func (s *Server) ReadAck(subject string, m *nats.Msg) error {
-	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
-		return fmt.Errorf("nobody stores the subject %s: no stream takes it ('bouncefeed nats setup' makes one), or the stream has no leader at the moment: %w",
-			subject, nats.ErrNoResponders)
-	}
+// ReadAck reads the answer to a message. The error says why it has no place in the stream.
+func (s *Server) ReadAck(m *nats.Msg) error {
 	var a Ack
 	switch err := json.Unmarshal(m.Data, &a); {
 	case err != nil:

@@ -76,7 +76,7 @@ func (s *Server) meaning(err error) string {
 		return "the server's certificate is not trusted: name its CA with ca_file, or write the name in the certificate into servers (" + text + ")"
 	case strings.Contains(text, "tls: expired certificate"):
 		return "our certificate has expired: renew client_cert (" + text + ")"
-	case strings.Contains(text, "remote error: tls: "):
+	case strings.Contains(text, "remote error: tls: "), strings.Contains(text, "closed by remote after TLS handshake"):
 		return "the server refuses our certificate: see client_cert and client_key (" + text + ")"
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return "the server speaks no TLS: write nats:// if that is meant, or switch TLS on there"
@@ -87,7 +87,7 @@ func (s *Server) meaning(err error) string {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAccountAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return "the server refuses the login, or it has expired: check username and password, credentials or nkey (" + text + ")"
 	case errors.Is(err, nats.ErrNoResponders):
-		return "nobody answers: JetStream is switched off there, has no leader at the moment, or this account has none (domain: names a leaf node's)"
+		return "nobody answers: no stream takes this subject ('bouncefeed nats setup' makes one), JetStream has no leader at the moment, or this server or account has none (domain: names a leaf node's)"
 	case errors.Is(err, nats.ErrNoServers):
 		return "no server can be reached: are they up, and does the way there let port 4222 through?"
 	case errors.Is(err, nats.ErrMaxPayload):

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -68,5 +69,6 @@ func StartNATS(t testing.TB, more string) (address string) {
 		text, err := os.ReadFile(found[0])
 		return err == nil && json.Unmarshal(text, &ports) == nil && len(ports.NATS) > 0
 	})
-	return ports.NATS[0][len("nats://"):]
+	_, address, _ = strings.Cut(ports.NATS[0], "://")
+	return address
 }
