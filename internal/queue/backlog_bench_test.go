@@ -46,7 +46,7 @@ func BenchmarkBacklog(b *testing.B) {
 	if total == 0 {
 		total = 100_000
 	}
-	o := Options{Outputs: []string{"out"}}
+	o := Options{Outputs: []string{"out"}, History: DefaultRetain}
 	q := openNew(b, o)
 	r := rand.New(rand.NewPCG(1, 1))
 	for b.Loop() {
@@ -96,6 +96,7 @@ func BenchmarkBacklog(b *testing.B) {
 		q = openAt(b, path, o)
 		b.Logf("open: %v, %d MiB own", time.Since(began), memory())
 		drain(b, q, total)
+		searchAll(b, q, total)
 	}
 }
 
@@ -128,6 +129,16 @@ func drain(b *testing.B, q *Queue, total int) {
 		}
 	}
 	b.Logf("drained at %.0f/s, longest settle %v", float64(total)/time.Since(began).Seconds(), longest)
+}
+
+// searchAll looks for one address in the past.
+func searchAll(b *testing.B, q *Queue, total int) {
+	s := stats(b, q)
+	began, n := time.Now(), 0
+	if err := q.Search(Search{Word: "nobody@example.org"}, func(Past) error { n++; return nil }); err != nil || n > 0 {
+		b.Fatal(n, err)
+	}
+	b.Logf("%d of the past searched in %v, %.0f B each with their keys", total, time.Since(began), float64(s.Used)/float64(total))
 }
 
 func countRuns(q *Queue) (n int) {

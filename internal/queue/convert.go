@@ -13,6 +13,8 @@ import (
 
 // Formats 1 and 2 had a bucket "events", seq → sealed record; "index", stamp → identity key → reference, in format 2 with
 // a seal behind it; and "ledger", stamp → "tail" → chunks of hashes, and stamp → "runs" → run → sorted blocks of hashes.
+// Format 3 lacked what history.go keeps, and is this one otherwise.
+//
 // Whatever walks over such a file, to convert it or to save what is left of it, hands these to a converter.
 type converter struct {
 	*copier

@@ -47,14 +47,14 @@ func sentLongAgo(n int) (h [8]byte) {
 
 // Files of older formats are read once, and lose nothing by it.
 func TestFormerFormats(t *testing.T) {
-	for _, of := range []int{1, 2} {
+	for _, of := range []int{1, 2, 3} {
 		t.Run(fmt.Sprint(of), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "queue.db")
 			o := former(t, of, path)
 			var log bytes.Buffer
 			o.Log = textLog(&log)
 			q := openAt(t, path, o)
-			if !strings.Contains(log.String(), fmt.Sprintf("from=%d to=3", of)) {
+			if !strings.Contains(log.String(), fmt.Sprintf("from=%d to=4", of)) {
 				t.Errorf("the log does not say so:\n%s", log.String())
 			}
 			checkAccounts(t, q, "a", "b")

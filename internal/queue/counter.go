@@ -31,14 +31,15 @@ const (
 	CountPushedOut  Word = "pushed_out"
 	CountHeldLost   Word = "held_lost"
 
-	CountSent         = Word(Sent)
-	CountNotSent      = Word(NotSent)
-	CountDead         = Word(Dead)
-	CountRetried Word = "retried"
-	CountResent  Word = "resent" // the receiver had answered for it, and not stored it
-	CountLost    Word = "lost"
-	CountUnfit        = Word(Unfit)
-	CountUnknown      = Word(Unknown)
+	CountSent           = Word(Sent)
+	CountNotSent        = Word(NotSent)
+	CountDead           = Word(Dead)
+	CountRetried   Word = "retried"
+	CountResent    Word = "resent" // the receiver had answered for it, and not stored it
+	CountLost      Word = "lost"
+	CountUnfit          = Word(Unfit)
+	CountUnknown        = Word(Unknown)
+	CountDiscarded      = Word(Discarded)
 
 	// Of those sent, what the receiver was asked about: the rest is unverified, or trusted.
 	CountStored    Word = "stored"
@@ -119,7 +120,7 @@ func (c Counters) Output(name string, w Word) uint64 { return c[outputCounter(na
 // pending counts what output has not settled.
 func (c Counters) pending(output string) uint64 {
 	n := func(w Word) uint64 { return c.Output(output, w) }
-	return n(CountQueued) + n(CountRetried) + n(CountResent) - n(CountSent) - n(CountNotSent) - n(CountUnfit) - n(CountUnknown) - n(CountDead) - n(CountLost)
+	return n(CountQueued) + n(CountRetried) + n(CountResent) - n(CountSent) - n(CountNotSent) - n(CountUnfit) - n(CountUnknown) - n(CountDiscarded) - n(CountDead) - n(CountLost)
 }
 
 // dead counts output's dead letters.

@@ -33,7 +33,10 @@ func (t *txn) setDead(output string, seq uint64, retried bool, answer string) (e
 	if err != nil {
 		return err
 	}
-	b, err := encodeRecord(&r.Event, t.now, answer)
+	if !retried {
+		r.Of = seq
+	}
+	b, err := (&record{Event: r.Event, Since: t.now, Why: answer, Of: r.Of}).encode()
 	if err != nil {
 		return err
 	}
@@ -80,7 +83,7 @@ func (q *Queue) EditDead(output string, seq uint64, edit func(*event.Event) erro
 		if err := edit(&r.Event); err != nil {
 			return err
 		}
-		b, err := encodeRecord(&r.Event, r.Since, r.Why)
+		b, err := r.encode()
 		if err != nil {
 			return err
 		}

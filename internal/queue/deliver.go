@@ -17,6 +17,7 @@ type Item struct {
 	Outcome Outcome // what Accept said of it, of those that Accepted gives
 
 	again bool
+	of    uint64 // of one that is there again: the number that it has in its group; 0: none
 }
 
 // Again says whether it was queued for this output alone: a dead letter, say, that somebody wants sent once more.
@@ -32,6 +33,8 @@ const (
 	Unfit   Outcome = "no_address_for_receiver" // it names nobody whom the receiver could find
 	Unknown Outcome = "unknown"                 // the receiver says that it knows no such contact
 	Dead    Outcome = "dead"                    // the receiver will never take it: kept as a dead letter
+
+	Discarded Outcome = "discarded" // somebody dropped it before it was sent (Discard): nothing that Settle takes
 )
 
 // Settled says what became of an Item.
@@ -77,6 +80,7 @@ func (q *Queue) NextAfter(ctx context.Context, output string, after Mark, max in
 
 func (q *Queue) pending(output string, after Mark, most int) (items []Item, err error) {
 	var groups []storedGroup
+	var decided spans
 	from := uint64(0)
 	if err := q.view(func(tx *bbolt.Tx) error {
 		p, err := positionOf(tx, output)
@@ -90,17 +94,22 @@ func (q *Queue) pending(output string, after Mark, most int) (items []Item, err 
 				if err != nil {
 					return err
 				}
-				items = append(items, Item{Seq: numbered(k), Event: r.Event, again: true})
+				items = append(items, Item{Seq: numbered(k), Event: r.Event, again: true, of: r.Of})
 			}
 		}
-		from = max(p.accepted, after.seq) + 1
-		groups, err = groupsFrom(tx, from, most-len(items))
-		return err
+		if from = undecided(tx, output, max(p.accepted, after.seq)+1); from == 0 {
+			return nil
+		}
+		if groups, err = groupsFrom(tx, from, most-len(items)); err != nil {
+			return err
+		}
+		decided = decidedFrom(tx, output, from)
+		return nil
 	}); err != nil {
 		return nil, err
 	}
 	ahead, err := q.unpack(groups, from, most-len(items))
-	return append(items, ahead...), err
+	return append(items, slices.DeleteFunc(ahead, func(i Item) bool { return decided.has(i.Seq) })...), err
 }
 
 // unpack takes groups apart, without the lock: max events from seq on.
@@ -108,9 +117,7 @@ func (q *Queue) unpack(groups []storedGroup, seq uint64, max int) (items []Item,
 	for i := range groups {
 		part, err := groups[i].records(seq, max-len(items))
 		if err != nil {
-			q.lock <- struct{}{}
-			defer func() { <-q.lock }()
-			return nil, q.guarded(func() error { return err })
+			return nil, q.damaged(err)
 		}
 		items = append(items, part...)
 	}
@@ -152,11 +159,24 @@ func (t *txn) accept(output string, p *position, s Settled, confirmed bool) erro
 	again := t.Bucket(bucketAgain).Bucket([]byte(output))
 	retried := again != nil && again.Get(number(s.Seq)) != nil
 	if !retried {
-		if next := nextEvent(t.Bucket(bucketGroups).Cursor(), p.accepted+1); next == 0 || next != s.Seq {
+		next := undecided(t.Tx, output, p.accepted+1)
+		if s.Seq <= p.accepted || s.Seq > t.Bucket(bucketGroups).Sequence() || next != 0 && next < s.Seq {
 			return fmt.Errorf("out of order: %d is next", next)
 		}
 		p.accepted = s.Seq
+		if next != s.Seq { // it was discarded or erased while it was being sent
+			return nil
+		}
 	}
+	of := s.Seq
+	if retried {
+		r, err := decodeRecord(number(s.Seq), again.Get(number(s.Seq)))
+		if err != nil {
+			return err
+		}
+		of = r.Of
+	}
+	t.noteOutcome(output, of, s)
 	t.count(outputCounter(output, Word(s.Outcome)), 1)
 	switch s.Outcome {
 	case Sent:
@@ -194,6 +214,7 @@ func (t *txn) exempt(output string, s Settled) error {
 func (q *Queue) Accepted(output string, after uint64, most int) (items []Item, err error) {
 	var groups []storedGroup
 	var from, to uint64
+	var discarded spans
 	outcomes := map[uint64]Outcome{}
 	if err := q.view(func(tx *bbolt.Tx) error {
 		p, err := positionOf(tx, output)
@@ -214,8 +235,12 @@ func (q *Queue) Accepted(output string, after uint64, most int) (items []Item, e
 				outcomes[numbered(k)] = Outcome(word)
 			}
 		}
-		groups, err = groupsFrom(tx, from, most)
-		return err
+		if groups, err = groupsFrom(tx, from, most); err != nil || len(groups) == 0 {
+			return err
+		}
+		last := groups[len(groups)-1]
+		discarded = stretchesOf(tx, output, from, last.first+groupCount(last.sealed), Discarded)
+		return nil
 	}); err != nil {
 		return nil, err
 	}
@@ -224,8 +249,13 @@ func (q *Queue) Accepted(output string, after uint64, most int) (items []Item, e
 		if items[i].Seq > to {
 			return items[:i], err
 		}
-		if items[i].Outcome = Sent; outcomes[items[i].Seq] != "" {
-			items[i].Outcome = outcomes[items[i].Seq]
+		switch seq := items[i].Seq; {
+		case discarded.has(seq):
+			items[i].Outcome = Discarded
+		case outcomes[seq] != "":
+			items[i].Outcome = outcomes[seq]
+		default:
+			items[i].Outcome = Sent
 		}
 	}
 	return items, err
@@ -266,7 +296,7 @@ func (t *txn) confirm(output string, p position, upTo uint64) error {
 			}
 		}
 	}
-	return t.forgetPassed()
+	return t.notePassed()
 }
 
 // SendAgain queues events that output's receiver has answered for and not stored, for this output only, as new items. It
@@ -282,6 +312,7 @@ func (q *Queue) SendAgain(output string, seqs []uint64) (n int, err error) {
 			if r == nil {
 				continue
 			}
+			r.Of = seq
 			if err := t.retry(output, r); err != nil {
 				return err
 			}

@@ -37,6 +37,14 @@ func (t *txn) storePacked(record []byte, p *pack, at int) (seq uint64, err error
 
 // storeGroups puts what was stored in groups.
 func (t *txn) storeGroups() error {
+	if len(t.fresh) == 0 {
+		return nil
+	}
+	if t.q.o.History > 0 {
+		if err := t.noteDay(t.fresh[0].seq); err != nil {
+			return err
+		}
+	}
 	groups := t.Bucket(bucketGroups)
 	groups.FillPercent = 1 // appended to in order
 	for fresh := t.fresh; len(fresh) > 0; {
@@ -51,6 +59,9 @@ func (t *txn) storeGroups() error {
 		fresh = fresh[n:]
 	}
 	t.fresh = nil
+	if t.q.o.History > 0 && t.q.crowded() {
+		return t.forgetPassed()
+	}
 	return nil
 }
 
@@ -235,37 +246,3 @@ func (t *txn) record(seq uint64) (*record, error) {
 	}
 	return parseRecord(texts[seq-g.first])
 }
-
-// forgetPassed deletes the groups that every output is past.
-func (t *txn) forgetPassed() error {
-	passed, err := t.passed()
-	if err != nil {
-		return err
-	}
-	groups := t.Bucket(bucketGroups)
-	var keys [][]byte // not deleted on the way: a cursor would step over every emptied page again and again
-	c := groups.Cursor()
-	for k, v := c.First(); k != nil && numbered(k)+groupCount(v)-1 <= passed && len(keys) < forgetAtOnce; k, v = c.Next() {
-		keys = append(keys, slices.Clone(k))
-	}
-	for _, k := range keys {
-		if err := groups.Delete(k); err != nil {
-			return err
-		}
-	}
-	completed := t.Bucket(bucketCompleted)
-	keys = keys[:0]
-	c = completed.Cursor()
-	for k, _ := c.First(); k != nil && numbered(k) <= passed && len(keys) < forgetAtOnce; k, _ = c.Next() {
-		keys = append(keys, slices.Clone(k))
-	}
-	for _, k := range keys {
-		if err := completed.Delete(k); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// forgetAtOnce is how many groups a transaction deletes at most; the next one goes on.
-const forgetAtOnce = 2000

@@ -81,7 +81,7 @@ func (h *head) checkBucket(path [][]byte, sequence uint64) error {
 	switch string(path[0]) {
 	case string(bucketState), string(bucketRefused):
 		known = h.inputs
-	case string(bucketAccepted), string(bucketAgain), string(bucketDead):
+	case string(bucketAccepted), string(bucketOutcomes), string(bucketAgain), string(bucketDead):
 		known = h.outputs
 	}
 	if known != nil && !known[string(path[1])] {

@@ -102,11 +102,14 @@ func (q *Queue) nextStep(tx *bbolt.Tx, now time.Time) (step func(*txn) error, mo
 	if step, more = q.nextJoin(tx); step != nil || more {
 		return step, more, nil
 	}
-	passed, err := (&txn{Tx: tx}).passed()
+	if last := tx.Bucket(bucketGroups).Sequence(); q.dayIsOver(tx, now, last) {
+		return func(t *txn) error { return t.noteDay(last + 1) }, true, nil
+	}
+	past, err := (&txn{Tx: tx, q: q, own: now}).past()
 	if err != nil {
 		return nil, false, err
 	}
-	if k, v := tx.Bucket(bucketGroups).Cursor().First(); k != nil && numbered(k)+groupCount(v)-1 <= passed {
+	if k, v := tx.Bucket(bucketGroups).Cursor().First(); k != nil && numbered(k)+groupCount(v)-1 <= past {
 		return (*txn).forgetPassed, true, nil
 	}
 	if now.Sub(q.clock.stored) >= storeClockIdle {
@@ -157,13 +160,14 @@ func (q *Queue) nextJoin(tx *bbolt.Tx) (step func(*txn) error, more bool) {
 	c := tx.Bucket(bucketGroups).Cursor()
 	from, end, size, n := uint64(0), uint64(0), 0, 0
 	flush := func() bool { return n >= 8 || n >= 2 && size > groupBytes }
+	days := dayBounds(tx) // what is forgotten on another day is another group's
 	k, v := c.Seek(number(q.joined))
 	for looked := 0; k != nil; k, v = c.Next() {
 		if looked++; looked > maintainGroups {
 			return nil, true
 		}
 		small := len(v) < groupBytes*2/3
-		if n > 0 && (!small || numbered(k) != end || n >= joinGroups) {
+		if n > 0 && (!small || numbered(k) != end || n >= joinGroups || days[end-1]) {
 			if flush() {
 				break
 			}

@@ -88,7 +88,7 @@ func (s *salvage) forgetLost(t *txn) error {
 		return err
 	}
 	if passed == ^uint64(0) { // no position is left: what is not there may not have been sent
-		passed = 0
+		passed = passedBefore(t.Tx)
 	}
 	if s.damaged["groups"] > 0 {
 		s.missing = there.gaps(passed+1, t.Bucket(bucketGroups).Sequence())
@@ -246,7 +246,7 @@ func (t *txn) recount() error {
 
 // recountPending books what of an output's events is lost, or was never counted.
 func (t *txn) recountPending(counted Counters, out string, p position) {
-	there := countEvents(t.Bucket(bucketGroups), p.accepted+1) + countIn(t.Bucket(bucketAgain), []byte(out))
+	there := countUndecided(t.Tx, out, p.accepted+1) + countIn(t.Bucket(bucketAgain), []byte(out))
 	t.settleCount(counted, counted.pending(out), there, outputCounter(out, CountLost), outputCounter(out, CountQueued))
 }
 

@@ -20,7 +20,7 @@ import (
 const (
 	pageSize    = 4096 // whatever the machine's: a commit writes whole pages
 	allocSize   = 4 << 20
-	format      = 3           // see convert.go for what 1 and 2 were
+	format      = 4           // see convert.go for what others were
 	lockTimeout = time.Second // a daemon that restarts may still be closing
 
 	// mapping is how much of the address space bbolt takes for the file. Were it less than the file grows to, whoever makes
@@ -116,8 +116,13 @@ func (q *Queue) start() error {
 
 // bringUp converts a file of an older format.
 func (q *Queue) bringUp() error {
-	if n, err := formatOf(q.file); err != nil || n == format {
+	n, err := formatOf(q.file)
+	if err != nil || n == format {
 		return err
+	}
+	if n == 3 { // the first transaction makes the buckets that it lacks
+		q.log.Info("the queue file was converted to this version's format", "path", q.path, "from", n, "to", format)
+		return nil
 	}
 	return q.convert()
 }

@@ -30,7 +30,7 @@ func (q *Queue) setUpOutputs(tx *bbolt.Tx) error {
 	switch {
 	case len(known) == 0:
 		for _, name := range added {
-			if err := t.addOutput(name, 0); err != nil {
+			if err := t.addOutput(name, passedBefore(tx)); err != nil {
 				return err
 			}
 		}
@@ -82,7 +82,7 @@ func (t *txn) dropOutput(name string) error {
 	if err := t.Bucket(bucketOutputs).Delete([]byte(name)); err != nil {
 		return err
 	}
-	for _, parent := range []*bbolt.Bucket{t.Bucket(bucketAgain), t.Bucket(bucketAccepted)} {
+	for _, parent := range []*bbolt.Bucket{t.Bucket(bucketAgain), t.Bucket(bucketAccepted), t.Bucket(bucketOutcomes)} {
 		if parent.Bucket([]byte(name)) != nil {
 			if err := parent.DeleteBucket([]byte(name)); err != nil {
 				return err
@@ -114,12 +114,17 @@ func (t *txn) renameOutputs(gone, added []string) error {
 		if err != nil {
 			return err
 		}
-		behind := countEvents(groups, lowest.accepted+1) - countEvents(groups, p.accepted+1)
+		behind := countEvents(groups, lowest.accepted+1) - countUndecided(t.Tx, from, p.accepted+1)
+		if len(gone) == 1 {
+			behind = 0
+		} else if err := t.forgetOutcomes(from); err != nil { // else what lies ahead would count as decided
+			return err
+		}
 		if err := t.moveCounters(from, to); err != nil {
 			return err
 		}
 		t.count(outputCounter(to, CountQueued), behind)
-		for _, parent := range [][]byte{bucketAgain, bucketAccepted, bucketDead} {
+		for _, parent := range [][]byte{bucketAgain, bucketAccepted, bucketOutcomes, bucketDead} {
 			if err := renameBucket(t.Bucket(parent), from, to); err != nil {
 				return err
 			}
@@ -132,6 +137,15 @@ func (t *txn) renameOutputs(gone, added []string) error {
 		}
 	}
 	return nil
+}
+
+// forgetOutcomes forgets what became of events at an output.
+func (t *txn) forgetOutcomes(output string) error {
+	all := t.Bucket(bucketOutcomes)
+	if all.Bucket([]byte(output)) == nil {
+		return nil
+	}
+	return all.DeleteBucket([]byte(output))
 }
 
 // moveCounters adds the counters of one output to those of another.

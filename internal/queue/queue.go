@@ -42,6 +42,7 @@ const DefaultRetain = 15 * 24 * time.Hour
 type Options struct {
 	MaxSize int64            // bytes; Commit blocks while more is used and something is pending; 0: no limit
 	Retain  time.Duration    // identity keys and ledger, from when they were last stored, by the queue's clock (see clock.go); 0: DefaultRetain
+	History time.Duration    // events stay so long after they were stored (see history.go); 0: until every output is done with them
 	Outputs []string         // configured outputs by name; none: those the file knows
 	Guard   *Guard           // nil: whatever is proven is sent
 	Log     *slog.Logger     // nil: silent
@@ -78,6 +79,8 @@ type Queue struct {
 	scopes int    // of the guard, about
 	joined uint64 // groups of events before this one are not small (see nextJoin)
 
+	edits atomic.Uint64 // see Edits
+
 	indexDebt, ledgerDebt debt
 	tight                 bool // the disk was full: until Maintain has looked, commits merge nothing
 	freshStats            int  // about how many bytes of statistics are in no table
@@ -93,8 +96,8 @@ type Queue struct {
 	overfull bool // warned that used is above MaxSize with nothing pending
 }
 
-// Top-level buckets. Nested: state/INPUT, stats/TABLE, again/OUTPUT, accepted/OUTPUT, dead/OUTPUT, refused/INPUT, keys/STAMP and
-// sent/STAMP with runs, blocks and filters in each.
+// Top-level buckets. Nested: state/INPUT, stats/TABLE, again/OUTPUT, accepted/OUTPUT, outcomes/OUTPUT, dead/OUTPUT,
+// refused/INPUT, keys/STAMP and sent/STAMP with runs, blocks and filters in each.
 var (
 	bucketMeta        = []byte("meta")        // keyX → value
 	bucketCheckpoints = []byte("checkpoints") // input → sealed JSON map
@@ -103,6 +106,8 @@ var (
 	bucketCompleted   = []byte("completed")   // seq → sealed record: stands for the one in the group
 	bucketOutputs     = []byte("outputs")     // output → sealed position
 	bucketAccepted    = []byte("accepted")    // output → seq → sealed outcome of what was answered for and not sent
+	bucketOutcomes    = []byte("outcomes")    // output → seq of the first → sealed outcome of a stretch of events (see history.go)
+	bucketDays        = []byte("days")        // stamp → sealed seq of the last event that was stored before
 	bucketAgain       = []byte("again")       // output → seq → sealed record: retried for this output only
 	bucketDead        = []byte("dead")        // output → seq → sealed record
 	bucketHeld        = []byte("held")        // seq → sealed record
@@ -115,10 +120,12 @@ var (
 
 	keySecret = []byte("secret")
 	keyFormat = []byte("format")
-	keyBegun  = []byte("begun") // when the file was begun anew after damage, if it was
+	keyBegun  = []byte("begun")  // when the file was begun anew after damage, if it was
+	keyPassed = []byte("passed") // sealed: every output was done with the events up to this one
 
 	buckets = [][]byte{bucketMeta, bucketCheckpoints, bucketState, bucketGroups, bucketCompleted, bucketOutputs,
-		bucketAccepted, bucketAgain, bucketDead, bucketHeld, bucketRefused, bucketCounters, bucketKeys, bucketSent, bucketStats, bucketGuard}
+		bucketAccepted, bucketOutcomes, bucketDays, bucketAgain, bucketDead, bucketHeld, bucketRefused, bucketCounters,
+		bucketKeys, bucketSent, bucketStats, bucketGuard}
 )
 
 // Secret is 32 random bytes made with the file; it keys the ledger (event.Sent).

@@ -32,6 +32,7 @@ type record struct {
 	Until         time.Time    `json:"_until,omitzero"` // of a held event that waits: till then
 	Since         time.Time    `json:"_since,omitzero"`
 	Why           string       `json:"_why,omitempty"` // why held; a dead letter's answer
+	Of            uint64       `json:"_of,omitempty"`  // of one that is retried or dead: the number that the event has in its group
 }
 
 func encodeRecord(e *event.Event, since time.Time, why string) ([]byte, error) {
@@ -39,7 +40,16 @@ func encodeRecord(e *event.Event, since time.Time, why string) ([]byte, error) {
 }
 
 func encodeWaiting(e *event.Event, since, until time.Time, why string) ([]byte, error) {
-	b, err := json.Marshal(&record{*e, e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID, e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Ours, e.Sole, e.Proof, e.NeedsProof, e.Content, until, since, why})
+	return (&record{Event: *e, Until: until, Since: since, Why: why}).encode()
+}
+
+// encode takes the fields that never leave the process from the event.
+func (r *record) encode() ([]byte, error) {
+	e := &r.Event
+	r.QueueIDIssuer, r.OtherQueueIDs, r.ProviderID = e.QueueIDIssuer, e.OtherQueueIDs, e.ProviderID
+	r.NeverHard, r.Hint, r.OwnWords, r.Claimed, r.Evidence, r.Ours, r.Sole, r.Proof = e.NeverHard, e.Hint, e.OwnWords, e.Claimed, e.Evidence, e.Ours, e.Sole, e.Proof
+	r.NeedsProof, r.Content = e.NeedsProof, e.Content
+	b, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
@@ -48,7 +58,7 @@ func encodeWaiting(e *event.Event, since, until time.Time, why string) ([]byte, 
 
 // putRecord stores an event that waits for its output.
 func putRecord(b *bbolt.Bucket, seq uint64, r *record) error {
-	text, err := encodeRecord(&r.Event, time.Time{}, "")
+	text, err := (&record{Event: r.Event, Of: r.Of}).encode()
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,8 @@ func check(f *os.File) error {
 
 // depths says how deep buckets nest under each top-level one; their entries are in the deepest.
 var depths = map[string]int{"meta": 1, "checkpoints": 1, "state": 2, "groups": 1, "completed": 1, "outputs": 1,
-	"accepted": 2, "again": 2, "dead": 2, "held": 1, "refused": 2, "counters": 1, "keys": 3, "sent": 3, "stats": 2, "guard": 1,
+	"accepted": 2, "outcomes": 2, "days": 1, "again": 2, "dead": 2, "held": 1, "refused": 2,
+	"counters": 1, "keys": 3, "sent": 3, "stats": 2, "guard": 1,
 	"events": 1, "index": 2, "ledger": 4} // of formats 1 and 2
 
 func checkBucket(path [][]byte, _ uint64) error {
@@ -78,7 +79,10 @@ func checkEntry(path [][]byte, k, v []byte) error {
 		if _, err := ParseCounter(string(k)); err != nil {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-	case "events", "completed", "accepted", "again", "dead", "held", "refused":
+	case "outcomes":
+		_, err := decodeStretch(k, v)
+		return err
+	case "events", "completed", "accepted", "days", "again", "dead", "held", "refused":
 		if len(k) != 8 {
 			return fmt.Errorf("%w: a key of %d bytes", ErrDamaged, len(k))
 		}

@@ -11,6 +11,7 @@ import (
 func (q *Queue) measure() error {
 	var used int64
 	var waiting uint64
+	past := false // it makes room by itself
 	err := q.db.View(func(tx *bbolt.Tx) error {
 		s := q.db.Stats()
 		used = tx.Size() - int64(s.FreePageN+s.PendingPageN)*int64(q.db.Info().PageSize)
@@ -22,6 +23,7 @@ func (q *Queue) measure() error {
 			for _, o := range q.outputs {
 				waiting += all.pending(o)
 			}
+			past = q.o.History > 0 && hasPast(tx)
 		}
 		if q.touched >= 1<<20 {
 			q.touched = 0
@@ -33,7 +35,7 @@ func (q *Queue) measure() error {
 		return err
 	}
 	q.mu.Lock()
-	q.used, q.full = used, q.over(used) && waiting > 0
+	q.used, q.full = used, q.over(used) && waiting > 0 && !past
 	if !q.over(used) {
 		q.overfull = false
 	} else if waiting == 0 && !q.overfull {

@@ -10,7 +10,7 @@ import (
 //
 //	input:  read = queued + held + ignored/* + refused/*      (read, refused and most of ignored are the caller's)
 //	held:   Held = held - released - dropped - superseded - pushed_out - held_lost, over all inputs
-//	output: queued + retried + resent = sent + not_sent + no_address_for_receiver + unknown + dead + lost + Pending
+//	output: queued + retried + resent = sent + not_sent + no_address_for_receiver + unknown + discarded + dead + lost + Pending
 //	dead:   Dead = dead - retried - dropped - pushed_out - dead_lost
 //
 // An output's "queued" counts from its first start: the inputs' queued and released since then. "lost" is 0 unless an

@@ -26,6 +26,7 @@ type txn struct {
 	fresh  []freshEvent // these events
 	sent   [][8]byte    // ledger entries
 	stats  []byte       // rows of statistics, encoded
+	told   []told       // what became of events
 	index  index
 
 	watched watched
@@ -45,6 +46,9 @@ func (t *txn) countRepeat(input string, of uint64) {
 // finish writes what the parts left to be written once.
 func (t *txn) finish() error {
 	if err := t.storeGroups(); err != nil {
+		return err
+	}
+	if err := t.storeTold(); err != nil {
 		return err
 	}
 	if err := t.storeIndex(); err != nil {
