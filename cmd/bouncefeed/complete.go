@@ -75,14 +75,14 @@ func (a *app) names(cmd *cobra.Command, of func(*config.Config) config.Map[confi
 	return all
 }
 
-// numbersOf completes the numbers of what is set aside, with whom each is about.
-func numbersOf[T any](a *app, call control.Call[agent.Selection, T], number, about func(T) string) cobra.CompletionFunc {
+// numbersOf completes the numbers of what which names, with whom each is about.
+func numbersOf[A, T any](a *app, call control.Call[A, T], which A, number, about func(T) string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, given []string, _ string) (all []cobra.Completion, _ cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
 		defer cancel()
 		socket, err := a.controlSocket(cmd)
 		if err == nil {
-			call.Each(ctx, socket, agent.Selection{}, nil, func(v T, _ json.RawMessage) error {
+			call.Each(ctx, socket, which, nil, func(v T, _ json.RawMessage) error {
 				if n := number(v); !slices.Contains(given, n) {
 					all = append(all, cobra.CompletionWithDesc(n, about(v)))
 				}

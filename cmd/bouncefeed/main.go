@@ -113,6 +113,7 @@ Try 'bouncefeed demo' first: it needs no configuration and no rights.
 		newDead(a),
 		newHeld(a),
 		newRefused(a),
+		newQueue(a),
 		newResend(a),
 		newTail(a),
 		newFind(a),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -30,7 +31,31 @@ func printRaw(cmd *cobra.Command, v json.RawMessage) error {
 }
 
 func newTable(cmd *cobra.Command) *tabwriter.Writer {
-	return tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+	return tabwriter.NewWriter(&cutter{to: cmd.OutOrStdout()}, 0, 8, 2, ' ', 0)
+}
+
+// cutter writes lines of at most columns.
+type cutter struct {
+	to   io.Writer
+	line []byte
+}
+
+func (c *cutter) Write(p []byte) (int, error) {
+	c.line = append(c.line, p...)
+	for {
+		line, rest, whole := bytes.Cut(c.line, []byte("\n"))
+		if !whole {
+			return len(p), nil
+		}
+		text := strings.TrimRight(string(line), " ")
+		if runes := []rune(text); len(runes) > columns {
+			text = string(runes[:columns-1]) + "…"
+		}
+		c.line = rest
+		if _, err := io.WriteString(c.to, text+"\n"); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // largest sorts the words of m, the most frequent first.

@@ -148,7 +148,7 @@ func newShelf[T any](a *app, s shelf[T]) *cobra.Command {
 			sub.Flags().StringVar(&which.Reason, "reason", "", "only with this `reason`")
 		}
 		if strings.Contains(use, "NUMBER") {
-			sub.ValidArgsFunction = numbersOf(a, s.callList, s.number, func(v T) string { return strings.ReplaceAll(s.row(v), "\t", "  ") })
+			sub.ValidArgsFunction = numbersOf(a, s.callList, agent.Selection{}, s.number, func(v T) string { return strings.ReplaceAll(s.row(v), "\t", "  ") })
 		}
 		cmd.AddCommand(a.socketFlag(a.jsonFlag(sub)))
 		return sub
@@ -219,14 +219,7 @@ func (s *shelf[T]) show(a *app, cmd *cobra.Command, which agent.Selection, numbe
 		if s.print != nil {
 			return s.print(cmd.OutOrStdout(), v)
 		}
-		var whole any // keys sorted
-		if err := json.Unmarshal(raw, &whole); err != nil {
-			return err
-		}
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(whole)
+		return printWhole(cmd.OutOrStdout(), raw)
 	})
 	if err == nil && !found {
 		err = errors.New("no such number: see 'bouncefeed " + s.name + " list'")
@@ -236,11 +229,16 @@ func (s *shelf[T]) show(a *app, cmd *cobra.Command, which agent.Selection, numbe
 
 // eachStored asks the daemon, or, if none runs, its queue.
 func eachStored[A, T any](a *app, cmd *cobra.Command, call control.Call[A, T], which A, each func(T, json.RawMessage) error) error {
+	return a.onQueue(cmd, func(socket string) error { return call.Each(cmd.Context(), socket, which, nil, each) })
+}
+
+// onQueue has ask make its calls of the daemon, or, if none runs, of whoever opens its queue.
+func (a *app) onQueue(cmd *cobra.Command, ask func(socket string) error) error {
 	socket, err := a.controlSocket(cmd)
 	if err != nil {
 		return err
 	}
-	err = call.Each(cmd.Context(), socket, which, nil, each)
+	err = ask(socket)
 	if !errors.Is(err, control.ErrNotRunning) || a.socket != "" {
 		return err
 	}
@@ -255,7 +253,7 @@ func eachStored[A, T any](a *app, cmd *cobra.Command, call control.Call[A, T], w
 	case kerr != nil:
 		return fmt.Errorf("%w; its queue: %w", err, kerr)
 	}
-	err = call.Each(cmd.Context(), stored, which, nil, each)
+	err = ask(stored)
 	return cmp.Or(end(), err)
 }
 

@@ -223,7 +223,7 @@ func openQueue(cfg *config.Config, log *slog.Logger, c *counting) (*queue.Queue,
 }
 
 func queueOptions(cfg *config.Config, log *slog.Logger, c *counting) queue.Options {
-	return queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Guard: newGuard(ruleOf(&cfg.Guard), log), Log: log, Counted: c.failure}
+	return queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), History: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Guard: newGuard(ruleOf(&cfg.Guard), log), Log: log, Counted: c.failure}
 }
 
 func outputNames(cfg *config.Config) []string {
@@ -250,7 +250,7 @@ func (a *Agent) assemble() {
 	}
 	for _, out := range a.plan.outputs {
 		a.outputs = append(a.outputs, runningOutput{out, &delivery{
-			name: out.name, out: out.built.Output, settings: out.built.Settings, queue: a.queue, log: out.log, verifying: newVerifying(out.built.Output, out.log),
+			name: out.name, hurry: make(chan struct{}, 1), out: out.built.Output, settings: out.built.Settings, queue: a.queue, log: out.log, verifying: newVerifying(out.built.Output, out.log),
 			observe: func(outcome string, e *event.Event) { a.tail.publish(out.name, outcome, e) },
 			took:    a.measured.requests.Of(out.name),
 		}})

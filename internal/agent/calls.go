@@ -100,6 +100,11 @@ var Calls = struct {
 	HeldDrop    control.Call[Selection, Count]
 	Refused     control.Call[Selection, RefusedRecord]
 
+	Events       control.Call[EventFilter, Past]
+	EventsDrop   control.Call[EventSelection, Count]
+	EventsReplay control.Call[EventSelection, Count]
+	Flush        control.Call[FlushArgs, Count]
+
 	LogLevel control.Call[string, string] // sets it, "" only asks; answers with what it is then
 
 	Backfill           control.Call[control.None, queue.Result] // the body is a queue.Batch
@@ -126,6 +131,11 @@ var Calls = struct {
 	HeldRelease: control.Call[Selection, Count]{Name: "held-release"},
 	HeldDrop:    control.Call[Selection, Count]{Name: "held-drop"},
 	Refused:     control.Call[Selection, RefusedRecord]{Name: "refused", Right: control.Anyone},
+
+	Events:       control.Call[EventFilter, Past]{Name: "events", Right: control.Anyone},
+	EventsDrop:   control.Call[EventSelection, Count]{Name: "events-drop"},
+	EventsReplay: control.Call[EventSelection, Count]{Name: "events-replay"},
+	Flush:        control.Call[FlushArgs, Count]{Name: "flush"},
 
 	LogLevel: control.Call[string, string]{Name: "log-level"},
 
@@ -156,6 +166,7 @@ func (a *Agent) answers() []control.Answer {
 			return a.reload()
 		}),
 		Calls.Resend.Answer(one(func(args ResendArgs) (Count, error) { n, err := a.resend(args); return Count{n}, err })),
+		Calls.Flush.Answer(one(func(args FlushArgs) (Count, error) { n, err := a.flush(args); return Count{n}, err })),
 		Calls.LogLevel.Answer(one(a.setLevel)),
 		Calls.Tail.Answer(a.answerTail))
 }
@@ -174,6 +185,9 @@ func storedAnswers(q *queue.Queue, host string) []control.Answer {
 		Calls.Refused.Answer(list(func(s Selection) ([]RefusedRecord, error) { return refusedRecords(q, s.Input) })),
 
 		Calls.Report.Answer(one((&reporter{q, host, time.Now}).report)),
+		Calls.Events.Answer(answerEvents(q)),
+		Calls.EventsDrop.Answer(one(func(s EventSelection) (Count, error) { n, err := dropPending(q, s); return Count{n}, err })),
+		Calls.EventsReplay.Answer(one(func(s EventSelection) (Count, error) { n, err := replay(q, s); return Count{n}, err })),
 
 		Calls.Backfill.Answer(answerBackfill(q)),
 		Calls.BackfillCheckpoint.Answer(one(func(control.None) (map[string]string, error) { return q.Checkpoint(config.Backfill) })),

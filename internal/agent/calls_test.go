@@ -37,7 +37,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 			anyones = append(anyones, call.FieldByName("Name").String())
 		}
 	}
-	if want := []string{"status", "metrics", "tail", "deliver", "report", "dead", "held", "refused", "known"}; !slices.Equal(anyones, want) {
+	if want := []string{"status", "metrics", "tail", "deliver", "report", "dead", "held", "refused", "events", "known"}; !slices.Equal(anyones, want) {
 		t.Errorf("anybody may ask %q, want %q", anyones, want)
 	}
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -31,6 +32,8 @@ type delivery struct {
 	answers  tallied             // to attempts, by requestCodes
 	state    condition
 	nextTry  atomic.Pointer[time.Time] // of what did not work
+	hurry    chan struct{}             // holds one if it is to try now
+	edits    uint64                    // of the queue, when what is being sent was fetched
 	sending  pulse                     // when the attempt under way began
 
 	verifying *verifying // where the receiver can be asked what it has stored
@@ -52,18 +55,14 @@ func (d *delivery) run(ctx context.Context) error {
 		return err
 	}
 	fetching, cancel := context.WithCancel(ctx)
-	fetched := make(chan []queue.Item)
-	failed := make(chan error, 1)
-	go func() {
-		defer close(fetched)
-		failed <- d.fetch(fetching, fetched)
-	}()
+	defer cancel()
 	d.settler = newSettler(ctx, d.queue, d.name, cancel, d.suffer)
 	d.settler.accept(d.verifying.keeps())
-	err := d.shipAll(ctx, fetched)
-	cancel()
-	if ferr := <-failed; err == nil {
-		err = ferr
+	err := d.shipFetched(ctx, fetching)
+	for errors.Is(err, errEdited) {
+		if err = d.settler.flush(); err == nil {
+			err = d.shipFetched(ctx, fetching)
+		}
 	}
 	if serr := d.settler.end(); serr != nil {
 		return serr
@@ -72,6 +71,58 @@ func (d *delivery) run(ctx context.Context) error {
 		return d.stopped()
 	}
 	return err
+}
+
+// errEdited: what was fetched may no longer be there. Fetching begins again.
+var errEdited = errors.New("the queue was edited")
+
+// shipFetched ships what it has fetched ahead, until ctx or fetching ends, or the queue is edited.
+func (d *delivery) shipFetched(ctx, fetching context.Context) error {
+	fetching, cancel := context.WithCancel(fetching)
+	fetched := make(chan []queue.Item)
+	failed := make(chan error, 1)
+	d.edits = d.queue.Edits()
+	go func() {
+		defer close(fetched)
+		failed <- d.fetch(fetching, fetched)
+	}()
+	err := d.shipAll(ctx, fetched)
+	cancel()
+	if ferr := <-failed; err == nil {
+		err = ferr
+	}
+	return err
+}
+
+// edited is errEdited if the queue was, since what is being sent was fetched.
+func (d *delivery) edited() error {
+	if d.queue.Edits() != d.edits {
+		return errEdited
+	}
+	return nil
+}
+
+// flush has it try now what waits for another try.
+func (d *delivery) flush() {
+	select {
+	case d.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits, unless it is to try now. false: ctx ended.
+func (d *delivery) pause(ctx context.Context, pause time.Duration) bool {
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-d.hurry:
+		d.later = backoff{}
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // fetch hands on what is to be sent, a batch or several at a time, the next while the last is being sent.
@@ -101,6 +152,9 @@ func (d *delivery) shipAll(ctx context.Context, fetched <-chan []queue.Item) err
 			return nil
 		}
 		for len(items) > 0 && ctx.Err() == nil {
+			if err := d.edited(); err != nil {
+				return err
+			}
 			n := min(len(items), max(1, d.settings.Batch))
 			if err := d.ship(ctx, items[:n]); err != nil {
 				return err
@@ -211,7 +265,7 @@ func (d *delivery) noteOutcome(items []queue.Item, became queue.Settled, uncerta
 // it may have taken ends it, too (an outputs.UncertainError).
 func (d *delivery) sendUntilAnswered(ctx context.Context, batch []event.Event) error {
 	for {
-		if err := d.pace(ctx, len(batch)); err != nil {
+		if err := cmp.Or(d.pace(ctx, len(batch)), d.edited()); err != nil {
 			return err
 		}
 		err := d.attempt(ctx, batch)
@@ -243,7 +297,7 @@ func (d *delivery) sendUntilAnswered(ctx context.Context, batch []event.Event) e
 		}
 		at := time.Now().Add(pause).UTC()
 		d.nextTry.Store(&at)
-		if !wait(ctx, pause) && !uncertain {
+		if !d.pause(ctx, pause) && !uncertain {
 			return ctx.Err()
 		}
 		if uncertain {

@@ -156,7 +156,7 @@ func Keep(ctx context.Context, in io.Reader, file *os.File, log *slog.Logger) er
 		return fmt.Errorf("%s is for bouncefeed itself: %w", KeeperCommand, err)
 	}
 	file.Close()
-	q, err := queue.Open(what.Path, queue.Options{MaxSize: what.MaxSize, Retain: what.Retain, Outputs: what.Outputs, Guard: newGuard(what.Guard, log), Log: log, Counted: newCounting(nil, time.Now).failure})
+	q, err := queue.Open(what.Path, queue.Options{MaxSize: what.MaxSize, Retain: what.Retain, History: what.Retain, Outputs: what.Outputs, Guard: newGuard(what.Guard, log), Log: log, Counted: newCounting(nil, time.Now).failure})
 	if err != nil {
 		l.Close()
 		return err

@@ -29,7 +29,7 @@ func (d *delivery) recall(ctx context.Context) error {
 		if v.state.fail(err) {
 			d.log.Warn("not delivering: can't ask what is stored, trying again until it works", "error", err)
 		}
-		if !wait(ctx, later.next()) {
+		if !d.pause(ctx, later.next()) {
 			return ctx.Err()
 		}
 	}

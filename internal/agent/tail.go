@@ -39,13 +39,18 @@ func (f *LineFilter) takes(l *Line) bool {
 
 // Matches says whether an event is the one that word names: by an address, @domain, Message-ID, queue id, UUID or its id.
 func Matches(e *event.Event, word string) bool {
-	word = strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(word), "<"), ">"))
+	word = matchWord(word)
 	if domain, ok := strings.CutPrefix(word, "@"); ok {
 		return strings.HasSuffix(strings.ToLower(e.Recipient), "@"+domain) || strings.HasSuffix(strings.ToLower(e.OriginalRecipient), "@"+domain)
 	}
 	return word != "" && slices.ContainsFunc([]string{e.Recipient, e.OriginalRecipient, e.MessageID, e.QueueID, e.SubscriberUUID, e.ID}, func(is string) bool {
 		return strings.ToLower(is) == word
 	})
+}
+
+// matchWord is a word as it is compared.
+func matchWord(word string) string {
+	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(word), "<"), ">"))
 }
 
 // remembered is how many lines are kept for those who ask later.

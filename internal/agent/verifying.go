@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -277,6 +278,9 @@ func (d *delivery) postMissing(ctx context.Context) error {
 			v.again(p, d.began, time.Now(), err != nil)
 		case event.IsPermanent(err):
 			v.giveUp(p)
+		case errors.Is(err, errEdited):
+			v.lost = slices.Insert(v.lost, 0, p)
+			return err
 		default:
 			return err
 		}
