@@ -170,12 +170,6 @@ func (d *delivery) shipAll(ctx context.Context, fetched <-chan []queue.Item) err
 
 // await waits for events, or until there is something to verify. false: nothing more comes.
 func (d *delivery) await(fetched <-chan []queue.Item) (items []queue.Item, more bool) {
-	select {
-	case items, more = <-fetched:
-		return items, more
-	default: // there is time
-		d.settler.now()
-	}
 	var alarm <-chan time.Time
 	if at := d.verifying.due(); !at.IsZero() {
 		t := time.NewTimer(time.Until(at))
@@ -201,8 +195,10 @@ func (d *delivery) ship(ctx context.Context, items []queue.Item) error {
 	}
 	became := queue.Settled{Outcome: queue.Sent}
 	uncertain := false
+	var sending time.Duration // the last attempt
 	if len(batch) > 0 {
 		err := d.sendUntilAnswered(ctx, batch)
+		sending = time.Since(d.began)
 		_, unknown := errors.AsType[*outputs.UnknownError](err)
 		_, unsure := errors.AsType[*outputs.UncertainError](err)
 		switch {
@@ -219,7 +215,7 @@ func (d *delivery) ship(ctx context.Context, items []queue.Item) error {
 			return err
 		}
 	}
-	return d.noteOutcome(items, became, uncertain)
+	return d.noteOutcome(items, became, uncertain, sending)
 }
 
 // fate is what becomes of e before it is sent: Sent, if it is to be.
@@ -242,8 +238,8 @@ func (d *delivery) shipEach(ctx context.Context, items []queue.Item) error {
 	return nil
 }
 
-// noteOutcome has noted what became of items. uncertain: the receiver may have them.
-func (d *delivery) noteOutcome(items []queue.Item, became queue.Settled, uncertain bool) error {
+// noteOutcome has noted what became of items that took some time to send. uncertain: the receiver may have them.
+func (d *delivery) noteOutcome(items []queue.Item, became queue.Settled, uncertain bool, sending time.Duration) error {
 	settled := make([]queue.Settled, len(items))
 	for i := range items {
 		settled[i] = became
@@ -257,7 +253,7 @@ func (d *delivery) noteOutcome(items []queue.Item, became queue.Settled, uncerta
 		d.observe(string(settled[i].Outcome), &items[i].Event)
 		d.verifying.note(items[i], settled[i].Outcome, d.began, uncertain)
 	}
-	return d.settler.add(settled)
+	return d.settler.add(settled, sending)
 }
 
 // sendUntilAnswered sends batch until it is taken (nil), refused for good (a permanent error), or its people are unknown
@@ -290,7 +286,6 @@ func (d *delivery) sendUntilAnswered(ctx context.Context, batch []event.Event) e
 			return ctx.Err()
 		}
 		d.suffer(err)
-		d.settler.now()
 		pause := d.later.next()
 		if later, ok := errors.AsType[*outputs.LaterError](err); ok && later.After > pause {
 			pause = min(later.After, laterAtMost)
@@ -333,7 +328,7 @@ func (d *delivery) attempt(ctx context.Context, batch []event.Event) error {
 	return err
 }
 
-// pace waits until max_rate allows n more events. If the disk is quick enough, the time is used to settle.
+// pace waits until max_rate allows n more events. If the disk is quick enough, all before them are noted by then.
 func (d *delivery) pace(ctx context.Context, n int) error {
 	if d.settings.MaxRate <= 0 {
 		return nil
@@ -348,7 +343,9 @@ func (d *delivery) pace(ctx context.Context, n int) error {
 		return nil
 	}
 	if d.settler.quick(pause) {
-		d.settler.now()
+		if err := d.settler.flush(); err != nil {
+			return err
+		}
 	}
 	if !wait(ctx, time.Until(now.Add(pause))) {
 		return ctx.Err()

@@ -8,14 +8,16 @@ import (
 	"bouncefeed/internal/queue"
 )
 
+// What was sent and is not noted on disk is sent again after a kill. So it is noted at once, while the next is being sent; and
+// where the disk is much quicker than the receiver, nothing is sent before the last is noted: then a kill has no more sent
+// again than was under way. Else it is what goes out during a write, never more than settleMost.
 const (
-	settleAfter = 100 * time.Millisecond // what was sent is being noted as such after this long at most
-	settleMany  = 128                    // or after this many
-	roomEvery   = time.Second            // a full disk is tried again
-	settleMost  = 2 * settleMany         // so much may have been sent and not be noted on disk: a kill has it sent again
+	roomEvery   = time.Second // a full disk is tried again
+	settleMost  = 256
+	settleShare = 10 // of the time that sending takes, a write may take the part that is waited for
 )
 
-// settler notes in the queue what became of items while the next ones are being sent.
+// settler notes in the queue what became of items.
 type settler struct {
 	queue  *queue.Queue
 	name   string
@@ -27,9 +29,7 @@ type settler struct {
 	mu      sync.Mutex
 	changed *sync.Cond // anything below
 	waiting []queue.Settled
-	oldest  time.Time     // when the first of waiting came
 	under   int           // how many are being noted
-	asked   bool          // to note what is waiting at once
 	ended   bool          // nothing more comes
 	err     error         // of the first that failed; nothing is noted after it
 	took    time.Duration // the last time
@@ -47,28 +47,17 @@ func newSettler(ctx context.Context, q *queue.Queue, name string, failed func(),
 
 func (s *settler) run() {
 	defer close(s.done)
-	alarm := time.AfterFunc(time.Hour, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.asked = true
-		s.changed.Broadcast()
-	})
-	defer alarm.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		for len(s.waiting) < settleMany && !(s.asked && len(s.waiting) > 0) && !s.ended {
-			s.asked = false
-			if len(s.waiting) > 0 {
-				alarm.Reset(time.Until(s.oldest.Add(settleAfter)))
-			}
+		for len(s.waiting) == 0 && !s.ended {
 			s.changed.Wait()
 		}
 		if len(s.waiting) == 0 || s.err != nil {
 			return
 		}
 		batch := s.waiting
-		s.waiting, s.under, s.asked = nil, len(batch), false
+		s.waiting, s.under = nil, len(batch)
 		note := s.queue.Settle
 		if s.keep {
 			note = s.queue.Accept
@@ -118,39 +107,33 @@ func (s *settler) confirm(upTo uint64, counts map[queue.Word]uint64) error {
 	}
 }
 
-// add takes what became of items. It waits while there is too much that is not noted yet.
-func (s *settler) add(items []queue.Settled) error {
+// add takes what became of items that took some time to send. It waits until they are noted, if that is quick in comparison;
+// else while there is too much that is not.
+func (s *settler) add(items []queue.Settled, sending time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.waiting) == 0 {
-		s.oldest = time.Now()
-	}
 	s.waiting = append(s.waiting, items...)
 	s.changed.Broadcast()
-	for s.err == nil && len(s.waiting)+s.under > settleMost {
+	most := settleMost
+	if s.took <= sending/settleShare {
+		most = 0
+	}
+	return s.await(most)
+}
+
+// await waits until no more than most are not noted.
+func (s *settler) await(most int) error {
+	for s.err == nil && len(s.waiting)+s.under > most {
 		s.changed.Wait()
 	}
 	return s.err
 }
 
-// now has what is waiting noted at once, without waiting for it.
-func (s *settler) now() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked = true
-	s.changed.Broadcast()
-}
-
-// flush has all that came so far noted, and waits for it.
+// flush waits until all that came so far is noted.
 func (s *settler) flush() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.err == nil && len(s.waiting)+s.under > 0 {
-		s.asked = true
-		s.changed.Broadcast()
-		s.changed.Wait()
-	}
-	return s.err
+	return s.await(0)
 }
 
 // accept has what comes from now on accepted only, or settled.
