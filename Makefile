@@ -22,7 +22,7 @@ BENCHCOUNT = 6
 BASELINE   = docs/benchmarks.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help test clean-test quick prepare unit e2e golden build packages source release repo vulnerabilities bench baseline soak fuzz figures
+.PHONY: help test page clean-test quick prepare unit e2e golden build packages source release repo vulnerabilities bench baseline soak fuzz figures
 .NOTPARALLEL:
 
 help: ## this list
@@ -89,6 +89,13 @@ baseline: ## the benchmarks become docs/benchmarks.txt
 soak: prepare ## the kill tests at length, 200 kills each; 10,000 corruptions of a queue file
 	BOUNCEFEED_CORRUPTIONS=10000 $(TIDY) go test -count=1 -timeout=2h -v -run '^TestCorruptions$$' ./internal/queue | grep -v -e '=== ' -e '--- PASS: TestCorruptions/'
 	BOUNCEFEED_E2E_KILLS=200 $(E2E_TEST) -timeout=2h -run 'TestKills|TestHub' ./internal/e2e
+
+# Chromium and the checkers are 200 MB that make test does without: it reads the page's HTML as far as that goes.
+page: ## looks at the page with Chromium, axe-core and the W3C's checker; screenshots in dist/page
+	packaging/page-prepare.sh
+	mkdir -p $(E2E_DIST) dist/page
+	CGO_ENABLED=0 go build -o $(E2E_DIST)/bouncefeed ./cmd/bouncefeed
+	BOUNCEFEED_PAGE=1 BOUNCEFEED_PAGE_PICTURES=$(CURDIR)/dist/page $(E2E_TEST) -timeout=1h ./internal/e2e/browser
 
 # Left to itself, the engine makes a find smaller for a minute before it looks for the next one: of a mail, all its time.
 # The volume run streams what it prints only from within the package's directory.

@@ -41,7 +41,7 @@ if [ "$kind" = servers ]; then
 fi
 if [ "$kind" = browser ]; then
 	suite=bookworm
-	packages='chromium fonts-noto-core tidy'
+	packages='chromium fonts-noto-core fonts-noto-mono openjdk-17-jre-headless'
 	spare=
 fi
 

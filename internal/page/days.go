@@ -49,14 +49,21 @@ type Row struct {
 	Cells []string
 }
 
-// The drawings' sizes: a unit is a pixel in height, a day is dayWide units wide whatever the width of the window.
+// The drawings' sizes: a unit is a pixel in height, and nearly one in width where the window is wide, so that the patterns are not
+// stretched.
 const (
 	allHigh    = 180
 	failedHigh = 72
 	smallHigh  = 44
-	dayWide    = 12
-	dayGap     = 2
+	chartWide  = 1000
+	smallWide  = 224
 )
+
+// dayWide is how wide a day is in a drawing, and how much of that is between it and the next.
+func dayWide(wide, days int) (day, gap int) {
+	day = max(3, wide/days)
+	return day, min(max(1, day/6), 10)
+}
 
 // series are what a bar is made of, from the bottom.
 var series = []struct {
@@ -76,7 +83,8 @@ const firstFailure = 2 // of series
 // chart draws the days of a span, those without mail among them.
 func chart(id string, span report.Span, groups []report.Group) *Chart {
 	days := daysOf(span)
-	c := &Chart{ID: id, Days: len(days), Width: len(days) * dayWide, Labels: labels(days)}
+	wide, gap := dayWide(chartWide, len(days))
+	c := &Chart{ID: id, Days: len(days), Width: len(days) * wide, Labels: labels(days)}
 	byDay := map[string]*report.Figures{}
 	var most, mostFailed, ended, failed uint64
 	worst := ""
@@ -97,7 +105,8 @@ func chart(id string, span report.Span, groups []report.Group) *Chart {
 		if f == nil {
 			f = &report.Figures{}
 		}
-		all, some := Bar{X: i*dayWide + dayGap/2, W: dayWide - dayGap}, Bar{X: i*dayWide + dayGap/2, W: dayWide - dayGap}
+		all := Bar{X: i*wide + gap/2, W: wide - gap}
+		some := all
 		all.stack(allHigh, top, f, 0)
 		some.stack(failedHigh, topFailed, f, firstFailure)
 		c.All, c.Failed = append(c.All, all), append(c.Failed, some)
@@ -222,7 +231,8 @@ var shares = []struct {
 // small draws a provider's shares of put off and failed.
 func small(r *report.Report, g *report.Group) Small {
 	days := daysOf(r.Span)
-	s := Small{ID: g.ID, Name: g.Label(), Width: len(days) * dayWide}
+	wide, gap := dayWide(smallWide, len(days))
+	s := Small{ID: g.ID, Name: g.Label(), Width: len(days) * wide}
 	if severity := r.Severity(g.ID); severity > report.Info {
 		s.Mark = severity.String()
 	}
@@ -238,16 +248,16 @@ func small(r *report.Report, g *report.Group) Small {
 	s.Top = fmt.Sprintf("0–%d %%", top)
 	for i, day := range days {
 		if f := byDay[day.Format(time.DateOnly)]; f != nil && base(f) > 0 {
-			b := Bar{X: i*dayWide + 1, W: dayWide - 2, Few: base(f) <= fewRecipients}
+			b := Bar{X: i*wide + gap/2, W: wide - gap, Few: base(f) <= fewRecipients}
 			b.share(f, top)
 			s.Bars = append(s.Bars, b)
 		}
 	}
-	s.Said = fmt.Sprintf("%s: %s of recipients accepted, %s put off", s.Name, report.Percent(g.Accepted, g.Ended), none(report.Percent(g.PutOff, g.Tried)))
+	s.Said = fmt.Sprintf("%s: %s of recipients accepted, %s put off", s.Name, rate(g.Accepted, g.Ended), rate(g.PutOff, g.Tried))
 	if day, err := time.Parse(time.DateOnly, worst); err == nil {
 		s.Said += fmt.Sprintf("; worst on %s, when %.1f%% were put off or failed", day.Format("2 January"), 100*worstShare)
 	}
-	s.Ended, s.Accepted, s.PutOff = report.Number(g.Ended), report.Percent(g.Accepted, g.Ended), report.Percent(g.PutOff, g.Tried)
+	s.Ended, s.Accepted, s.PutOff = report.Number(g.Ended), rate(g.Accepted, g.Ended), rate(g.PutOff, g.Tried)
 	s.AcceptedChange, s.PutOffChange = acceptedChange(g), putOffChange(g)
 	if n := g.Failed["ours"]; n > 0 {
 		s.Ours = report.Percent(n, g.Ended)
@@ -297,18 +307,24 @@ func putOffChange(g *report.Group) string {
 	return change(report.Points(g.Before, g.PutOff, g.Tried, func(b *report.Figures) (uint64, uint64) { return b.PutOff, b.Tried }))
 }
 
-// change is with a real minus.
+// change is with a real minus; "" where there is nothing to compare with.
 func change(points string) string {
-	if points == "=" {
+	switch points {
+	case "=":
 		return "±0"
+	case "new":
+		return ""
 	}
 	return strings.Replace(points, "-", "−", 1)
 }
 
-// none says so where text has a dash.
-func none(s string) string {
-	if s == "-" {
-		return "none"
+// rate is a share, of which nothing is said by "0%" and nothing known by "–".
+func rate(k, n uint64) string {
+	switch {
+	case n == 0:
+		return "–"
+	case k == 0:
+		return "0%"
 	}
-	return s
+	return report.Percent(k, n)
 }

@@ -44,11 +44,9 @@ type Asking struct {
 // Explanation is the page that answers.
 type Explanation struct {
 	Frame
-	Asking   Asking
-	Problem  string
-	Answer   *Answer
-	MaxText  int
-	MaxLines int
+	Asking  Asking
+	Problem string
+	Answer  *Answer
 }
 
 // Answer is an Explained as it is shown.
@@ -169,6 +167,9 @@ func (x *Explained) answer() *Answer {
 		if len(v.Events) == 0 {
 			a.Items = append(a.Items, Item{Place: v.Place, Title: "Nothing to report", Word: v.Kind, Means: sentence(v.Means), Remedy: sentence(v.Remedy), Class: "none"})
 		}
+	}
+	if len(a.Items) == 1 {
+		a.Items[0].Place = ""
 	}
 	return a
 }

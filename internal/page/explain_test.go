@@ -31,7 +31,7 @@ func TestExplain(t *testing.T) {
 	if status != http.StatusOK || got != "postfix:550 gone" {
 		t.Fatalf("%d, %q was explained", status, got)
 	}
-	for _, want := range []string{"line 2 Hard bounce: the recipient can't be reached for good user_unknown", "Nobody has this mailbox", "Reported: yes, as hard", "Recipient jo@example.org", "Read as postfix. 2 lines", "line 1 Nothing to report delivered A message that arrived", "550 gone"} {
+	for _, want := range []string{"line 2 Hard bounce: the recipient can't be reached for good user_unknown", "Nobody has this mailbox", "Reported: yes, as hard", "Recipient jo@example.org", "Read as postfix: 2 lines.", "line 1 Nothing to report delivered A message that arrived", "550 gone"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the answer does not say %q: %s", want, text)
 		}

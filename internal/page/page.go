@@ -33,7 +33,7 @@ type Source interface {
 	Formats() []string
 }
 
-// Daemon is how it fares, in words.
+// Daemon is how it fares, in words: what is longer than a few lines is cut.
 type Daemon struct {
 	Version  string
 	State    string // ok, warning or critical
@@ -59,6 +59,9 @@ var templates embed.FS
 
 //go:embed style.css
 var style []byte
+
+//go:embed icon.svg
+var icon []byte
 
 const (
 	keepFor     = 10 * time.Second // so that reloading the page does not load the queue
@@ -100,19 +103,22 @@ func newPage(source Source, log *slog.Logger) *page {
 }
 
 // Paths are what it answers for, as http.ServeMux has them.
-var Paths = []string{"GET /{$}", "GET /provider/{id}", "GET /explain", "POST /explain", "GET /style.css"}
+var Paths = []string{"GET /{$}", "GET /provider/{id}", "GET /explain", "POST /explain", "GET /style.css", "GET /icon.svg"}
 
 func (p *page) routes() http.Handler {
 	mux := http.NewServeMux()
-	for i, answer := range []http.HandlerFunc{p.overview, p.provider, p.ask, p.explain, p.style} {
+	for i, answer := range []http.HandlerFunc{p.overview, p.provider, p.ask, p.explain, file("text/css; charset=utf-8", style), file("image/svg+xml", icon)} {
 		mux.Handle(Paths[i], answer)
 	}
 	return mux
 }
 
-func (p *page) style(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/css; charset=utf-8")
-	w.Write(style)
+// file answers with one of our own.
+func file(kind string, content []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.Write(content)
+	}
 }
 
 // show writes a view, whole or not at all.

@@ -143,10 +143,10 @@ func figures(r *report.Report, days int) []Figure {
 		return f(before) + " in the " + report.Plural(uint64(days), "day") + " before"
 	}
 	return []Figure{
-		{"Accepted", report.Percent(t.Accepted, t.Ended), report.Number(t.Accepted) + " of " + report.Plural(t.Ended, "recipient"),
-			beside(func(b *report.Figures) string { return report.Percent(b.Accepted, b.Ended) })},
-		{"Put off", report.Percent(t.PutOff, t.Tried), report.Number(t.PutOff) + " of " + report.Number(t.Tried) + " first tried" + late(t),
-			beside(func(b *report.Figures) string { return none(report.Percent(b.PutOff, b.Tried)) })},
+		{"Accepted", rate(t.Accepted, t.Ended), report.Number(t.Accepted) + " of " + report.Plural(t.Ended, "recipient"),
+			beside(func(b *report.Figures) string { return rate(b.Accepted, b.Ended) })},
+		{"Put off", rate(t.PutOff, t.Tried), report.Number(t.PutOff) + " of " + report.Number(t.Tried) + " first tried" + late(t),
+			beside(func(b *report.Figures) string { return rate(b.PutOff, b.Tried) })},
 		{"Waiting", report.Number(t.Waiting), "put off, and neither accepted nor failed so far",
 			beside(func(b *report.Figures) string { return report.Number(b.Waiting) })},
 	}

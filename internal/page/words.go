@@ -9,16 +9,23 @@ import (
 
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/report"
+	"bouncefeed/internal/text"
 )
 
 // words are the templates' functions.
 var words = template.FuncMap{
 	"bytes":  sizeWords,
 	"moment": func(t time.Time) string { return t.UTC().Format("Mon 2 Jan 15:04") },
-	"number": report.Number,
 	"plural": func(n int, what string) string { return report.Plural(uint64(n), what) },
-	"add":    func(a, b int) int { return a + b },
-	"chart":  func(c *Chart) *Chart { return c },
+	"short":  short,
+}
+
+// short is at most a few lines.
+func short(s string) string {
+	if cut := text.Cut(s, 400); cut != s {
+		return cut + "…"
+	}
+	return s
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
