@@ -34,7 +34,7 @@ func TestDeb(t *testing.T) {
 				name string
 				run  func(*debian, *receiver)
 			}{
-				{"install", install}, {"configure", configure}, {"bounce", bounce}, {"reload", reload}, {"rotate", rotate}, {"drop-in", dropIn}, {"rights", rights},
+				{"install", install}, {"configure", configure}, {"bounce", bounce}, {"reload", reload}, {"rotate", rotate}, {"weekly mail", weeklyMail}, {"drop-in", dropIn}, {"rights", rights},
 				{"hang", hang}, {"crash", crash}, {"upgrade", upgrade}, {"downgrade", downgrade}, {"mistake", mistake}, {"journal", journal},
 				{"power cut", powerCut},
 				{"remove and purge", removeAndPurge}, {"repository", repository}, {"Exim", eximHost}, {"confined", confined},
@@ -180,6 +180,17 @@ func reload(d *debian, r *receiver) {
 func rotate(d *debian, r *receiver) {
 	d.run("logrotate -f /etc/logrotate.d/rsyslog && test -e /var/log/mail.log.1")
 	r.bounce("after-rotation")
+}
+
+// weeklyMail follows the example's own words; the distribution's Postfix takes and delivers it.
+func weeklyMail(d *debian, _ *receiver) {
+	d.run("cp /usr/share/doc/bouncefeed/examples/systemd/bouncefeed-report.* /etc/systemd/system && systemd-analyze verify --man=no /etc/systemd/system/bouncefeed-report.*")
+	d.run("systemctl daemon-reload && systemctl enable --now bouncefeed-report.timer && systemctl start bouncefeed-report.service")
+	d.until("the mail of the week", func() bool {
+		_, code := d.try("grep -q 'what became of the mail of the week' /var/mail/root && grep -q '^bouncefeed report: ' /var/mail/root")
+		return code == 0
+	})
+	d.run("systemctl disable --now bouncefeed-report.timer && rm /etc/systemd/system/bouncefeed-report.* && systemctl daemon-reload")
 }
 
 // dropIn follows what the unit says of drop-ins: a secret as a credential, an output file outside /var/lib, which the
