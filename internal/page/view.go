@@ -17,7 +17,6 @@ type Frame struct {
 	Days  int
 	Spans []int
 	Span  string
-	Until string
 }
 
 // Overview is the first page.
@@ -40,7 +39,6 @@ type Overview struct {
 // Finding is one in words.
 type Finding struct {
 	Severity, Word, Title, When, Detail, Reply string
-	Provider                                   string
 	Advice                                     []report.Advice
 }
 
@@ -104,7 +102,7 @@ func (p *page) overview(w http.ResponseWriter, r *http.Request) {
 }
 
 func frame(r *report.Report, title, path string, days int) Frame {
-	return Frame{Title: title, Host: r.Host, Path: path, Days: days, Spans: spans, Span: report.SpanWords(r.Since, r.Until), Until: r.Until.Format("2 Jan 15:04")}
+	return Frame{Title: title, Host: r.Host, Path: path, Days: days, Spans: spans, Span: report.SpanWords(r.Since, r.Until)}
 }
 
 func empty(r *report.Report) bool { return r.Totals.Ended+r.Totals.PutOff+r.Totals.Complaints == 0 }
@@ -114,7 +112,7 @@ var severityWords = map[report.Severity]string{report.Critical: "critical", repo
 func findings(r *report.Report) (open, over []Finding) {
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		shown := Finding{Severity: f.Severity.String(), Word: severityWords[f.Severity], Title: sentence(f.Title(r)), Detail: sentence(f.Detail(r)), Provider: f.Provider, Advice: slices.Clone(f.Advice)}
+		shown := Finding{Severity: f.Severity.String(), Word: severityWords[f.Severity], Title: sentence(f.Title(r)), Detail: sentence(f.Detail(r)), Advice: slices.Clone(f.Advice)}
 		shown.When = "since " + f.Since.Format("Mon 2 Jan 15:04")
 		if f.Until != nil {
 			shown.When = f.Since.Format("Mon 2 Jan 15:04") + " to " + f.Until.Format("Mon 2 Jan 15:04")

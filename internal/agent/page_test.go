@@ -7,12 +7,17 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/event"
 	"bouncefeed/internal/page"
 	"bouncefeed/internal/report"
 )
@@ -82,6 +87,44 @@ func TestDemoPage(t *testing.T) {
 		if !bytes.Contains(said, []byte(want)) {
 			t.Errorf("the page does not say %q", want)
 		}
+	}
+}
+
+// TestPageOfTheDaemon: what its log tells stands on the page that it serves, without an address; another site's form is not taken.
+func TestPageOfTheDaemon(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log := filepath.Join(dir, "log")
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := watched(t, dir)
+	if err := os.WriteFile(log, demoLog(time.Now()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the deliveries are counted", func() bool {
+		made, err := a.report(ReportArgs{Since: time.Now().Add(-24 * time.Hour)})
+		return err == nil && made.Totals.Reasons[event.Blocklisted] > 0
+	})
+	answer := asked(t, dir, "/")
+	said, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(answer.Header.Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Fatalf("%s, %v, %v", answer.Status, answer.Header, err)
+	}
+	for _, want := range []string{"/provider/other?days=28", "using zen.spamhaus.org", "up to date"} {
+		if !bytes.Contains(said, []byte(want)) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	if address := regexp.MustCompile(`[a-z]+@(news\.)?example`).Find(bytes.ReplaceAll(said, []byte("address@"), nil)); address != nil {
+		t.Errorf("the page names %s", address)
+	}
+	r := httptest.NewRequest("POST", "http://localhost/explain", strings.NewReader("text=550+gone"))
+	r.Header.Set("Origin", "https://elsewhere.example")
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	if a.web.ServeHTTP(w, r); w.Code != http.StatusForbidden {
+		t.Errorf("another site's form: %d", w.Code)
 	}
 }
 
