@@ -33,7 +33,8 @@ type kumomta struct {
 	verp   listmonk.VERP
 	host   string
 
-	origins kumoOrigins
+	origins recent // messages that strangers handed in
+	putOff  recent // recipients that were put off, and are not done with
 }
 
 func buildKumomta(env config.Env, section config.Section, c *recordConfig) (parsers.Parser, error) {
@@ -41,7 +42,9 @@ func buildKumomta(env config.Env, section config.Section, c *recordConfig) (pars
 	if err != nil {
 		return nil, err
 	}
-	return &kumomta{config: *c, verp: v, host: env.Host}, nil
+	p := &kumomta{config: *c, verp: v, host: env.Host}
+	p.origins, p.putOff = newRecent(kumoForeignKey, kumoForeignAge), newRecent(putOffKey, putOffAge)
+	return p, nil
 }
 
 // Parse implements Parser.
@@ -76,6 +79,10 @@ func (p *kumomta) record(body []byte, read time.Time, emit func(event.Event)) er
 		if e.QueueIDIssuer = p.host; e.Time.IsZero() {
 			e.Time = read
 		}
+		if !isMail {
+			before := p.putOff.wasBefore(&e, r.ID)
+			e.Transit.Before = before || r.Attempts > 0
+		}
 		emit(e)
 	})
 }
@@ -97,6 +104,8 @@ type kumoRecord struct {
 	} `json:"response"`
 	Peer           *peer                  `json:"peer_address"`
 	Timestamp      kumoTime               `json:"timestamp"`
+	Created        kumoTime               `json:"created"`
+	Attempts       int                    `json:"num_attempts"` // before this one; 0 also after a restart
 	Classification any                    `json:"bounce_classification"`
 	Headers        map[string]kumoStrings `json:"headers"`
 	Meta           map[string]kumoStrings `json:"meta"`
@@ -155,12 +164,16 @@ func (r *kumoRecord) tell(v listmonk.VERP, isForeign bool, emit func(event.Event
 		e.Transit.Relay = text.Cut(strings.TrimSuffix(r.Peer.Name, "."), 255)
 	}
 	e.Transit.Foreign = isForeign
+	if r.Created.Before(e.Time) && !r.Created.IsZero() {
+		e.Transit.Delay = e.Time.Sub(r.Created.Time)
+	}
 	recipients := []string(r.Recipient)
 	switch r.Type {
 	case "Delivery":
 		e.Type = event.Delivered
 	case "TransientFailure", "Delayed":
 		e.Type = event.Delayed
+		r.explain(&e)
 	case "Feedback":
 		if r.Feedback == nil {
 			return event.Refuse(event.WhyMalformed, "a feedback record without its report")

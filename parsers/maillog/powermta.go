@@ -33,6 +33,7 @@ type powermta struct {
 	host    string
 	header  string // the last header line, as stored
 	columns map[string]int
+	putOff  recent // recipients that were put off, and are not done with
 	open    []byte // the lines of a record so far that has a line end inside quotes
 	changed bool
 	line    *bytes.Reader // the one that csv reads
@@ -55,7 +56,7 @@ func buildPowermta(env config.Env, section config.Section, c *recordConfig) (par
 	if err != nil {
 		return nil, err
 	}
-	p := &powermta{config: *c, verp: v, host: env.Host, line: new(bytes.Reader)}
+	p := &powermta{config: *c, verp: v, host: env.Host, line: new(bytes.Reader), putOff: newRecent(putOffKey, putOffAge)}
 	p.csv = csv.NewReader(p.line)
 	p.csv.FieldsPerRecord, p.csv.ReuseRecord = -1, true
 	p.setHeader(powermtaHeader)
@@ -105,25 +106,30 @@ func (p *powermta) join(line []byte) (record []byte) {
 
 // Changes implements Stateful: the header stands only at the head of each file.
 func (p *powermta) Changes() map[string][]byte {
-	if !p.changed {
-		return nil
+	changes := map[string][]byte{}
+	p.putOff.changes(changes)
+	if p.changed {
+		changes[powermtaHeaderKey], changes[powermtaOpenKey] = []byte(p.header), p.open
 	}
 	p.changed = false
-	return map[string][]byte{powermtaHeaderKey: []byte(p.header), powermtaOpenKey: p.open}
+	return changes
 }
 
 // Load implements Stateful.
 func (p *powermta) Load(state iter.Seq2[string, []byte]) error {
 	p.setHeader(powermtaHeader)
-	p.changed, p.open = false, nil
+	p.changed, p.open, p.putOff = false, nil, newRecent(putOffKey, putOffAge)
 	for key, value := range state {
 		switch key {
 		case powermtaHeaderKey:
 			p.setHeader(string(value))
 		case powermtaOpenKey:
 			p.open = bytes.Clone(value)
+		default:
+			p.putOff.load(key, value)
 		}
 	}
+	p.putOff.loaded()
 	return nil
 }
 
@@ -186,6 +192,7 @@ func (p *powermta) read(line []byte, at time.Time, emit func(event.Event)) error
 		e.Type = event.Delivered
 	case "t", "tq":
 		e.Type = event.Delayed
+		r.explain(&e)
 	case "f":
 		e.Type = feedbackType(r.get("feedbacktype"))
 	}
@@ -199,6 +206,14 @@ func (p *powermta) read(line []byte, at time.Time, emit func(event.Event)) error
 		r.explain(&e)
 	}
 	isMail := kind == "rb" || kind == "f"
+	if !isMail {
+		queued := r.get("timequeued")
+		e.Transit.Before = p.putOff.wasBefore(&e, strings.Join([]string{queued, r.get("orig"), r.get("jobid"), r.get("envid")}, " "))
+		e.Transit.Foreign = p.config.isForeign(r.get("srcmta"))
+		if at, ok := powermtaTime(queued); ok && at.Before(e.Time) {
+			e.Transit.Delay = e.Time.Sub(at)
+		}
+	}
 	if e.NeedsProof = isMail && p.config.Trust == "proof"; isMail || !p.config.isForeign(r.get("srcmta")) {
 		p.identify(&r, &e)
 		e.Ours, e.Sole = !isMail, !isMail
@@ -235,16 +250,22 @@ func (r *powermtaRecord) get(name string) string {
 }
 
 func (r *powermtaRecord) time(read time.Time) time.Time {
-	stamp := r.get("timelogged")
+	if t, ok := powermtaTime(r.get("timelogged")); ok {
+		return t
+	}
+	return read
+}
+
+func powermtaTime(stamp string) (t time.Time, ok bool) {
 	for _, layout := range []string{"2006-01-02 15:04:05-0700", "2006-01-02 15:04:05Z07:00"} {
 		if t, err := time.Parse(layout, stamp); err == nil && isStorable(t) {
-			return t.UTC()
+			return t.UTC(), true
 		}
 	}
 	if t, err := time.ParseInLocation(time.DateTime, stamp, time.Local); err == nil && isStorable(t) {
-		return t.UTC()
+		return t.UTC(), true
 	}
-	return read
+	return t, false
 }
 
 // host is the name of "mx.example.net (192.0.2.1)", "dns;mx.example.net".

@@ -134,13 +134,13 @@ func TestKumomtaReceptions(t *testing.T) {
 			t.Errorf("left: %q", stored)
 		}
 	}
-	for i := range 3 * kumoMaxForeign {
+	for i := range 3 * maxRecent {
 		tellLog(t, p, fmt.Sprintf(record, "Reception", fmt.Sprint("s", i), "203.0.113.5", "{}"))
 		if i%1000 == 0 {
 			applyChanges(stored, p.Changes())
 		}
 	}
-	if applyChanges(stored, p.Changes()); len(stored) != kumoMaxForeign {
+	if applyChanges(stored, p.Changes()); len(stored) != maxRecent {
 		t.Errorf("%d strangers' messages are remembered", len(stored))
 	}
 }
