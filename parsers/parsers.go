@@ -61,6 +61,12 @@ type Skimmed struct {
 // A Misser is a Stateful parser that is told where records are missing: before the next one.
 type Misser interface{ Missed() }
 
+// A Waiter is a Stateful parser of a log that knows who waits: recipients of our mail that were put off, and have not come to an end.
+type Waiter interface {
+	// Waiting calls each with every one of them: the host that put him off, the sender, and as Time when the message came in.
+	Waiting(each func(*event.Passage))
+}
+
 // A Flusher is a Stateful parser that may keep what it read until later records decide. Flush, at the end of a finished
 // source, emits it as it is.
 type Flusher interface{ Flush(emit func(event.Event)) }

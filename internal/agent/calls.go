@@ -156,7 +156,7 @@ type memory struct {
 
 // answers are the daemon's to all Calls on the control socket.
 func (a *Agent) answers() []control.Answer {
-	return append(storedAnswers(a.queue, a.config.Host),
+	return append(storedAnswers(a.reporter()),
 		Calls.Status.Answer(one(func(control.None) (Status, error) { return a.Status() })),
 		Calls.Metrics.Answer(one(func(control.None) (string, error) { text, err := a.Metrics(); return string(text), err })),
 		Calls.Reload.Answer(func(context.Context, control.None, io.Reader, func(control.None) error) error {
@@ -172,7 +172,8 @@ func (a *Agent) answers() []control.Answer {
 }
 
 // storedAnswers are those to all Calls about what is stored, by whoever has the queue's file open.
-func storedAnswers(q *queue.Queue, host string) []control.Answer {
+func storedAnswers(r *reporter) []control.Answer {
+	q := r.queue
 	return []control.Answer{
 		Calls.Dead.Answer(list(func(s Selection) ([]DeadLetter, error) { return q.Dead(s.Output) })),
 		Calls.DeadRetry.Answer(counted(func(s Selection) (int, error) { return deadBy(q, s, q.RetryDead) })),
@@ -184,7 +185,7 @@ func storedAnswers(q *queue.Queue, host string) []control.Answer {
 
 		Calls.Refused.Answer(list(func(s Selection) ([]RefusedRecord, error) { return refusedRecords(q, s.Input) })),
 
-		Calls.Report.Answer(one((&reporter{q, host, time.Now}).report)),
+		Calls.Report.Answer(one(r.report)),
 		Calls.Events.Answer(answerEvents(q)),
 		Calls.EventsDrop.Answer(one(func(s EventSelection) (Count, error) { n, err := dropPending(q, s); return Count{n}, err })),
 		Calls.EventsReplay.Answer(one(func(s EventSelection) (Count, error) { n, err := replay(q, s); return Count{n}, err })),

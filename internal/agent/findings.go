@@ -131,7 +131,7 @@ func (w *findings) look(now time.Time) error {
 		}
 	}
 	for key, k := range w.open {
-		if there[key] || k.Over != nil {
+		if there[key] || k.Over != nil || k.Finding.ID == "waiting" && r.WaitingNow == nil { // an input has not begun yet
 			continue
 		}
 		w.log.Info("a finding is over", "finding", k.Finding.ID, "about", k.Title, "since", k.Finding.Since.Format(time.RFC3339))

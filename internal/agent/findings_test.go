@@ -173,3 +173,63 @@ queue: {path: %s/queue.db}
 		t.Errorf("%v: %+v", err, st.Findings)
 	}
 }
+
+// TestWaiting: who waits is known exactly, whatever the period, and so is who does not any more.
+func TestWaiting(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := assembled(t, fmt.Sprintf(`
+inputs:
+  log: {type: logfile, path: %s/mail.log, parser: postfix}
+outputs:
+  a: {type: file, path: %s/a.jsonl}
+queue: {path: %s/queue.db}
+`, dir, dir, dir))
+	made := func() *report.Report {
+		t.Helper()
+		r, err := a.report(ReportArgs{Since: time.Now().Add(-time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := made(); r.WaitingNow != nil {
+		t.Errorf("before anything is read %v wait", r.WaitingNow)
+	}
+	var messages [][]string
+	for i := range 60 {
+		relay := "mta5.am0.yahoodns.net[192.0.2.4]:25"
+		if i%2 == 0 {
+			relay = "none"
+		}
+		later := fmt.Sprintf("to=<u%d@yahoo.com>, relay=%s, delay=1, delays=0/0/0/1, dsn=4.4.1, status=deferred (connect to mta5.am0.yahoodns.net[192.0.2.4]:25: Connection timed out)", i, relay)
+		messages = append(messages, []string{later, later})
+		if i%3 == 0 {
+			messages[i] = append(messages[i], fmt.Sprintf("to=<u%d@yahoo.com>, relay=mta5.am0.yahoodns.net[192.0.2.4]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 OK)", i))
+		}
+	}
+	begun := time.Now().UTC().Add(-50 * time.Hour)
+	text := strings.ReplaceAll(postfixMessages(begun, messages...), "127.0.0.1", "10.0.0.1")
+	for i := range 60 { // those who wait are in the queue
+		if i%3 != 0 {
+			text = removeLine(text, fmt.Sprintf(": 4F1A%02X00D0: removed", i+1))
+		}
+	}
+	readLog(t, a.inputs[0].sink, text)
+	r := made()
+	if len(r.WaitingNow) != 1 || r.WaitingNow[0].Provider != "yahoo" || r.WaitingNow[0].Recipients != 40 || r.WaitingNow[0].OverADay != 40 {
+		t.Errorf("%+v wait", r.WaitingNow)
+	}
+	if len(r.Findings) != 1 || r.Findings[0].ID != "waiting" || r.Findings[0].Count != 40 || r.Findings[0].Since.Before(begun.Add(24*time.Hour)) {
+		t.Errorf("found %+v", r.Findings)
+	}
+	if all := a.waiting(report.OtherMail, time.Now()); len(all) != 0 {
+		t.Errorf("of other mail %+v wait", all)
+	}
+}
+
+func removeLine(text, with string) string {
+	at := strings.Index(text, with)
+	begin := strings.LastIndexByte(text[:at], '\n') + 1
+	return text[:begin] + text[at+strings.IndexByte(text[at:], '\n')+1:]
+}

@@ -138,7 +138,9 @@ func OpenStored(ctx context.Context, cfg *config.Config, log *slog.Logger) (sock
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- control.Serve(ctx, l, storedAnswers(q, cfg.Host)) }()
+	go func() {
+		done <- control.Serve(ctx, l, storedAnswers(&reporter{queue: q, host: cfg.Host, now: time.Now}))
+	}()
 	return socket, func() error {
 		cancel()
 		return errors.Join(<-done, q.Close(), os.RemoveAll(dir))
@@ -166,5 +168,5 @@ func Keep(ctx context.Context, in io.Reader, file *os.File, log *slog.Logger) er
 		io.Copy(io.Discard, in)
 		cancel()
 	}()
-	return errors.Join(control.Serve(ctx, l, storedAnswers(q, what.Host)), q.Close())
+	return errors.Join(control.Serve(ctx, l, storedAnswers(&reporter{queue: q, host: what.Host, now: time.Now})), q.Close())
 }

@@ -41,11 +41,17 @@ type reporter struct {
 	queue *queue.Queue
 	host  string
 	now   func() time.Time
+	// waiting counts who waits at the moment; nil: nobody knows.
+	waiting func(report.Stream, time.Time) []report.Waiting
 }
 
 // report draws up a report of what is stored.
 func (a *Agent) report(args ReportArgs) (*report.Report, error) {
-	return (&reporter{a.queue, a.config.Host, time.Now}).report(args)
+	return a.reporter().report(args)
+}
+
+func (a *Agent) reporter() *reporter {
+	return &reporter{a.queue, a.config.Host, time.Now, a.waiting}
 }
 
 func (r *reporter) report(args ReportArgs) (*report.Report, error) {
@@ -58,7 +64,11 @@ func (r *reporter) report(args ReportArgs) (*report.Report, error) {
 		return nil, err
 	}
 	o.Inputs = t.Cover(o.Since, o.Until)
-	return t.Make(o), nil
+	made := t.Make(o)
+	if today := r.now().Truncate(24 * time.Hour); r.waiting != nil && !o.Until.Before(today) && o.Provider == "" {
+		made.SetWaiting(r.waiting(args.Stream, r.now()))
+	}
+	return made, nil
 }
 
 // tally adds up what is stored of the time of a report, and of what it is compared with.

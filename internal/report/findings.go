@@ -203,10 +203,14 @@ func (s *series) findings(since int64) []Finding {
 		}
 	}
 	all = append(append(all, s.blocklists(since)...), s.typos(since)...)
+	sortFindings(all)
+	return all
+}
+
+func sortFindings(all []Finding) {
 	slices.SortStableFunc(all, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Count, a.Count))
 	})
-	return all
 }
 
 const quietHours = 24 // at half the thresholds, until a finding is over

@@ -87,6 +87,8 @@ type Report struct {
 	Findings  []Finding              `json:"findings"`
 	Examples  map[string][]ExampleOf `json:"examples,omitempty"` // by reason
 	Cover     []Cover                `json:"cover,omitempty"`
+	// WaitingNow is of the daemon alone, which knows.
+	WaitingNow []Waiting `json:"waiting_now,omitempty"`
 }
 
 // ExampleOf is one provider's example.

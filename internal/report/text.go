@@ -82,7 +82,9 @@ func (p *printer) head() {
 	}
 	p.printf("%s ended: %s accepted (%s%s), %s failed.", Plural(t.Ended, "recipient"), Number(t.Accepted), Percent(t.Accepted, t.Ended),
 		p.change(t.Before, t.Accepted, t.Ended, func(b *Figures) (uint64, uint64) { return b.Accepted, b.Ended }), Number(t.Ended-t.Accepted))
-	if t.Waiting > 0 {
+	if now, longer := p.nowWaiting(); now > 0 {
+		p.printf(" %s wait now, %s of them for more than a day.", Number(now), Number(longer))
+	} else if t.Waiting > 0 {
 		p.printf(" %s still wait.", Number(t.Waiting))
 	}
 	p.printf("\n")

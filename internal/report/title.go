@@ -21,6 +21,8 @@ func (f *Finding) Title(r *Report) string {
 		return "too many addresses that do not exist"
 	case "complaint_rate":
 		return who + ": too many complaints"
+	case "waiting":
+		return "mail to " + who + " waits for more than a day"
 	case "returned":
 		return who + " accepts, and sends back later"
 	case "silence":
@@ -60,6 +62,8 @@ func (f *Finding) Detail(r *Report) string {
 		return of + ". Providers take such senders for spammers: where do the addresses come from?"
 	case "complaint_rate":
 		return fmt.Sprintf("%s complaints of %s accepted (%s) in seven days: they want below 0.1%%, never 0.3%%.", Number(f.Count), Number(f.Of), Percent(f.Count, f.Of))
+	case "waiting":
+		return fmt.Sprintf("%s of %s who wait. The mail server gives up after some days.", Plural(f.Count, "recipient"), Number(f.Of))
 	case "returned":
 		return fmt.Sprintf("%s of %s accepted came back (%s).", Number(f.Count), Number(f.Of), Percent(f.Count, f.Of))
 	case "silence":
