@@ -16,7 +16,7 @@ mkdir -p "$dist"
 # They need the network and the disk more than a processor: beside the builds they cost next to nothing.
 trees=
 if [ "$(id -u)" = 0 ]; then
-	for kind in servers ${BOUNCEFEED_E2E_SUITES:-bookworm trixie}; do
+	for kind in servers prometheus ${BOUNCEFEED_E2E_SUITES:-bookworm trixie}; do
 		packaging/test-root.sh "$kind" >/dev/null &
 		trees="$trees $kind:$!"
 	done

@@ -4,7 +4,7 @@
 # debootstrap or apt, which then fetches debootstrap into the same cache.
 #
 #	packaging/test-root.sh KIND           KIND: bookworm or trixie, to boot; servers, which the other tests run; browser,
-#	                                      which looks at the page
+#	                                      which looks at the page; prometheus, whose promtool checks metrics and rules
 #	packaging/test-root.sh --where KIND   prints the directory of a tree that is there already, or fails
 #	packaging/test-root.sh --clean        removes the cache
 #
@@ -26,7 +26,7 @@ case ${1:-} in
 	shift
 	;;
 esac
-kind=${1:?bookworm, trixie, servers or browser}
+kind=${1:?bookworm, trixie, servers, browser or prometheus}
 
 suite=$kind
 packages='systemd systemd-sysv dbus rsyslog logrotate iproute2 procps postfix unattended-upgrades'
@@ -43,6 +43,11 @@ if [ "$kind" = browser ]; then
 	suite=bookworm
 	packages='chromium fonts-noto-core fonts-noto-mono openjdk-17-jre-headless'
 	spare=
+fi
+if [ "$kind" = prometheus ]; then
+	suite=bookworm
+	packages=
+	spare=prometheus # only unpacked: it needs no library of another package
 fi
 
 # The name carries a hash of what makes the tree: another list makes a new tree.
@@ -114,7 +119,7 @@ make_tree() {
 	policy=$root.partial/usr/sbin/policy-rc.d
 	printf '#!/bin/sh\nexit 101\n' >"$policy"
 	chmod 755 "$policy"
-	[ "$kind" = browser ] || echo "postfix postfix/main_mailer_type select $mailer" | inside debconf-set-selections
+	case $packages in *postfix*) echo "postfix postfix/main_mailer_type select $mailer" | inside debconf-set-selections ;; esac
 	apt='apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Options::=--force-unsafe-io'
 	inside apt-get -q update
 	# shellcheck disable=SC2086 # lists of words
@@ -127,6 +132,8 @@ make_tree() {
 		inside apt-get clean
 	elif [ "$kind" = browser ]; then
 		inside apt-get clean
+	elif [ "$kind" = prometheus ]; then
+		inside sh -ec 'cd /tmp && apt-get -q -o APT::Sandbox::User=root download "$0" && dpkg -x ./*.deb /opt/prometheus && rm ./*.deb' $spare
 	else
 		inside apt-get clean
 		inside $apt --download-only install $spare

@@ -10,7 +10,7 @@ import (
 )
 
 // Tree is the directory of a Debian that packaging/test-root.sh has prepared; it is nobody's to write to. Kinds:
-// servers, which has all that the tests run, bookworm and trixie.
+// servers, which has all that the tests run, prometheus, bookworm and trixie.
 func Tree(kind string) (string, error) {
 	if os.Geteuid() != 0 {
 		return "", errors.New("not root: no namespaces, no servers")
@@ -42,11 +42,14 @@ func inRepository(name string) (string, error) {
 
 // Program is a program of the machine's, or else a script in dir that runs the one of the servers' tree, with that
 // tree's libraries: "/usr/bin/journalctl".
-func Program(dir, path string) (string, error) {
+func Program(dir, path string) (string, error) { return ProgramOf("servers", dir, path) }
+
+// ProgramOf is Program for another kind of tree.
+func ProgramOf(kind, dir, path string) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	tree, err := Tree("servers")
+	tree, err := Tree(kind)
 	if err != nil {
 		return "", fmt.Errorf("%s is not installed, and %w", path, err)
 	}
