@@ -2,6 +2,7 @@ package debian
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -342,7 +343,8 @@ func (d *debian) setQueueFormat(more int) {
 	err = db.Update(func(tx *bbolt.Tx) error {
 		meta := tx.Bucket([]byte("meta"))
 		format := binary.BigEndian.Uint64(meta.Get([]byte("format")))
-		return meta.Put([]byte("format"), binary.BigEndian.AppendUint64(nil, format+uint64(more)))
+		return errors.Join(meta.Put([]byte("format"), binary.BigEndian.AppendUint64(nil, format+uint64(more))),
+			meta.Delete([]byte("format seal"))) // with the seal of another number it would be damage, not a version
 	})
 	if err != nil {
 		d.t.Fatal(err)
