@@ -10,7 +10,8 @@ import (
 	"bouncefeed/internal/e2e/e2etest"
 )
 
-const journalConfig = `inputs:
+const journalConfig = `guard: {enabled: false}
+inputs:
   journal:
     type: journald
 outputs:
