@@ -38,7 +38,7 @@ neither tells is "other". Mail of clients that are not ours, which this host onl
   gave up     nobody's fault for certain: it was put off until it expired, or the network failed
   wait        put off, and neither accepted nor failed so far
 Each is in percent of those that ended, put off excepted. Days are those of UTC. What is counted is kept by the hour for a month,
-by the day for 400 days, domains for 35 days.
+by the day for 400 days, domains and campaigns for 35 days. Of a campaign only failures are known, where the mail names it.
 
 A finding (!! critical, ! warning, i to know) is raised when even the lower bound of what so few can tell (Wilson, 95 %) passes
 its threshold, and is over when it has been below half of that for a day.
@@ -98,7 +98,7 @@ func (r *reportForm) flags(f *pflag.FlagSet) {
 	f.StringVar(&r.args.Provider, "provider", "", "only the mail to this `provider`")
 	f.StringVar(&r.args.Domain, "domain", "", "of the domains only this `domain`")
 	f.StringVar((*string)(&r.args.Stream), "stream", "", "only the mail of `lists|other`: of the senders: of the configuration, or of all others")
-	f.StringVar(&r.by, "by", "provider", "list by `provider|domain|reason|day`")
+	f.StringVar(&r.by, "by", "provider", "list by `provider|domain|reason|day|campaign`")
 	f.BoolVar(&r.all, "all", false, "list every provider or domain, not only the largest")
 	f.BoolVar(&r.check, "check", false, "print one line with the findings, as a Nagios plugin does")
 }

@@ -31,7 +31,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, "", "report", "--as", "postfix", log).expect(t, 0, "nothing that was read tells of a delivery", "")
-	command(t, "", "report", "--by", "weather", log).expect(t, exitUsage, "", "a report lists by provider, domain, reason, day")
+	command(t, "", "report", "--by", "weather", log).expect(t, exitUsage, "", "a report lists by provider, domain, reason, day, campaign")
 	command(t, "", "report", "--provider", "gogle", log).expect(t, exitUsage, "", "none is called so")
 	command(t, "", "report", "--since", "soon", log).expect(t, exitUsage, "", "is no time")
 	command(t, "", "report", "--as", "postfix").expect(t, exitUsage, "", "needs a file")

@@ -54,6 +54,7 @@ func (c *counting) add(to *event.Counted, e *event.Event, stream report.Stream) 
 	f := c.fact(&event.Passage{Time: e.Time, Recipient: e.Recipient, RemoteMTA: e.RemoteMTA, Transit: e.Transit}, stream)
 	f.Class, f.PutOff = report.ClassOf(e.Type, e.Fault), e.Transit.Before
 	f.Returned = e.Proof == event.ProofRecipient // a report, and the ledger says that it went out
+	f.Campaign = e.CampaignUUID
 	f.Reason, f.Recipient, f.Code, f.Status, f.Text = e.Reason, e.Recipient, e.Code, e.Status, e.Diagnostic
 	to.Stats = append(to.Stats, f.Stats()...)
 	if f.Class != report.Complaint {

@@ -22,13 +22,14 @@ type StatTable uint8
 
 // The tables. StatDays is added up from StatHours by who stores it.
 const (
-	StatHours   StatTable = iota // by the hour; Name: a provider
-	StatDays                     // by the day; Name: a provider
-	StatDomains                  // by the day; Name: a recipient's domain
-	StatLates                    // by the day; Name: a provider
-	StatLists                    // by the hour; Name: a blocklist that was named, by whom, for which domain
-	StatCover                    // by the day; Name: an input
-	StatTables                   // how many there are
+	StatHours     StatTable = iota // by the hour; Name: a provider
+	StatDays                       // by the day; Name: a provider
+	StatDomains                    // by the day; Name: a recipient's domain
+	StatLates                      // by the day; Name: a provider
+	StatLists                      // by the hour; Name: a blocklist that was named, by whom, for which domain
+	StatCover                      // by the day; Name: an input
+	StatCampaigns                  // by the day; Name: a campaign's UUID
+	StatTables                     // how many there are
 )
 
 // StatExample is what was said for some reason, as it was last heard. Name and Kind are as of a Stat.

@@ -28,12 +28,13 @@ type statTable struct {
 const statDay = 24 * time.Hour
 
 var statTables = [event.StatTables]statTable{
-	event.StatHours:   {"hours", 31 * statDay, 200},
-	event.StatDays:    {"days", 400 * statDay, 200},
-	event.StatDomains: {"domains", 35 * statDay, 1000},
-	event.StatLates:   {"lates", 400 * statDay, 200},
-	event.StatLists:   {"lists", 31 * statDay, 500},
-	event.StatCover:   {"cover", 400 * statDay, 200},
+	event.StatHours:     {"hours", 31 * statDay, 200},
+	event.StatDays:      {"days", 400 * statDay, 200},
+	event.StatDomains:   {"domains", 35 * statDay, 1000},
+	event.StatLates:     {"lates", 400 * statDay, 200},
+	event.StatLists:     {"lists", 31 * statDay, 500},
+	event.StatCover:     {"cover", 400 * statDay, 200},
+	event.StatCampaigns: {"campaigns", 35 * statDay, 200},
 }
 
 // OtherName is what names count under for which there is no room.

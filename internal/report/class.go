@@ -69,6 +69,7 @@ type Fact struct {
 	Provider string
 	Domain   string // of the recipient; "" where it is not known
 	Reason   event.Reason
+	Campaign string        // of failures: its UUID, where the mail names one
 	Delay    time.Duration // until it was accepted
 
 	Recipient    string // to be taken out of Text

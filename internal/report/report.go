@@ -79,11 +79,13 @@ type Report struct {
 	Host    string `json:"host,omitempty"`
 	Zone    string `json:"zone"`
 	Span
-	Compare   *Span                  `json:"compare,omitempty"`
-	Totals    Group                  `json:"totals"`
-	Providers []Group                `json:"providers"`
-	Domains   []Group                `json:"domains"`
-	Days      []Group                `json:"days"`
+	Compare   *Span   `json:"compare,omitempty"`
+	Totals    Group   `json:"totals"`
+	Providers []Group `json:"providers"`
+	Domains   []Group `json:"domains"`
+	Days      []Group `json:"days"`
+	// Campaigns are those whose mail names them, with what failed of it: what was accepted, nothing tells.
+	Campaigns []Group                `json:"campaigns,omitempty"`
 	Findings  []Finding              `json:"findings"`
 	Examples  map[string][]ExampleOf `json:"examples,omitempty"` // by reason
 	Cover     []Cover                `json:"cover,omitempty"`
@@ -122,11 +124,16 @@ func (t *Tally) Make(o Options) *Report {
 		r.Domains = append(r.Domains, group(d, "", sum.domains[d], before, func(b *sums) *Figures { return b.domains[d] }))
 	}
 	r.Days = inOrder(sum.days)
+	for _, id := range slices.Sorted(maps.Keys(sum.campaigns)) {
+		r.Campaigns = append(r.Campaigns, group(id, "", sum.campaigns[id], before, func(b *sums) *Figures { return b.campaigns[id] }))
+	}
 	byEnded := func(a, b Group) int {
 		return cmp.Or(cmp.Compare(b.Ended+b.PutOff, a.Ended+a.PutOff), cmp.Compare(a.ID, b.ID))
 	}
 	slices.SortFunc(r.Providers, byEnded)
 	slices.SortFunc(r.Domains, byEnded)
+	slices.SortFunc(r.Campaigns, byEnded)
+	r.Campaigns = r.Campaigns[:min(len(r.Campaigns), maxCampaigns)]
 	t.countExamples(o)
 	t.addFindings(r, o)
 	t.addExamples(r, o)
@@ -230,7 +237,7 @@ func (r *Report) UnmarshalJSON(text []byte) error {
 	}
 	r.Totals.restore()
 	r.Totals.Before.restore()
-	for _, groups := range [][]Group{r.Providers, r.Domains, r.Days} {
+	for _, groups := range [][]Group{r.Providers, r.Domains, r.Days, r.Campaigns} {
 		for i := range groups {
 			groups[i].restore()
 			groups[i].Before.restore()
@@ -253,13 +260,13 @@ func (f *Figures) add(class Class, reason event.Reason, n uint64) {
 
 // sums are the figures of a period.
 type sums struct {
-	all                      *Figures
-	providers, domains, days map[string]*Figures
-	providerDays             map[string]map[string]*Figures // only if they were asked for
+	all                                 *Figures
+	providers, domains, days, campaigns map[string]*Figures
+	providerDays                        map[string]map[string]*Figures // only if they were asked for
 }
 
 func (t *Tally) sum(o Options, since, until time.Time) *sums {
-	s := &sums{newFigures(), map[string]*Figures{}, map[string]*Figures{}, map[string]*Figures{}, map[string]map[string]*Figures{}}
+	s := &sums{newFigures(), map[string]*Figures{}, map[string]*Figures{}, map[string]*Figures{}, map[string]*Figures{}, map[string]map[string]*Figures{}}
 	from, to := since.Unix()/hour, (until.Unix()+hour-1)/hour
 	for r, n := range t.rows {
 		if r.Hour < from || r.Hour >= to || o.Provider != "" && r.Provider != o.Provider {
@@ -279,6 +286,11 @@ func (t *Tally) sum(o Options, since, until time.Time) *sums {
 	for r, n := range t.domains {
 		if r.day >= from/24 && r.day*24 < to && (o.Domain == "" || o.Domain == r.domain) {
 			at(s.domains, r.domain).counts[r.class] += n
+		}
+	}
+	for r, n := range t.campaigns {
+		if r.day >= from/24 && r.day*24 < to {
+			at(s.campaigns, r.campaign).add(r.class, r.reason, n)
 		}
 	}
 	return s

@@ -264,3 +264,24 @@ func TestEmpty(t *testing.T) {
 		t.Error(err, b.String())
 	}
 }
+
+// TestCampaigns: what failed, by the campaign that the mail names, whatever its letters.
+func TestCampaigns(t *testing.T) {
+	tally := NewTally()
+	const one, two = "6f1c0a52-31ad-4e0b-9d57-0c0de5b2a001", "6f1c0a52-31ad-4e0b-9d57-0c0de5b2a002"
+	for i, f := range []Fact{
+		{Class: Hard, Reason: event.UserUnknown, Campaign: one}, {Class: Hard, Reason: event.UserUnknown, Campaign: strings.ToUpper(one)},
+		{Class: Ours, Reason: event.Spam, Campaign: one}, {Class: Complaint, Campaign: two}, {Class: Soft, Reason: event.MailboxFull, Campaign: two}, {Class: Soft, Reason: event.MailboxFull},
+	} {
+		f.Time, f.Stream, f.Provider = monday.Add(time.Duration(i)*time.Hour), Lists, "google"
+		tally.Add(&f)
+	}
+	r := tally.Make(Options{Since: monday, Until: monday.AddDate(0, 0, 7)})
+	if len(r.Campaigns) != 2 || r.Campaigns[0].ID != one || r.Campaigns[0].Ended != 3 || r.Campaigns[0].Failed["ours"] != 1 || r.Campaigns[1].Complaints != 1 {
+		t.Errorf("%+v", r.Campaigns)
+	}
+	var b bytes.Buffer
+	if err := r.WriteText(&b, ByCampaign, false); err != nil || !strings.Contains(b.String(), one+"         3       2       0       1       -") && !strings.Contains(b.String(), one+"         3       2       0       1       0") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}

@@ -25,7 +25,8 @@ func Streams() []string { return []string{string(Lists), string(OtherMail)} }
 // classLetters name the classes in rows that are stored: they never change.
 const classLetters = "ahsogulpftcr"
 
-// Stats gives the rows that f counts in. Their kinds: of StatHours stream, class and reason; of StatDomains stream and class;
+// Stats gives the rows that f counts in. Their kinds: of StatHours stream, class and reason; of StatCampaigns the same;
+// of StatDomains stream and class;
 // of StatLates stream and step of LateSteps; of StatLists the stream.
 func (f *Fact) Stats() []event.Stat {
 	rows := make([]event.Stat, 0, 4)
@@ -55,6 +56,9 @@ func (f *Fact) Stats() []event.Stat {
 	}
 	if failed && f.Returned {
 		count(Returned)
+	}
+	if f.Campaign != "" && (failed || f.Class == Complaint) {
+		add(event.StatCampaigns, day, stream+classLetters[f.Class:f.Class+1]+string(f.Reason), strings.ToLower(f.Campaign))
 	}
 	if f.Reason == event.Blocklisted && (failed || f.Class == PutOff) {
 		if list := blocklistIn(f.Text); list != nil {
@@ -94,6 +98,10 @@ func (t *Tally) AddStat(s *event.Stat) {
 	case event.StatDomains:
 		if class, ok := classOf(kind); ok {
 			t.addDomain(domainRow{at / 24, s.Name, class}, s.N)
+		}
+	case event.StatCampaigns:
+		if class, ok := classOf(kind); ok {
+			t.campaigns[campaignRow{at / 24, s.Name, class, event.Reason(kind[1:])}] += s.N
 		}
 	case event.StatLates:
 		if len(kind) == 1 && kind[0] >= '0' && int(kind[0]-'0') <= len(LateSteps) {

@@ -90,3 +90,21 @@ func (p *printer) group(g *Group, wide int) {
 		Percent(g.Failed[Hard.String()], g.Ended), Percent(g.Failed[Soft.String()], g.Ended), Percent(g.Failed[Ours.String()], g.Ended), Percent(g.Failed[GaveUp.String()], g.Ended))
 	p.printf("%s\n", strings.TrimRight(line, " "))
 }
+
+// campaigns prints what failed of each campaign.
+func (p *printer) campaigns() {
+	if len(p.Campaigns) == 0 {
+		p.printf("\nNo failure names its campaign (the README says how mail can name it).\n")
+		return
+	}
+	p.printf("\n%-38s%8s %7s %7s %7s %7s  %s\n", "CAMPAIGN", "FAILED", "HARD", "SOFT", "OURS", "GAVE UP", "COMPLAINTS")
+	for i := range p.Campaigns {
+		if i == maxGroups && !p.all {
+			p.printf("%d others\n", len(p.Campaigns)-i)
+			break
+		}
+		g := &p.Campaigns[i]
+		p.printf("%-38s%8s %7s %7s %7s %7s  %10s\n", cut(g.ID, 37), Number(g.Ended), Number(g.Failed[Hard.String()]), Number(g.Failed[Soft.String()]),
+			Number(g.Failed[Ours.String()]), Number(g.Failed[GaveUp.String()]), Number(g.Complaints))
+	}
+}

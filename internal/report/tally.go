@@ -30,6 +30,14 @@ type domainRow struct {
 	class  Class
 }
 
+// campaignRow is what the failures of a campaign are counted by.
+type campaignRow struct {
+	day      int64
+	campaign string
+	class    Class
+	reason   event.Reason
+}
+
 // Example is a reply, as one was last heard, without anything of a recipient.
 type Example struct {
 	First  time.Time `json:"first"`
@@ -50,6 +58,7 @@ const (
 	maxDomainsADay = 1000
 	maxExamples    = 512
 	otherDomain    = "other"
+	maxCampaigns   = 200 // in a report
 )
 
 // LateSteps are how long those waited who were accepted late. Rows name them by number: they never change.
@@ -77,18 +86,19 @@ type coverDay struct{ read, gaps uint64 }
 
 // Tally adds up rows. Its zero value is not ready: see NewTally.
 type Tally struct {
-	Stream   Stream // counts only this one's; set it before anything is added
-	rows     map[Row]uint64
-	domains  map[domainRow]uint64
-	new      map[int64]int // distinct domains of a day
-	known    map[domainRow]bool
-	lates    map[string]map[int64]*lateCounts // by provider and day
-	examples map[exampleKey]*Example
-	blocks   map[blockRow]uint64 // replies that name a blocklist
-	typos    map[domainRow]uint64
-	cover    map[string]map[int64]coverDay // by input and day
-	first    time.Time
-	last     time.Time
+	Stream    Stream // counts only this one's; set it before anything is added
+	rows      map[Row]uint64
+	domains   map[domainRow]uint64
+	new       map[int64]int // distinct domains of a day
+	known     map[domainRow]bool
+	lates     map[string]map[int64]*lateCounts // by provider and day
+	examples  map[exampleKey]*Example
+	blocks    map[blockRow]uint64 // replies that name a blocklist
+	typos     map[domainRow]uint64
+	cover     map[string]map[int64]coverDay // by input and day
+	campaigns map[campaignRow]uint64
+	first     time.Time
+	last      time.Time
 }
 
 // NewTally gives one without rows.
@@ -96,7 +106,7 @@ func NewTally() *Tally {
 	return &Tally{
 		rows: map[Row]uint64{}, domains: map[domainRow]uint64{}, new: map[int64]int{}, known: map[domainRow]bool{},
 		lates: map[string]map[int64]*lateCounts{}, examples: map[exampleKey]*Example{}, blocks: map[blockRow]uint64{},
-		typos: map[domainRow]uint64{}, cover: map[string]map[int64]coverDay{},
+		typos: map[domainRow]uint64{}, cover: map[string]map[int64]coverDay{}, campaigns: map[campaignRow]uint64{},
 	}
 }
 

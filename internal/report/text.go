@@ -20,10 +20,11 @@ const (
 	ByDomain   = "domain"
 	ByReason   = "reason"
 	ByDay      = "day"
+	ByCampaign = "campaign"
 )
 
 // Ways lists them.
-func Ways() []string { return []string{ByProvider, ByDomain, ByReason, ByDay} }
+func Ways() []string { return []string{ByProvider, ByDomain, ByReason, ByDay, ByCampaign} }
 
 const (
 	width        = 100
@@ -51,6 +52,8 @@ func (r *Report) WriteText(w io.Writer, by string, all bool) error {
 		p.groups("DOMAIN", r.Domains)
 	case ByDay:
 		p.groups("DAY", r.Days)
+	case ByCampaign:
+		p.campaigns()
 	case ByReason:
 	default:
 		p.groups("PROVIDER", r.Providers)
