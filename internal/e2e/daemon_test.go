@@ -25,6 +25,7 @@ type daemon struct {
 	ready    chan struct{} // one for each READY=1 it said
 	receiver *e2etest.Receiver
 	process  *process
+	counted  queue.Counters // by the last requireAccounts
 }
 
 // daemonConfig is a complete configuration. Its blanks: the daemon's directory, the log, the receiver's URL, what to send.
@@ -167,9 +168,10 @@ func (d *daemon) start(t *testing.T) {
 	}
 }
 
-// stop is SIGTERM; the daemon must end by itself, with exit code 0.
+// stop is SIGTERM; the daemon must end by itself, with exit code 0. Up to then, all is accounted for.
 func (d *daemon) stop(t *testing.T) {
 	t.Helper()
+	d.requireAccounts(t)
 	d.process.end(t)
 	if code := d.process.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("the daemon ended with %v after SIGTERM\n%s", d.process.cmd.ProcessState, tail(d.process.log, 4000))
