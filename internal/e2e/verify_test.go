@@ -32,13 +32,19 @@ type bouncing struct {
 
 func startBouncing(t *testing.T, name string, rate int, verify string) *bouncing {
 	t.Helper()
+	return newBouncing(t, name, verifiedConfig, rate, verify)
+}
+
+// newBouncing has a configuration with the blanks of verifiedConfig; further ones come behind.
+func newBouncing(t *testing.T, name, configuration string, blanks ...any) *bouncing {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &bouncing{m: e2etest.NewListmonk(e2etest.MayRead...)}
 	b.m.Start(t, l)
-	b.daemon = newDaemonNamed(t, nil, name, verifiedConfig, b.m.URL, rate, verify)
+	b.daemon = newDaemonNamed(t, nil, name, configuration, append([]any{b.m.URL}, blanks...)...)
 	if b.log, err = os.OpenFile(filepath.Join(b.dir, "mail.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
 		t.Fatal(err)
 	}
