@@ -86,9 +86,10 @@ baseline: ## the benchmarks become docs/benchmarks.txt
 	$(MEASURE)
 	grep -v -e '^?' -e '^ok' -e '^PASS' dist/benchmarks.txt >$(BASELINE)
 
-soak: prepare ## the kill tests at length, 200 kills each; 10,000 corruptions of a queue file
-	BOUNCEFEED_CORRUPTIONS=10000 $(TIDY) go test -count=1 -timeout=2h -v -run '^TestCorruptions$$' ./internal/queue | grep -v -e '=== ' -e '--- PASS: TestCorruptions/'
-	BOUNCEFEED_E2E_KILLS=200 $(E2E_TEST) -timeout=2h -run 'TestKills|TestHub' ./internal/e2e
+soak: prepare ## for hours: 200 and 1,000 kills, faults of the kernel at every call, 10,000 corruptions of a queue file
+	BOUNCEFEED_CORRUPTIONS=10000 $(TIDY) go test -count=1 -timeout=2h -run '^TestCorruptions$$' ./internal/queue
+	BOUNCEFEED_E2E_KILLS=200 $(E2E_TEST) -timeout=2h -run 'TestKills$$|TestHub' ./internal/e2e
+	BOUNCEFEED_E2E_KILLS=1000 BOUNCEFEED_E2E_FAULTS=all $(E2E_TEST) -timeout=3h -parallel 1 -run 'TestKillsOfEverything|TestFaults' ./internal/e2e
 
 # Chromium and the checkers are 200 MB that make test does without: it reads the page's HTML as far as that goes.
 page: ## looks at the page with Chromium, axe-core and the W3C's checker; screenshots in dist/page

@@ -36,7 +36,7 @@ if [ "$kind" = servers ]; then
 	suite=bookworm
 	mailer='No configuration'
 	packages='postfix rsyslog logrotate dovecot-pop3d dovecot-imapd dnsmasq-base nginx-light procps iproute2 tzdata
-		systemd systemd-container systemd-journal-remote xz-utils zstd
+		systemd systemd-container systemd-journal-remote strace xz-utils zstd
 		lintian apt-utils gpg gpg-agent createrepo-c rpm'
 fi
 if [ "$kind" = browser ]; then

@@ -7,7 +7,8 @@
 // Without it, or without the tree, the tests are skipped, or fail where CI is set.
 //
 //	BOUNCEFEED_E2E_BINARY=…    tests this daemon instead of building one; CI does. A build with -race is worth a run
-//	BOUNCEFEED_E2E_KILLS=200   how often TestKills (default 25) and TestHub (14) kill a daemon
+//	BOUNCEFEED_E2E_KILLS=200   how often TestKills (default 25), TestHub (14) and TestKillsOfEverything (12) kill a daemon
+//	BOUNCEFEED_E2E_FAULTS=all  has TestFaults try every call at many places
 //	BOUNCEFEED_E2E_FLEET=60    how often TestFleet (default 7) kills or cuts off something, with twenty mail servers then
 //	BOUNCEFEED_E2E_SEED=1      repeats the random choices of an earlier run, as far as timing allows
 //	BOUNCEFEED_E2E_FIGURES=1   measures, too; BOUNCEFEED_E2E_FORGERIES=1000000 is how often it forges a signature
