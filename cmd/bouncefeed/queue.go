@@ -29,7 +29,7 @@ of it and be sent again. Its number stays the same.` + "\n" + exitHelp,
 		newQueueChange(a, "replay NUMBER…|--all", "send once more what was sent",
 			"For a receiver that lost what it had, by a restored backup say. What it still has is there twice then: listmonk does not know\na bounce that it has counted.",
 			"queued to be sent again", false, agent.Calls.EventsReplay),
-		newQueueFlush(a))
+		newQueueFlush(a), newQueueAcknowledge(a))
 	return cmd
 }
 

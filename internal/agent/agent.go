@@ -223,7 +223,7 @@ func openQueue(cfg *config.Config, log *slog.Logger, c *counting) (*queue.Queue,
 }
 
 func queueOptions(cfg *config.Config, log *slog.Logger, c *counting) queue.Options {
-	return queue.Options{MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), History: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Guard: newGuard(ruleOf(&cfg.Guard), log), Log: log, Counted: c.failure}
+	return queue.Options{Skip: cfg.Queue.OnDamage == "skip", MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), History: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Guard: newGuard(ruleOf(&cfg.Guard), log), Log: log, Counted: c.failure}
 }
 
 func outputNames(cfg *config.Config) []string {

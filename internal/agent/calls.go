@@ -21,6 +21,8 @@ type (
 	DeadLetter = queue.DeadLetter
 	// HeldEvent is an event that is not sent until an admin releases it, with why.
 	HeldEvent = queue.HeldEvent
+	// Damage is what was found when the queue's file was damaged, and what came of it.
+	Damage = queue.Damage
 	// Report is what `bouncefeed report` prints.
 	Report = report.Report
 )
@@ -95,6 +97,7 @@ var Calls = struct {
 	DeadDrop    control.Call[Selection, Count]
 	DeadEdit    control.Call[Edit, Count]
 	Resend      control.Call[ResendArgs, Count]
+	Acknowledge control.Call[control.None, queue.Damage] // takes note of damage to the queue's file, and tells of it
 	Held        control.Call[Selection, HeldEvent]
 	HeldRelease control.Call[Selection, Count]
 	HeldDrop    control.Call[Selection, Count]
@@ -127,6 +130,7 @@ var Calls = struct {
 	DeadDrop:    control.Call[Selection, Count]{Name: "dead-drop"},
 	DeadEdit:    control.Call[Edit, Count]{Name: "dead-edit"},
 	Resend:      control.Call[ResendArgs, Count]{Name: "resend"},
+	Acknowledge: control.Call[control.None, queue.Damage]{Name: "queue-acknowledge"},
 	Held:        control.Call[Selection, HeldEvent]{Name: "held", Right: control.Anyone},
 	HeldRelease: control.Call[Selection, Count]{Name: "held-release"},
 	HeldDrop:    control.Call[Selection, Count]{Name: "held-drop"},
@@ -179,6 +183,7 @@ func storedAnswers(r *reporter) []control.Answer {
 		Calls.DeadRetry.Answer(counted(func(s Selection) (int, error) { return deadBy(q, s, q.RetryDead) })),
 		Calls.DeadDrop.Answer(counted(func(s Selection) (int, error) { return deadBy(q, s, q.DropDead) })),
 		Calls.DeadEdit.Answer(one(func(e Edit) (Count, error) { n, err := editDead(q, e); return Count{n}, err })),
+		Calls.Acknowledge.Answer(list(func(control.None) ([]queue.Damage, error) { return q.AcknowledgeDamage() })),
 		Calls.Held.Answer(answerHeld(q)),
 		Calls.HeldRelease.Answer(counted(func(s Selection) (int, error) { return heldBy(q, s, q.ReleaseHeld) })),
 		Calls.HeldDrop.Answer(counted(func(s Selection) (int, error) { return heldBy(q, s, q.DropHeld) })),

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,8 +65,8 @@ func (st *Status) problems(set aside) []Problem {
 	if set.sender != nil {
 		all = append(all, Problem{"sender", set.sender, "more bounces than is plausible within an hour are about this server, not about the recipients: see the reasons ('bouncefeed tail', 'bouncefeed report' with the log); nobody is unsubscribed for them"})
 	}
-	for _, file := range set.damaged {
-		all = append(all, Problem{"queue", &file.at, fmt.Sprintf("it was damaged and mended; the damaged file is kept as %s: look at the disk, then delete it", file.path)})
+	for i := range st.Queue.Damage {
+		all = append(all, Problem{"queue", &st.Queue.Damage[i].Time, damageText(&st.Queue.Damage[i])})
 	}
 	return all
 }
@@ -109,12 +109,22 @@ type aside struct {
 	heldSince *time.Time
 	excess    excess
 	sender    *time.Time // since when too many bounces are about us
-	damaged   []damagedFile
 }
 
-type damagedFile struct {
-	path string
-	at   time.Time
+// damageText says what came of damage to the queue's file, and what to do.
+func damageText(d *queue.Damage) string {
+	var lost []string
+	for _, w := range slices.Sorted(maps.Keys(d.Lost)) {
+		lost = append(lost, fmt.Sprintf("%s %d", w, d.Lost[w]))
+	}
+	text := "it was damaged and mended"
+	if len(lost) > 0 {
+		text += ", what could not be read counts as " + strings.Join(lost, ", ")
+	}
+	if d.Repeat {
+		text += "; the sources are read from their beginning (on_damage: repeat)"
+	}
+	return text + "; the damaged file is kept as " + d.Aside + ": look at the disk, then 'bouncefeed queue acknowledge'"
 }
 
 // asideLook remembers what is set aside for a while: to look takes reading all of it.
@@ -152,12 +162,6 @@ func (l *asideLook) look(q *queue.Queue, st *Status) aside {
 	}
 	if since, err := q.Excessive(); err == nil && !since[queue.ScopeSender].IsZero() {
 		l.last.sender = utc(since[queue.ScopeSender])
-	}
-	files, _ := filepath.Glob(st.Queue.Path + ".damaged-*")
-	for _, file := range files {
-		if info, err := os.Stat(file); err == nil {
-			l.last.damaged = append(l.last.damaged, damagedFile{file, info.ModTime().UTC()})
-		}
 	}
 	return l.last
 }

@@ -58,7 +58,9 @@ func TestWorstState(t *testing.T) {
 		"a full queue":  {func(st *Status, _ *aside) { st.Queue.Full = true }, StateCritical, "it is full"},
 		"a dead letter": {func(st *Status, set *aside) { st.Outputs[0].Dead, set.dead = 1, map[string]*time.Time{"o": &now} }, StateWarning, "output o: 1 dead letter, which"},
 		"held events":   {func(_ *Status, set *aside) { set.held = 2 }, StateWarning, "2 events held"},
-		"damage":        {func(_ *Status, set *aside) { set.damaged = []damagedFile{{"/q.db.damaged-1", now}} }, StateWarning, "kept as /q.db.damaged-1"},
+		"damage": {func(st *Status, _ *aside) {
+			st.Queue.Damage = []queue.Damage{{Time: now, Aside: "/q.db.damaged-1", Lost: map[queue.Word]uint64{queue.CountLost: 7}}}
+		}, StateWarning, "counts as lost 7; the damaged file is kept as /q.db.damaged-1: look"},
 	} {
 		st, set := Status{Inputs: make([]InputStatus, 2), Outputs: []OutputStatus{{Name: "o"}}}, aside{}
 		c.spoil(&st, &set)

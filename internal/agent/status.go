@@ -82,6 +82,8 @@ type QueueStatus struct {
 	MaxSize  int64  `json:"max_size"`
 	Full     bool   `json:"full"`
 	Held     uint64 `json:"held"`
+	// Damage is each time that the file was damaged and nobody has taken note of.
+	Damage []queue.Damage `json:"damage,omitempty"`
 	// Counters are all of them by name, for those who add them up.
 	Counters queue.Counters `json:"counters"`
 }
@@ -96,6 +98,9 @@ func (a *Agent) Status() (Status, error) {
 		Path: a.config.Queue.Path, FileSize: stats.FileSize, Used: stats.Used, MaxSize: stats.MaxSize, Full: stats.Full,
 		Held: stats.Held, Counters: stats.Counters,
 	}}
+	if st.Queue.Damage, err = a.queue.Damage(); err != nil {
+		return Status{}, err
+	}
 	for _, in := range a.inputs {
 		st.Inputs = append(st.Inputs, in.status(stats.Counters))
 	}

@@ -44,9 +44,10 @@ type Guard struct {
 
 // Queue is the section `queue`.
 type Queue struct {
-	Path    string   `yaml:"path"`
-	MaxSize Size     `yaml:"max_size"` // pending events and index; when full, sources wait
-	Retain  Duration `yaml:"retain"`   // how long identity keys and the ledger are remembered
+	Path     string   `yaml:"path"`
+	MaxSize  Size     `yaml:"max_size"`  // pending events and index; when full, sources wait
+	Retain   Duration `yaml:"retain"`    // how long identity keys and the ledger are remembered
+	OnDamage OnDamage `yaml:"on_damage"` // repeat | skip: what the sources are asked to tell again
 }
 
 // Log is the section `log`.
@@ -122,7 +123,7 @@ func Default() *Config {
 	}
 	return &Config{
 		Guard:   Guard{Enabled: true, Hard: 50, Times: 5, Share: 0.1, After: "hold", HoldFor: Duration(24 * time.Hour)},
-		Queue:   Queue{Path: "/var/lib/bouncefeed/queue.db", MaxSize: 1 << 30, Retain: Duration(15 * 24 * time.Hour)},
+		Queue:   Queue{Path: "/var/lib/bouncefeed/queue.db", MaxSize: 1 << 30, Retain: Duration(15 * 24 * time.Hour), OnDamage: "repeat"},
 		Log:     Log{Level: "info", Format: "text"},
 		Control: Control{Socket: "/run/bouncefeed/control.sock"},
 		Deliver: Deliver{Socket: "/run/bouncefeed/deliver.sock", Mode: 0o666},

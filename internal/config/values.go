@@ -86,6 +86,14 @@ func (f *Format) UnmarshalText(text []byte) error {
 	return oneOf((*string)(f), string(text), "text", "json")
 }
 
+// OnDamage is what is done after the queue's file was damaged.
+type OnDamage string
+
+// UnmarshalText accepts repeat and skip.
+func (o *OnDamage) UnmarshalText(text []byte) error {
+	return oneOf((*string)(o), string(text), "repeat", "skip")
+}
+
 // Percent is a share, written with its sign: "10%".
 type Percent float64
 

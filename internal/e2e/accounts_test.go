@@ -37,7 +37,7 @@ func (d *daemon) requireAccounts(t *testing.T) {
 			t.Errorf("output %s: queued %d, of the inputs came %d", out.Name, got, reached)
 		}
 		given, became := n(queue.CountQueued, queue.CountRetried, queue.CountResent), out.Pending+
-			n(queue.CountSent, queue.CountNotSent, queue.CountUnfit, queue.CountUnknown, queue.CountDead, queue.CountLost)
+			n(queue.CountSent, queue.CountNotSent, queue.CountUnfit, queue.CountUnknown, queue.CountDiscarded, queue.CountDead, queue.CountLost)
 		if given != became {
 			t.Errorf("output %s: of %d became %d", out.Name, given, became)
 		}

@@ -46,18 +46,26 @@ func (s *salvage) mend() error {
 	if err := t.recount(); err != nil {
 		return err
 	}
+	if err := s.noteDamage(t); err != nil {
+		return err
+	}
 	return t.addCounters()
 }
 
 // placeOutputs has an output whose position is lost begin with the oldest event that is kept: what it was sent already
-// goes to it again, under the same id.
+// goes to it again, under the same id. Where nothing is to be told again it begins with what comes.
 func (s *salvage) placeOutputs(t *txn) error {
 	if s.damaged["outputs"]+s.damaged[""] == 0 {
 		return nil
 	}
+	var from position
+	if s.q.o.Skip {
+		at := max(t.Bucket(bucketGroups).Sequence(), lastEvent(t.Bucket(bucketGroups)))
+		from = position{at, at}
+	}
 	for _, name := range s.q.o.Outputs {
 		if t.Bucket(bucketOutputs).Get([]byte(name)) == nil {
-			if err := t.setPosition(name, position{}); err != nil {
+			if err := t.setPosition(name, from); err != nil {
 				return err
 			}
 		}
@@ -65,15 +73,25 @@ func (s *salvage) placeOutputs(t *txn) error {
 	return nil
 }
 
-// forgetSources has every input start at its source's beginning, with a parser that remembers nothing.
+// forgetSources has every input start at its source's beginning, with a parser that remembers nothing. Where that is not
+// wanted it goes on where it stands, if that is known, and its parser as far as all that it remembered is.
 func (s *salvage) forgetSources(t *txn) error {
-	for _, name := range [][]byte{bucketCheckpoints, bucketState} {
+	forget := [][]byte{bucketCheckpoints, bucketState}
+	if !s.repeats() {
+		if forget = forget[1:]; s.damaged["state"]+s.damaged[""] == 0 {
+			return nil
+		}
+	}
+	for _, name := range forget {
 		if err := t.DeleteBucket(name); err != nil {
 			return err
 		}
 		if _, err := t.CreateBucket(name); err != nil {
 			return err
 		}
+	}
+	if !s.repeats() {
+		return nil
 	}
 	return t.Bucket(bucketMeta).Put(keyBegun, number(uint64(t.own.Unix())))
 }

@@ -43,6 +43,7 @@ type Options struct {
 	MaxSize int64            // bytes; Commit blocks while more is used and something is pending; 0: no limit
 	Retain  time.Duration    // identity keys and ledger, from when they were last stored, by the queue's clock (see clock.go); 0: DefaultRetain
 	History time.Duration    // events stay so long after they were stored (see history.go); 0: until every output is done with them
+	Skip    bool             // a damaged file: sources go on where they are known to stand, instead of telling again what may be lost
 	Outputs []string         // configured outputs by name; none: those the file knows
 	Guard   *Guard           // nil: whatever is proven is sent
 	Log     *slog.Logger     // nil: silent

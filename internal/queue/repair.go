@@ -122,20 +122,13 @@ func (q *Queue) repair(f *os.File, cause error) error {
 	if err != nil {
 		return err
 	}
-	s := &salvage{q: q, damaged: map[string]int{}}
+	s := &salvage{q: q, cause: cause, aside: q.freeAside(), damaged: map[string]int{}}
 	err = s.run(f, db)
 	if err = errors.Join(err, db.Close()); err != nil {
 		return errors.Join(fmt.Errorf("repair the damaged file: %w", err), os.Remove(temp))
 	}
-	aside := q.path + ".damaged-" + q.o.Now().UTC().Format("20060102T150405")
-	for i := 1; ; i++ {
-		if err = os.Link(q.path, aside); !errors.Is(err, os.ErrExist) {
-			break
-		}
-		aside = fmt.Sprintf("%s.damaged-%s-%d", q.path, q.o.Now().UTC().Format("20060102T150405"), i)
-	}
-	if err != nil { // a file system without links: not atomic, but complete
-		err = os.Rename(q.path, aside)
+	if err = os.Link(q.path, s.aside); err != nil { // a file system without links: not atomic, but complete
+		err = os.Rename(q.path, s.aside)
 	}
 	if err == nil {
 		err = os.Rename(temp, q.path)
@@ -144,14 +137,28 @@ func (q *Queue) repair(f *os.File, cause error) error {
 		return fmt.Errorf("move the damaged file aside: %w", err)
 	}
 	q.log.Error("the damaged queue file was moved aside and a new one begun from what could be read of it",
-		"aside", aside, "kept", s.entries, "damage", s.damaged, "events_missing", s.missing, "sources_start_over", s.startOver())
+		"aside", s.aside, "kept", s.copier.entries, "damage", s.damaged, "events_missing", s.missing, "sources_start_over", s.repeats())
 	return q.syncDir()
+}
+
+// freeAside is a name for the damaged file that no other has.
+func (q *Queue) freeAside() string {
+	stem := q.path + ".damaged-" + q.o.Now().UTC().Format("20060102T150405")
+	name := stem
+	for i := 1; ; i++ {
+		if _, err := os.Lstat(name); err != nil {
+			return name
+		}
+		name = fmt.Sprintf("%s-%d", stem, i)
+	}
 }
 
 // salvage copies what can be read of a damaged file.
 type salvage struct {
 	*converter
 	q       *Queue
+	cause   error
+	aside   string // where the damaged file goes
 	head    head
 	damaged map[string]int // top-level bucket → unreadable pages and entries; "": we cannot know what is lost
 	missing string         // numbers of events that are neither there nor settled
@@ -167,6 +174,9 @@ func (s *salvage) startOver() bool {
 	}
 	return false
 }
+
+// repeats says whether the sources tell it again.
+func (s *salvage) repeats() bool { return s.startOver() && !s.q.o.Skip }
 
 func (s *salvage) run(f *os.File, db *bbolt.DB) error {
 	c, err := newCopier(db)
