@@ -58,6 +58,17 @@ func TestCommitReturnsAfterFsync(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("compacted beside the work", q)
+
+	q.db.NoSync = true // the control: without fsync it shows, unless the kernel happens to write just then
+	shows := false
+	for n := 0; n < 100 && !shows; n++ {
+		commit(t, q, Batch{Events: bounces(100+n, 101+n)})
+		shows = unwritten(t, q.file) > 0
+	}
+	if !shows {
+		t.Error("without fsync, all is on disk: the test shows nothing")
+	}
+	q.db.NoSync = false
 }
 
 // A rename lasts once its folder is synced: after a new file has its name, after a compacted copy took it, and after a
