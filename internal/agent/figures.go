@@ -137,33 +137,42 @@ func (f *figures) tell(p *metrics.Page) {
 	})
 }
 
-// tellLately tells how many wait of those put off in the last days, and which findings are open.
-func (f *figures) tellLately(p *metrics.Page, r *report.Report) {
+// shown is under what a provider is told, by the holder of the lock.
+func (f *figures) shown(name string) string {
+	if f.providers[name] == nil {
+		return provider.Other
+	}
+	return name
+}
+
+// tellWaiting tells how many wait, of all that have series. nil: it is not known.
+func (f *figures) tellWaiting(p *metrics.Page, all []report.Waiting) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shown := func(name string) string {
-		if f.providers[name] == nil {
-			return provider.Other
-		}
-		return name
+	p.Gauge("bouncefeed_recipients_waiting", "Recipients that were put off, and neither accepted nor failed so far; of inputs that read a log.", "provider")
+	if all == nil {
+		return
 	}
 	waiting := map[string]uint64{}
-	for i := range r.Providers {
-		waiting[shown(r.Providers[i].ID)] += r.Providers[i].Waiting
+	for i := range all {
+		waiting[f.shown(all[i].Provider)] += all[i].Recipients
 	}
-	p.Gauge("bouncefeed_recipients_waiting", "Recipients that were put off in the last seven days, and of whom nothing was heard since.", "provider")
 	for _, name := range slices.Sorted(maps.Keys(f.providers)) {
 		p.Add(waiting[name], name)
 	}
+}
+
+// tellFindings tells which are open. What they are about may be a domain, and is told by the report alone.
+func (f *figures) tellFindings(p *metrics.Page, all []FindingStatus) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	open := map[[3]string]bool{}
-	for i := range r.Findings {
-		if found := &r.Findings[i]; found.Until == nil {
-			of := found.Provider
-			if of != "" {
-				of = shown(of)
-			}
-			open[[3]string{found.ID, of, found.Severity.String()}] = true
+	for i := range all {
+		of := all[i].Provider
+		if of != "" {
+			of = f.shown(of)
 		}
+		open[[3]string{all[i].ID, of, all[i].Severity.String()}] = true
 	}
 	p.Gauge("bouncefeed_finding_active", "What 'bouncefeed report' finds open; absent when it is over.", "finding", "provider", "severity")
 	for _, labels := range slices.SortedFunc(maps.Keys(open), func(a, b [3]string) int { return slices.Compare(a[:], b[:]) }) {

@@ -127,16 +127,16 @@ func TestFiguresBeginWithTheLargest(t *testing.T) {
 }
 
 // Who waits, and what is found.
-func TestFiguresLately(t *testing.T) {
+func TestFiguresOfNow(t *testing.T) {
 	t.Parallel()
 	f := newFigures()
 	f.of("google")
-	over := time.Now()
-	r := &report.Report{Providers: []report.Group{{ID: "google", Figures: report.Figures{Waiting: 2}}, {ID: "x", Figures: report.Figures{Waiting: 3}}, {ID: "y", Figures: report.Figures{Waiting: 4}}},
-		Findings: []report.Finding{{ID: "a", Provider: "google", Severity: report.Warning}, {ID: "a", Provider: "google", Severity: report.Warning, Subject: "jo@example.org"},
-			{ID: "b", Severity: report.Critical}, {ID: "c", Provider: "x", Severity: report.Info}, {ID: "d", Until: &over}}}
 	var p metrics.Page
-	f.tellLately(&p, r)
+	f.tellWaiting(&p, []report.Waiting{{Provider: "google", Recipients: 2}, {Provider: "x", Recipients: 3}, {Provider: "y", Recipients: 4}})
+	f.tellFindings(&p, []FindingStatus{
+		{ID: "a", Provider: "google", Severity: report.Warning, Title: "jo@example.org"}, {ID: "a", Provider: "google", Severity: report.Warning},
+		{ID: "b", Severity: report.Critical}, {ID: "c", Provider: "x", Severity: report.Info},
+	})
 	const want = `bouncefeed_recipients_waiting{provider="google"} 2
 bouncefeed_recipients_waiting{provider="other"} 7
 # HELP bouncefeed_finding_active What 'bouncefeed report' finds open; absent when it is over.
@@ -147,6 +147,10 @@ bouncefeed_finding_active{finding="c",provider="other",severity="info"} 1
 `
 	if got := string(p.Bytes()); !strings.HasSuffix(got, want) {
 		t.Error(got)
+	}
+	p = metrics.Page{}
+	if f.tellWaiting(&p, nil); strings.Contains(string(p.Bytes()), "\nbouncefeed") {
+		t.Error("told what is not known")
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 type measured struct {
 	commits  *metrics.Histogram
 	requests *metrics.Histogram
-	lately   *lately
+	waiting  *waitingLook
 }
 
 func newMeasured() measured {
@@ -28,7 +28,7 @@ func newMeasured() measured {
 			[]float64{.001, .005, .01, .05, .1, .5, 1, 5}),
 		requests: metrics.NewHistogram("bouncefeed_output_request_duration_seconds", "How long an attempt to send took until it was answered, or given up.",
 			[]float64{.05, .1, .25, .5, 1, 2.5, 5, 10}, "output"),
-		lately: &lately{},
+		waiting: &waitingLook{},
 	}
 }
 
@@ -91,34 +91,28 @@ func (a *Agent) Metrics() ([]byte, error) {
 	p.Add(st.Queue.Held)
 	p.Histogram(a.measured.commits)
 	a.figures.tell(p)
-	err = a.tellLately(p)
-	return p.Bytes(), err
+	a.figures.tellWaiting(p, a.measured.waiting.look(a.waiting))
+	a.figures.tellFindings(p, st.Findings)
+	return p.Bytes(), nil
 }
 
-// latelyFor is how long is told again what takes reading a week's statistics.
-const latelyFor = time.Minute
+// waitingFor is how long is told again who waits: to look takes going over all of them.
+const waitingFor = time.Minute
 
-// lately is a report of the last days, as it was a moment ago.
-type lately struct {
+// waitingLook remembers who waits, as it was a moment ago.
+type waitingLook struct {
 	mu   sync.Mutex
 	at   time.Time
-	last *report.Report
+	last []report.Waiting // nil: not known
 }
 
-// tellLately tells what is no count but a state.
-func (a *Agent) tellLately(p *metrics.Page) error {
-	l := a.measured.lately
+func (l *waitingLook) look(ask func(report.Stream, time.Time) []report.Waiting) []report.Waiting {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := time.Now(); l.last == nil || now.Sub(l.at) > latelyFor {
-		r, err := a.report(ReportArgs{Since: now.AddDate(0, 0, -7), Compare: CompareNone})
-		if err != nil {
-			return err
-		}
-		l.at, l.last = now, r
+	if now := time.Now(); l.last == nil || now.Sub(l.at) > waitingFor {
+		l.at, l.last = now, ask(report.AllStreams, now)
 	}
-	a.figures.tellLately(p, l.last)
-	return nil
+	return l.last
 }
 
 func (a *Agent) serveMetrics(w http.ResponseWriter, _ *http.Request) {
