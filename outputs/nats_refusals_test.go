@@ -215,3 +215,15 @@ func TestNATSCertificates(t *testing.T) {
 	}
 	streamHolds(t, js, 1)
 }
+
+func TestNATSSeveralServers(t *testing.T) {
+	address := e2etest.StartNATS(t, "")
+	js := streamOf(t, address, nats.StreamConfig{})
+	for i := range 5 { // the client begins with any of them
+		out := mustBuild(t, "nats", "servers: [nats://127.0.0.1:1, nats://"+address+", nats://127.0.0.1:2]")
+		if err := out.Send(t.Context(), []event.Event{someEvent(fmt.Sprint(i))}); err != nil {
+			t.Error(err)
+		}
+	}
+	streamHolds(t, js, 5)
+}

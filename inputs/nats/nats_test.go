@@ -30,7 +30,13 @@ type fleet struct {
 func startFleet(t *testing.T, spoil ...func(*client.ConsumerConfig)) *fleet {
 	t.Helper()
 	f := &fleet{address: e2etest.StartNATS(t, "")}
-	conn, err := client.Connect("nats://" + f.address)
+	f.make(t, spoil)
+	return f
+}
+
+func (f *fleet) make(t *testing.T, spoil []func(*client.ConsumerConfig), login ...client.Option) {
+	t.Helper()
+	conn, err := client.Connect("nats://"+f.address, login...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +54,6 @@ func startFleet(t *testing.T, spoil ...func(*client.ConsumerConfig)) *fleet {
 	if _, err := f.js.AddConsumer("BOUNCES", g); err != nil {
 		t.Fatal(err)
 	}
-	return f
 }
 
 // add publishes n messages.
@@ -286,6 +291,26 @@ func TestAcknowledgedBeforeCommitIsLost(t *testing.T) {
 		_ = run()
 		if got := len(sink.Bodies); lost && got >= len(want) || !lost && got < len(want) {
 			t.Errorf("%v: %d of %d are stored, lost: %v", policy, got, len(want), lost)
+		}
+	}
+}
+
+// TestLeastPermissions holds docs/fleet.md to what it says that a hub needs to be allowed.
+func TestLeastPermissions(t *testing.T) {
+	f := &fleet{address: e2etest.StartNATS(t, `
+authorization { users = [
+	{ user: admin, password: admin }
+	{ user: hub, password: hub, permissions: { publish: ["$JS.API.STREAM.INFO.BOUNCES", "$JS.API.CONSUMER.INFO.BOUNCES.bouncefeed",
+	    "$JS.API.CONSUMER.MSG.NEXT.BOUNCES.bouncefeed", "$JS.ACK.BOUNCES.bouncefeed.>"], subscribe: ["_INBOX.>"] } }
+] }`)}
+	f.make(t, nil, client.UserInfo("admin", "admin"))
+	t.Setenv("FLEET_PASSWORD", "hub")
+	for _, line := range []string{"double_ack: false", "double_ack: true"} {
+		in := f.input(t, "username: hub", "password_env: FLEET_PASSWORD", line)
+		want := f.add(t, 3)
+		sink := &inputtest.Sink{}
+		if err := inputtest.RunUntil(t, in, sink, func() bool { return sink.Has(want) && f.left(t) == 0 }); err != nil {
+			t.Errorf("%s: %v", line, err)
 		}
 	}
 }

@@ -25,7 +25,7 @@ const (
 inputs:
   maillog: {type: logfile, path: %[1]s/mail.log, start: beginning, parser: postfix}
 outputs:
-  fleet: {type: nats, servers: %[2]s, insecure_tcp: true, timeout: 3s, subject: "bounces.{{.host}}.{{.type}}.{{.bucket}}"}
+  fleet: {type: nats, servers: %[2]s, insecure_tcp: true, timeout: 4s, subject: "bounces.{{.host}}.{{.type}}.{{.bucket}}"}
 queue: {path: %[1]s/queue.db}
 control: {socket: %[1]s/control.sock}
 `
@@ -37,7 +37,7 @@ outputs:
 queue: {path: %[1]s/queue.db}
 control: {socket: %[1]s/control.sock}
 `
-	fleetHubInput = "  %[1]s: {type: nats, servers: %[2]s, insecure_tcp: true, timeout: 3s, consumer: %[1]s}\n"
+	fleetHubInput = "  %[1]s: {type: nats, servers: %[2]s, insecure_tcp: true, timeout: 4s, consumer: %[1]s}\n"
 )
 
 // The addresses at which edges and hubs reach the cluster: taken away, they are cut off, without a word.

@@ -144,9 +144,8 @@ func (s *Server) Connect(ctx context.Context, name string, trouble func(error)) 
 	}
 	dialing, cancel := context.WithTimeout(ctx, s.Timeout.Std())
 	defer cancel()
-	dialer := &net.Dialer{Timeout: s.Timeout.Std(), KeepAlive: 15 * time.Second}
-	o.Timeout = s.Timeout.Std()
-	o.CustomDialer = dial{dialing, dialer}
+	o.Timeout = s.Timeout.Std() / time.Duration(len(s.Servers)) // one that does not answer leaves time for the others
+	o.CustomDialer = dial{dialing, &net.Dialer{Timeout: o.Timeout, KeepAlive: 15 * time.Second}}
 	conn, err := o.Connect()
 	if err != nil {
 		if ctx.Err() != nil {
