@@ -40,6 +40,8 @@ func believed(in plannedInput, postfix *mta.Postfix) string {
 	switch {
 	case in.kind == "journald" && place != thisJournal:
 		return "believes whoever can put a file there: " + place
+	case in.kind == "nats":
+		return "believes whoever may publish to " + place + ": each mail server wants an account that may publish its own subjects only"
 	case in.kind != "logfile" || in.built.Settings.Container != "":
 		return ""
 	case parser == "postfix" && postfix != nil && postfix.LogFile() == place:
