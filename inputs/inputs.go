@@ -1,6 +1,6 @@
 // Package inputs is the contract of what reads the sources: an input turns bytes into event.Records and hands them to a
 // Sink; what they mean is a parser's business, whether they are kept the agent's. The kinds stand in its wings: logs,
-// mailbox, webhook.
+// mailbox, nats, webhook.
 package inputs
 
 import (
