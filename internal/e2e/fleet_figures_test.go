@@ -41,11 +41,12 @@ func TestFigureFleet(t *testing.T) {
 	if !jailedForFigures(t) {
 		return
 	}
-	const n = 20_000
 	for _, c := range []struct {
 		nodes, batch int
 		sync         string
-	}{{1, 100, "2m"}, {1, 1000, "2m"}, {1, 10_000, "2m"}, {1, 100, "always"}, {1, 1000, "always"}, {3, 100, "2m"}, {3, 1000, "2m"}, {3, 100, "always"}, {3, 1000, "always"}} {
+		n            uint64
+	}{{1, 100, "2m", 60_000}, {1, 1000, "2m", 60_000}, {1, 10_000, "2m", 60_000}, {1, 100, "always", 10_000}, {3, 100, "2m", 60_000}, {3, 1000, "2m", 60_000}, {3, 100, "always", 60_000}} {
+		n := c.n
 		name := fmt.Sprintf("R%d sync %s batch %d", c.nodes, c.sync, c.batch)
 		t.Run(name, func(t *testing.T) {
 			nodes := make([]*process, c.nodes)
@@ -67,20 +68,18 @@ func TestFigureFleet(t *testing.T) {
 			waitFor(t, "the stream is made", func() bool {
 				return edge.command(t, "nats", "setup", "--yes", "--config", filepath.Join(edge.dir, "config.yaml")).Run() == nil
 			})
-			edge.start(t)
 			published := timed(t, edge, func(s status) bool { return s.Outputs[0].Sent == n })
 			hwm := residentPeak(t, edge)
 			edge.stop(t)
-			t.Logf("%s: %.0f published a second, RSS at most %s", name, n/published.Seconds(), hwm)
+			t.Logf("%s: %.0f published a second, RSS at most %s", name, float64(n)/published.Seconds(), hwm)
 			for _, double := range []bool{false, true} {
 				if double && c.batch != 1000 {
 					continue
 				}
 				hub := newDaemonNamed(t, nil, fmt.Sprint("-hub", double), figureHubConfig, local, double, "told: {type: file, path: /var/lib/bouncefeed/told.jsonl}")
 				again(t, hub)
-				hub.start(t)
 				took := timed(t, hub, func(s status) bool { return s.Inputs[0].Queued == n })
-				t.Logf("%s: %.0f taken and committed a second (double_ack: %v), RSS at most %s", name, n/took.Seconds(), double, residentPeak(t, hub))
+				t.Logf("%s: %.0f taken and committed a second (double_ack: %v), RSS at most %s", name, float64(n)/took.Seconds(), double, residentPeak(t, hub))
 				hub.stop(t)
 			}
 			for _, p := range nodes {
@@ -161,10 +160,11 @@ func launchFigureNode(t *testing.T, nodes, i int, sync string) *process {
 	return start(t, "nats", filepath.Join(dir, "log"), exec.Command(program, "-c", file))
 }
 
-// timed is how long it takes until the status of d is as wanted.
+// timed is how long it takes from the start of d until its status is as wanted.
 func timed(t *testing.T, d *daemon, wanted func(status) bool) time.Duration {
 	t.Helper()
 	began := time.Now()
+	d.start(t)
 	waitFor(t, "it is done", func() bool { return wanted(d.status(t)) })
 	return time.Since(began)
 }
