@@ -34,11 +34,15 @@ week, another puts it off and some have mistyped their addresses, and serves the
 					fmt.Fprintf(cmd.OutOrStdout(), "The page, over two months of a made-up mail server: %s\nCtrl-C ends it.\n", url)
 				})
 			}
-			rows, strangers, err := agent.Demo(cmd.Context(), version, log)
+			rows, strangers, made, err := agent.Demo(cmd.Context(), version, log)
 			if err != nil {
 				return err
 			}
-			return a.printDemo(cmd, rows, strangers, verbose)
+			if err := a.printDemo(cmd, rows, strangers, verbose); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "\nWhat 'bouncefeed report' says of the same log; a larger one in a browser: 'bouncefeed demo --page'.\n\n")
+			return a.printReport(cmd, made, &reportForm{by: "provider"})
 		},
 	}
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the daemon's log and the posts too")

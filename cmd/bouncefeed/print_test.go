@@ -146,6 +146,7 @@ func TestDemo(t *testing.T) {
 	r := command(t, "", "demo")
 	r.expect(t, 0, "RECIPIENT", "")
 	r.expect(t, 0, "All as it should be.", "")
+	r.expect(t, 0, "OUR FAULT: 1 recipient", "")
 	if r.err != "" {
 		t.Errorf("on standard error: %s", r.err)
 	}

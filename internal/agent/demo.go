@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/report"
 )
 
 // DemoRow is one recipient of the demo: what its mail server said, what should come of it, and what did.
@@ -42,18 +43,20 @@ func (r DemoRow) Right() bool {
 const demoTime = 20 * time.Second
 
 // Demo writes a sample mail log into a temporary folder, runs the real agent over it and delivers to a receiver of its
-// own. The rows are in the order of the log, strangers is what was posted and belongs to no row.
-func Demo(ctx context.Context, version string, log *slog.Logger) (rows []DemoRow, strangers []DemoPost, err error) {
+// own. The rows are in the order of the log, strangers is what was posted and belongs to no row, made the report of the log.
+func Demo(ctx context.Context, version string, log *slog.Logger) (rows []DemoRow, strangers []DemoPost, made *report.Report, err error) {
 	d, err := newDemo(demoLog(time.Now()))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer d.close()
 	if err := runUntilRead(ctx, d.config, version, log); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	rows, strangers = d.receiver.sort(demoRows())
-	return rows, strangers, nil
+	r := &ReportOfFiles{Backfill: Backfill{Files: []string{d.mailLog}, As: "postfix", Config: d.config, Version: version, Log: log}}
+	made, _, err = r.Make(ctx)
+	return rows, strangers, made, err
 }
 
 // demo is what a daemon needs to read a mail log and deliver to somebody, in a temporary folder.
