@@ -274,13 +274,21 @@ func TestEveryReasonHasItsMeaning(t *testing.T) {
 	}
 }
 
+// BenchmarkOverview draws the first page, with the statistics read anew and without.
 func BenchmarkOverview(b *testing.B) {
-	f := busy()
-	var body int
-	for b.Loop() {
-		w := httptest.NewRecorder()
-		newPage(f, quiet()).overview(w, httptest.NewRequest("GET", "/", nil))
-		body = w.Body.Len()
+	for name, keep := range map[string]bool{"anew": false, "kept": true} {
+		b.Run(name, func(b *testing.B) {
+			p := newPage(busy(), quiet())
+			var body int
+			for b.Loop() {
+				if !keep {
+					clear(p.kept)
+				}
+				w := httptest.NewRecorder()
+				p.overview(w, httptest.NewRequest("GET", "/", nil))
+				body = w.Body.Len()
+			}
+			b.ReportMetric(float64(body), "bytes/page")
+		})
 	}
-	b.ReportMetric(float64(body), "bytes/page")
 }
