@@ -173,7 +173,7 @@ func (w *window) usuallyPutOff() float64 {
 func silence(w *window, _ float64) (v verdict) {
 	gap, longest := 0, 1
 	for i := w.from; i <= w.to; i++ {
-		if w.all[i].Ended() > 0 {
+		if w.all[i+1].Ended() > w.all[i].Ended() {
 			longest, gap = max(longest, gap), 0
 		} else {
 			gap++
@@ -219,7 +219,7 @@ func (s *series) follow(all []Finding, r *rule, id string, since int64) []Findin
 	var now *Finding
 	quiet := 0
 	start := max(0, int(since-s.first)-14*24)
-	for at := start; at < len(s.all); at++ {
+	for at := start; at < len(s.all)-1; at++ {
 		w := s.at(id, at, r.hours)
 		v := r.judges(&w, 1)
 		if v.severity > None {

@@ -7,7 +7,8 @@ import (
 	"bouncefeed/internal/event"
 )
 
-// series is a tally by the hour, from the first of its hours to the last that is asked for.
+// series is a tally by the hour, from the first of its hours to the last that is asked for. Counts stand added up: those at an
+// index are of all hours before it, so that a window costs the same whatever its length.
 type series struct {
 	first, last int64 // hours
 	all         []Counts
@@ -36,7 +37,7 @@ func newSeries(t *Tally, last int64) *series {
 	}
 	s.first = max(s.first, last-maxHours)
 	n := int(last-s.first) + 1
-	s.all = make([]Counts, n)
+	s.all = make([]Counts, n+1)
 	for r, count := range t.rows {
 		at := int(r.Hour - s.first)
 		if at < 0 || at >= n {
@@ -44,11 +45,11 @@ func newSeries(t *Tally, last int64) *series {
 		}
 		p := s.providers[r.Provider]
 		if p == nil {
-			p = &providerSeries{make([]Counts, n), map[reasonClass][]uint32{}}
+			p = &providerSeries{make([]Counts, n+1), map[reasonClass][]uint32{}}
 			s.providers[r.Provider] = p
 		}
-		p.counts[at][r.Class] += count
-		s.all[at][r.Class] += count
+		p.counts[at+1][r.Class] += count
+		s.all[at+1][r.Class] += count
 		if r.Reason != "" {
 			key := reasonClass{r.Reason, r.Class}
 			if p.reasons[key] == nil {
@@ -58,6 +59,12 @@ func newSeries(t *Tally, last int64) *series {
 		}
 	}
 	s.ids = slices.Sorted(maps.Keys(s.providers))
+	for i := range n {
+		s.all[i+1].Add(&s.all[i])
+		for _, p := range s.providers {
+			p.counts[i+1].Add(&p.counts[i])
+		}
+	}
 	return s
 }
 
@@ -78,8 +85,9 @@ func (w *window) counts() (sum Counts) {
 	if w.provider != "" {
 		hours = w.providers[w.provider].counts
 	}
-	for i := w.from; i <= w.to; i++ {
-		sum.Add(&hours[i])
+	sum = hours[w.to+1]
+	for class, before := range hours[w.from] {
+		sum[class] -= before
 	}
 	return sum
 }
