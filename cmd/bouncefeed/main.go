@@ -114,6 +114,7 @@ Try 'bouncefeed demo' first: it needs no configuration and no rights.
 		newHeld(a),
 		newRefused(a),
 		newQueue(a),
+		newForget(a),
 		newResend(a),
 		newTail(a),
 		newFind(a),

@@ -107,6 +107,7 @@ var Calls = struct {
 	EventsDrop   control.Call[EventSelection, Count]
 	EventsReplay control.Call[EventSelection, Count]
 	Flush        control.Call[FlushArgs, Count]
+	Forget       control.Call[string, Forgotten] // an address
 
 	LogLevel control.Call[string, string] // sets it, "" only asks; answers with what it is then
 
@@ -140,6 +141,7 @@ var Calls = struct {
 	EventsDrop:   control.Call[EventSelection, Count]{Name: "events-drop"},
 	EventsReplay: control.Call[EventSelection, Count]{Name: "events-replay"},
 	Flush:        control.Call[FlushArgs, Count]{Name: "flush"},
+	Forget:       control.Call[string, Forgotten]{Name: "forget"},
 
 	LogLevel: control.Call[string, string]{Name: "log-level"},
 
@@ -160,7 +162,7 @@ type memory struct {
 
 // answers are the daemon's to all Calls on the control socket.
 func (a *Agent) answers() []control.Answer {
-	return append(storedAnswers(a.reporter()),
+	return append(storedAnswers(a.reporter(), a.config.Queue.Path, a),
 		Calls.Status.Answer(one(func(control.None) (Status, error) { return a.Status() })),
 		Calls.Metrics.Answer(one(func(control.None) (string, error) { text, err := a.Metrics(); return string(text), err })),
 		Calls.Reload.Answer(func(context.Context, control.None, io.Reader, func(control.None) error) error {
@@ -175,8 +177,9 @@ func (a *Agent) answers() []control.Answer {
 		Calls.Tail.Answer(a.answerTail))
 }
 
-// storedAnswers are those to all Calls about what is stored, by whoever has the queue's file open.
-func storedAnswers(r *reporter) []control.Answer {
+// storedAnswers are those to all Calls about what is stored, by whoever has the queue's file at path open; live is what it
+// remembers besides, nil: nothing.
+func storedAnswers(r *reporter, path string, live rememberer) []control.Answer {
 	q := r.queue
 	return []control.Answer{
 		Calls.Dead.Answer(list(func(s Selection) ([]DeadLetter, error) { return q.Dead(s.Output) })),
@@ -192,6 +195,7 @@ func storedAnswers(r *reporter) []control.Answer {
 
 		Calls.Report.Answer(one(r.report)),
 		Calls.Events.Answer(answerEvents(q)),
+		Calls.Forget.Answer(answerForget(q, path, live)),
 		Calls.EventsDrop.Answer(one(func(s EventSelection) (Count, error) { n, err := dropPending(q, s); return Count{n}, err })),
 		Calls.EventsReplay.Answer(one(func(s EventSelection) (Count, error) { n, err := replay(q, s); return Count{n}, err })),
 

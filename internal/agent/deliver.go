@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,9 @@ type delivery struct {
 	began   time.Time // the last attempt
 	next    time.Time // the earliest moment of the next send, by max_rate
 	settler *settler
+
+	mu       sync.Mutex
+	toForget []func(*event.Event) bool // see forget
 }
 
 // run ships until ctx ends or the queue breaks.
@@ -60,6 +64,7 @@ func (d *delivery) run(ctx context.Context) error {
 	d.settler.accept(d.verifying.keeps())
 	err := d.shipFetched(ctx, fetching)
 	for errors.Is(err, errEdited) {
+		d.dropForgotten()
 		if err = d.settler.flush(); err == nil {
 			err = d.shipFetched(ctx, fetching)
 		}
@@ -144,6 +149,9 @@ func (d *delivery) fetch(ctx context.Context, to chan<- []queue.Item) error {
 
 func (d *delivery) shipAll(ctx context.Context, fetched <-chan []queue.Item) error {
 	for ctx.Err() == nil {
+		if err := d.edited(); err != nil {
+			return err
+		}
 		if err := d.verify(ctx); err != nil {
 			return err
 		}
@@ -180,6 +188,8 @@ func (d *delivery) await(fetched <-chan []queue.Item) (items []queue.Item, more 
 	case items, more = <-fetched:
 		return items, more
 	case <-alarm:
+		return nil, true
+	case <-d.hurry:
 		return nil, true
 	}
 }

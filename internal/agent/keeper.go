@@ -140,7 +140,7 @@ func OpenStored(ctx context.Context, cfg *config.Config, log *slog.Logger) (sock
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() {
-		done <- control.Serve(ctx, l, storedAnswers(&reporter{queue: q, host: cfg.Host, now: time.Now}))
+		done <- control.Serve(ctx, l, storedAnswers(&reporter{queue: q, host: cfg.Host, now: time.Now}, cfg.Queue.Path, nil))
 	}()
 	return socket, func() error {
 		cancel()
@@ -169,5 +169,5 @@ func Keep(ctx context.Context, in io.Reader, file *os.File, log *slog.Logger) er
 		io.Copy(io.Discard, in)
 		cancel()
 	}()
-	return errors.Join(control.Serve(ctx, l, storedAnswers(&reporter{queue: q, host: what.Host, now: time.Now})), q.Close())
+	return errors.Join(control.Serve(ctx, l, storedAnswers(&reporter{queue: q, host: what.Host, now: time.Now}, what.Path, nil)), q.Close())
 }

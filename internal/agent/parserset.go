@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/parsers"
@@ -14,7 +15,10 @@ type parserSet struct {
 	formats map[string]config.Section    // by Record.Route
 	memory  func(parsers.Stateful) error // restores the stored memory of the format's parser; nil: it starts empty
 
+	outdated atomic.Uint64 // grows when others change what is stored
+
 	main   parsers.Parser            // of the format; nil: not made yet
+	made   uint64                    // what outdated was before it was
 	routed map[string]parsers.Parser // of the formats, by Record.Route
 	missed string                    // times that records were missing, as the main one knows
 }
@@ -49,6 +53,7 @@ func (s *parserSet) ready() error {
 	if s.main != nil {
 		return nil
 	}
+	s.made = s.outdated.Load()
 	p, err := parsers.Modules.Build(s.env, s.format)
 	if err != nil {
 		return err

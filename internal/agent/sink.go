@@ -204,6 +204,7 @@ func (s *sink) addMemory(d *draft) {
 		s.logHosts.add(d.logHost)
 	}
 	d.batch.State = s.parsers.changes()
+	d.batch.Valid = s.stillValid()
 }
 
 // parseRecord has rec parsed, and taken out of what it is wrapped in.

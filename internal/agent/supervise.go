@@ -57,6 +57,9 @@ func supervise(ctx context.Context, log *slog.Logger, state *condition, fatal fu
 		if fatal(err) {
 			return err
 		}
+		if errors.Is(err, errForgotten) {
+			continue
+		}
 		if time.Since(started) > backoffLast {
 			b = backoff{}
 		}

@@ -96,14 +96,19 @@ func (t *tail) watch() (before []Line, _ <-chan Line, end func()) {
 		t.watchers = map[chan Line]struct{}{}
 	}
 	t.watchers[w] = struct{}{}
-	if before = slices.Clone(t.last); len(before) == remembered {
-		before = append(slices.Clone(t.last[t.next:]), t.last[:t.next]...)
-	}
-	return before, w, func() {
+	return t.inOrder(), w, func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		delete(t.watchers, w)
 	}
+}
+
+// inOrder copies what is remembered, the oldest first.
+func (t *tail) inOrder() []Line {
+	if len(t.last) < remembered {
+		return slices.Clone(t.last)
+	}
+	return append(slices.Clone(t.last[t.next:]), t.last[:t.next]...)
 }
 
 // answerTail tells what happened, as far as it is remembered and asked for, and then what happens.

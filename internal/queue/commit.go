@@ -20,6 +20,7 @@ type Batch struct {
 	Checkpoint map[string]string // nil: leave as is
 	Sent       [][8]byte         // ledger entries (event.Sent)
 	Counts     map[Figure]uint64 // increments of the input's counters
+	Valid      func() error      // asked in the transaction; an error: none of it is stored, and Commit gives it; nil: it is
 	Counted    event.Counted     `json:"-"` // beside what Options.Counted says of Events: of what this process has read itself
 	Mails      []Mail            // that did not fail, for the guard
 	Log        bool              // a mail server's log tells it, and so when it happened and with whom that spoke
@@ -155,6 +156,11 @@ func prepare(b *Batch, now time.Time, g *Guard) (*prepared, error) {
 
 // apply may run more than once: a transaction that another caller's part spoils is done again without it.
 func (p *prepared) apply(t *txn) error {
+	if p.Valid != nil {
+		if err := p.Valid(); err != nil {
+			return err
+		}
+	}
 	for i := range p.Copies {
 		if err := t.settleCopy(&p.Copies[i]); err != nil {
 			return err

@@ -121,7 +121,8 @@ func checkCounted(t testing.TB, q *Queue, outputs ...string) {
 			t.Errorf("output %s is given %d, %v; %d are counted", o, len(items), err, want)
 		}
 		if n := len(items); n > 0 {
-			if items, err = q.pending(o, Mark{items[n-1].Seq, items[n-1].Seq}, 1<<20); err != nil || len(items) > 0 {
+			behind := Mark{again: 1 << 40, seq: items[n-1].Seq}
+			if items, err = q.pending(o, behind, 1<<20); err != nil || len(items) > 0 {
 				t.Errorf("output %s is given %d behind the last, %v", o, len(items), err)
 			}
 		}

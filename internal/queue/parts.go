@@ -18,7 +18,7 @@ func IsFull(err error) bool { return says(err, syscall.ENOSPC) || says(err, sysc
 // there are none.
 func (b Batch) split() (part, rest Batch, ok bool) {
 	rest = b
-	part = Batch{Input: b.Input}
+	part = Batch{Input: b.Input, Valid: b.Valid}
 	n := 0
 	if len(b.Events) > 1 {
 		for n < len(b.Events)/2 && len(b.Events[n].Keys()) > 0 {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -35,9 +36,12 @@ type state struct {
 	walked int      // pages that were read to find this out
 }
 
-// shrink puts a copy without free pages in the file's place if more than half of it is free. Not to be called by two at
-// once, nor beside replace.
-func (q *Queue) shrink() error {
+// shrink puts a copy without free pages in the file's place if more than half of it is free. Not to be called beside
+// replace.
+func (q *Queue) shrink() error { return q.shrinkIf(false) }
+
+// shrinkIf does so in any case if it must, or tells why it can't.
+func (q *Queue) shrinkIf(must bool) error {
 	q.shrinks.Lock()
 	defer q.shrinks.Unlock()
 	if q.closing.Load() || !wideAddresses {
@@ -46,7 +50,11 @@ func (q *Queue) shrink() error {
 	q.lock <- struct{}{}
 	worth, size, used, err := q.worthCompacting()
 	var first *state
-	if err == nil && worth && size < shrinkMost {
+	switch {
+	case err != nil:
+	case must && size >= shrinkMost:
+		err = fmt.Errorf("queue %s is too large to be written anew", q.path)
+	case must, worth && size < shrinkMost:
 		first, err = q.stateNow()
 	}
 	<-q.lock
@@ -58,7 +66,7 @@ func (q *Queue) shrink() error {
 	db, file, err := openTemp(temp)
 	if err != nil {
 		first.release()
-		return q.compacted(err, size, used, began)
+		return cmp.Or(onlyIf(must, err), q.compacted(err, size, used, began))
 	}
 	s := &shrinking{q: q, db: db, file: file, temp: temp, from: q.file, last: first}
 	err = s.run()
@@ -71,7 +79,14 @@ func (q *Queue) shrink() error {
 		defer func() { <-q.lock }()
 		return q.guarded(func() error { return err })
 	}
-	return q.compacted(err, size, used, began)
+	return cmp.Or(onlyIf(must, err), q.compacted(err, size, used, began))
+}
+
+func onlyIf(must bool, err error) error {
+	if must {
+		return err
+	}
+	return nil
 }
 
 // stateNow keeps the newest state. By the holder of the lock.
