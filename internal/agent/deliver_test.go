@@ -279,6 +279,45 @@ func TestPostUnderWayMayEndAtShutdown(t *testing.T) {
 	}
 }
 
+// locked is an output whose receiver does not know the login for an hour.
+type locked struct {
+	until time.Time
+	tries int
+}
+
+func (l *locked) Send(context.Context, []event.Event) error {
+	if l.tries++; time.Now().Before(l.until) {
+		return errors.New("401: the login is not known")
+	}
+	return nil
+}
+
+// A login that is wrong for an hour costs nothing but the hour: it is tried about once a minute, and status says why.
+func TestDeliveryThroughAnHourOfWrongLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		out := &locked{until: began.Add(time.Hour)}
+		d := &delivery{name: "out", out: out, queue: &queue.Queue{}, log: slog.New(slog.DiscardHandler), settings: &outputs.Settings{Batch: 1}, verifying: newVerifying(out, slog.New(slog.DiscardHandler))}
+		d.settler = newSettler(t.Context(), nil, "out", func() {}, d.suffer)
+		go func() {
+			<-time.After(30 * time.Minute)
+			if problem, since, _ := d.state.report(); !strings.HasPrefix(problem, "401: ") || !since.Equal(began) || d.nextTry.Load() == nil {
+				t.Errorf("after half an hour: %q since %v, next try %v", problem, since, d.nextTry.Load())
+			}
+		}()
+		err := d.sendUntilAnswered(t.Context(), []event.Event{{ID: "1"}})
+		if took := time.Since(began); err != nil || took < time.Hour || took > time.Hour+2*backoffLast || out.tries > 140 {
+			t.Errorf("%d tries in %v: %v", out.tries, took, err)
+		}
+		if problem, _, _ := d.state.report(); problem != "" {
+			t.Errorf("after it: %q", problem)
+		}
+		if err := d.settler.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // taking is an output that takes everything at once.
 type taking struct{ n atomic.Int64 }
 
