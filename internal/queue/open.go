@@ -160,7 +160,11 @@ func openRegular(path string) (*os.File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("it is no file but %s: name a file, such as %s", info.Mode().Type(), filepath.Join(path, "queue.db"))
 	}
-	return os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: it belongs to user %d, and this is user %d; 'chown --reference=%s %s' gives it back", err, st.Uid, os.Geteuid(), filepath.Dir(path), path)
+	}
+	return f, err
 }
 
 func isAt(f *os.File, path string) bool {
@@ -223,7 +227,9 @@ func openTemp(path string) (db *bbolt.DB, f *os.File, err error) {
 	}
 	o := boltOptions()
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
-		f, err = os.OpenFile(name, flag|os.O_EXCL|syscall.O_NOFOLLOW, mode)
+		if f, err = os.OpenFile(name, flag|os.O_EXCL|syscall.O_NOFOLLOW, mode); err == nil {
+			err = giveToFoldersOwner(f)
+		}
 		return f, err
 	}
 	if db, err = bbolt.Open(path, 0o600, o); err == nil {
@@ -254,7 +260,7 @@ func (q *Queue) syncDir() error {
 
 // use hands f, locked and found sound, to bbolt.
 func (q *Queue) use(f *os.File) error {
-	if err := f.Chmod(0o600); err != nil {
+	if err := errors.Join(f.Chmod(0o600), giveToFoldersOwner(f)); err != nil {
 		f.Close()
 		return err
 	}
