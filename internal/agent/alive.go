@@ -14,7 +14,7 @@ import (
 const (
 	openWithin  = 2 * time.Second  // what is to open is waited for at a start
 	beatWithin  = 10 * time.Minute // maintenance writes to the queue every minute, a compaction may take some
-	stuckAfter  = 15 * time.Minute // an attempt to send, whose own bounds are far shorter
+	stuckAfter  = 15 * time.Minute // an attempt to send, whose own bounds are far shorter, or the parsing of what was read at once
 	statusEvery = 10 * time.Second
 )
 
@@ -40,6 +40,11 @@ func (a *Agent) Alive() error {
 	}
 	if d := a.beat.silentFor(); d > beatWithin {
 		return fmt.Errorf("the queue has not been written to for %s", d.Round(time.Second))
+	}
+	for _, in := range a.inputs {
+		if d := in.sink.parsing.silentFor(); d > stuckAfter {
+			return fmt.Errorf("input %s has been parsing for %s", in.name, d.Round(time.Second))
+		}
 	}
 	for _, out := range a.outputs {
 		if d := out.delivery.sending.silentFor(); d > stuckAfter {

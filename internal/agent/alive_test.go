@@ -31,8 +31,26 @@ func TestAlive(t *testing.T) {
 		t.Errorf("maintenance hangs: %v", err)
 	}
 	a.beat.beat()
+	a.inputs[1].sink.parsing.Store(time.Now().Add(-time.Hour).UnixNano())
+	if err := a.Alive(); err == nil || !strings.Contains(err.Error(), "input two has been parsing for 1h") {
+		t.Errorf("a parser hangs: %v", err)
+	}
+	a.inputs[1].sink.parsing.Store(0)
 	a.outputs[0].delivery.sending.Store(time.Now().Add(-time.Hour).UnixNano())
 	if err := a.Alive(); err == nil || !strings.Contains(err.Error(), "output f has been sending for 1h") {
 		t.Errorf("an output hangs: %v", err)
+	}
+}
+
+// A parser is at work from when it has the sink to itself until it lets go.
+func TestParserAtWork(t *testing.T) {
+	t.Parallel()
+	s := &sink{}
+	end := s.atWork()
+	if s.mu.TryLock() || s.parsing.Load() == 0 {
+		t.Error("not at work")
+	}
+	if end(); !s.mu.TryLock() || s.parsing.silentFor() != 0 {
+		t.Error("still at work")
 	}
 }

@@ -26,8 +26,7 @@ type lineState struct {
 
 // Read implements inputs.LineSink.
 func (s *sink) Read(lines []byte, at time.Time, missed uint64) (due bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.atWork()()
 	d, err := s.draftOfLines(strconv.FormatUint(missed, 10))
 	if err != nil {
 		return false, err

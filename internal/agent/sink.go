@@ -61,6 +61,7 @@ type sink struct {
 	saidWrapped bool // once
 
 	mu        sync.Mutex // held while parsing; commits of independent records run side by side
+	parsing   pulse      // when the parser began with what it is at
 	parsers   parserSet
 	unwrapper unwrapper
 	lines     lineState // of a log
@@ -175,8 +176,7 @@ func (s *sink) judge(ctx context.Context, recs []event.Record, fates []event.Fat
 // parse makes a batch of recs and tells what becomes of each in fates, which is as long or nil. missed counts the times
 // that records were missing.
 func (s *sink) parse(recs []event.Record, fates []event.Fate, missed string) (*draft, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.atWork()()
 	if err := s.parsers.countMissed(missed, s.store, s.name); err != nil {
 		return nil, err
 	}
@@ -196,6 +196,16 @@ func (s *sink) parse(recs []event.Record, fates []event.Fate, missed string) (*d
 	s.addMemory(d)
 	d.finish()
 	return d, nil
+}
+
+// atWork has the sink's parser to itself until end is called.
+func (s *sink) atWork() (end func()) {
+	s.mu.Lock()
+	s.parsing.beat()
+	return func() {
+		s.parsing.Store(0)
+		s.mu.Unlock()
+	}
 }
 
 // addMemory adds what the parser remembers of d, and whose log it is.
