@@ -291,8 +291,8 @@ type inputWatcher struct {
 }
 
 func (w *inputWatcher) committed() {
-	if failed := w.state.succeed(); failed > 0 {
-		w.env.Log.Info("reading again", "after", failed.Round(time.Second).String())
+	if failed, times := w.state.succeed(); failed > 0 {
+		w.env.Log.Info("reading again", "after", failed.Round(time.Second).String(), "failures", times)
 	}
 }
 

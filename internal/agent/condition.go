@@ -14,6 +14,7 @@ type condition struct {
 	since time.Time
 	last  time.Time       // last success
 	kinds map[string]bool // of failure, since then
+	times int             // that it failed, since then
 }
 
 const maxKinds = 16 // of failure that are told in a row
@@ -24,9 +25,10 @@ func (c *condition) fail(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
-		c.since, c.kinds = time.Now(), map[string]bool{}
+		c.since, c.kinds, c.times = time.Now(), map[string]bool{}, 0
 	}
 	c.err = err
+	c.times++
 	words := slices.DeleteFunc(strings.Fields(err.Error()), func(word string) bool { return strings.ContainsAny(word, "0123456789") })
 	kind := strings.Join(words, " ")
 	if c.kinds[kind] || len(c.kinds) == maxKinds {
@@ -36,16 +38,15 @@ func (c *condition) fail(err error) bool {
 	return true
 }
 
-// succeed notes a success and says for how long things had been failing; 0: they had not.
-func (c *condition) succeed() time.Duration {
+// succeed notes a success and says for how long, and how often, things had been failing; 0: they had not.
+func (c *condition) succeed() (failed time.Duration, times int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var failed time.Duration
 	if c.err != nil {
-		failed = max(time.Since(c.since), 1)
+		failed, times = max(time.Since(c.since), 1), c.times
 	}
 	c.err, c.last = nil, time.Now()
-	return failed
+	return failed, times
 }
 
 // report is the error in words ("" if fine), since when, and the last success; nil where there is none.

@@ -16,7 +16,12 @@ func TestConditionTellsKinds(t *testing.T) {
 		{"dial 192.0.2.1:40003: timeout", false}, {"login refused", false}, {"", false}, {"login refused", true},
 	} {
 		if step.err == "" {
-			c.succeed()
+			if failed, times := c.succeed(); failed <= 0 || times != 5 {
+				t.Errorf("failed for %s, %d times", failed, times)
+			}
+			if failed, times := c.succeed(); failed != 0 || times != 0 {
+				t.Errorf("a second success after %s, %d failures", failed, times)
+			}
 		} else if news := c.fail(errors.New(step.err)); news != step.news {
 			t.Errorf("step %d, %s: news is %v", i, step.err, news)
 		}

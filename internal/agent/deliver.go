@@ -279,8 +279,8 @@ func (d *delivery) sendUntilAnswered(ctx context.Context, batch []event.Event) e
 		_, unknown := errors.AsType[*outputs.UnknownError](err)
 		if err == nil || unknown || event.IsPermanent(err) {
 			d.later = backoff{}
-			if failed := d.state.succeed(); failed > 0 {
-				d.log.Info("delivering again", "after", failed.Round(time.Second).String())
+			if failed, times := d.state.succeed(); failed > 0 {
+				d.log.Info("delivering again", "after", failed.Round(time.Second).String(), "failures", times)
 			}
 			if rerr := d.resendAfterBreak(); rerr != nil {
 				return rerr

@@ -245,8 +245,8 @@ func (d *delivery) readBack(ctx context.Context) error {
 	})
 	now := time.Now()
 	if err == nil {
-		if failed := v.state.succeed(); failed > 0 {
-			v.log.Info("reading back again what is stored", "after", failed.Round(time.Second).String())
+		if failed, times := v.state.succeed(); failed > 0 {
+			v.log.Info("reading back again what is stored", "after", failed.Round(time.Second).String(), "failures", times)
 		}
 		v.learn(told, barrier, now, v.out.Otherwise)
 		return nil
