@@ -56,7 +56,12 @@ func (s *pageSource) Daemon() (*page.Daemon, error) {
 
 func (st *InputStatus) onPage() page.Module {
 	m := page.Module{Name: st.Name, Type: st.Type, Problem: report.WithoutAddresses(st.Problem), Last: st.LastCommit, State: "up to date"}
-	if st.Lag > 0 {
+	switch {
+	case st.Lag < 0: // nobody knows how much there is to read
+		m.State = "at work"
+	case st.Lag > 0 && st.LagUnit == "bytes":
+		m.State = page.Size(st.Lag) + " behind"
+	case st.Lag > 0:
 		m.State = fmt.Sprintf("%s %s behind", report.Number(uint64(st.Lag)), st.LagUnit)
 	}
 	m.Figures = report.Number(st.Read) + " read, " + report.Number(st.Queued) + " queued"

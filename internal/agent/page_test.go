@@ -128,6 +128,21 @@ func TestPageOfTheDaemon(t *testing.T) {
 	}
 }
 
+func TestInputOnPage(t *testing.T) {
+	t.Parallel()
+	for want, st := range map[string]InputStatus{
+		"up to date": {}, "at work": {Lag: -1}, "1.0 MiB behind": {Lag: 1 << 20, LagUnit: "bytes"}, "1,200 messages behind": {Lag: 1200, LagUnit: "messages"},
+	} {
+		if got := st.onPage().State; got != want {
+			t.Errorf("%+v: %s, not %s", st, got, want)
+		}
+	}
+	st := InputStatus{Problem: "open /home/jo/x: 550 <jo@example.org>"}
+	if got := st.onPage().Problem; got != "open /home/jo/x: 550 <address@example.org>" {
+		t.Error(got)
+	}
+}
+
 // TestPageExplains: the same as `bouncefeed explain`, whatever is pasted.
 func TestPageExplains(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,7 @@ import (
 
 // words are the templates' functions.
 var words = template.FuncMap{
-	"bytes":  sizeWords,
+	"bytes":  Size,
 	"moment": func(t time.Time) string { return t.UTC().Format("Mon 2 Jan 15:04") },
 	"plural": func(n int, what string) string { return report.Plural(uint64(n), what) },
 	"short":  short,
@@ -39,7 +39,8 @@ func sentence(s string) string {
 	return string(unicode.ToUpper(r)) + s[n:]
 }
 
-func sizeWords(n int64) string {
+// Size is a number of bytes in a unit that fits.
+func Size(n int64) string {
 	switch {
 	case n >= 1<<30:
 		return strconv.FormatFloat(float64(n)/(1<<30), 'f', 1, 64) + " GiB"
