@@ -320,8 +320,10 @@ func TestFleet(t *testing.T) {
 		steps[f.random.IntN(len(steps))]()
 	}
 	end()
+	f.poison(t)
 	f.arrive(t)
 	f.settle(t)
+	f.requirePoisonAside(t)
 	f.rebalance(t)
 	f.bounce(200)
 	f.arrive(t)
@@ -331,6 +333,29 @@ func TestFleet(t *testing.T) {
 	t.Logf("%d kills and cuts in %v: of %d bounces %d lost, %d doubled", f.kills, time.Since(began).Round(time.Second), n, lost, doubled)
 	if lost > 0 || doubled > 0 {
 		t.Errorf("%d lost, %d doubled", lost, doubled)
+	}
+}
+
+// poison publishes what is no event.
+func (f *fleet) poison(t *testing.T) {
+	t.Helper()
+	waitFor(t, "the stream takes it", func() bool {
+		_, err := f.js.Publish("bounces.mx9.hard.00", []byte("no event"), nats.MsgId("poison"))
+		return err == nil
+	})
+}
+
+// requirePoisonAside holds one of the hubs to have refused it.
+func (f *fleet) requirePoisonAside(t *testing.T) {
+	t.Helper()
+	refused := uint64(0)
+	for _, h := range f.hubs {
+		for _, in := range h.status(t).Inputs {
+			refused += total(in.Refused)
+		}
+	}
+	if refused == 0 { // twice, if the first word of it was lost
+		t.Error("what is no event was not refused")
 	}
 }
 
