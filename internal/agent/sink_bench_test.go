@@ -23,8 +23,13 @@ func (nowhere) Commit(_ context.Context, b queue.Batch) (queue.Result, error) {
 func (nowhere) Checkpoint(string) (map[string]string, error) { return nil, nil }
 
 // BenchmarkSink has a sink parse, judge and account for the lines of a busy Postfix, one bounce in fifty messages, in
-// blocks and batches of 600 lines. Storing is not part of it.
+// blocks and batches of 600 lines; counted: as rows of statistics, too. Storing is not part of it.
 func BenchmarkSink(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchmarkSink(b, nil) })
+	b.Run("counted", func(b *testing.B) { benchmarkSink(b, newPasses(newCounting(classify.Default(), nil), true)) })
+}
+
+func benchmarkSink(b *testing.B, counts *passes) {
 	var lines []byte
 	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	line := func(program, format string, args ...any) {
@@ -46,7 +51,7 @@ func BenchmarkSink(b *testing.B) {
 	}
 	s := newSink(sinkConfig{
 		name: "postfix", format: config.Section{Type: "postfix"}, classifier: classify.Default(), store: nowhere{}, now: time.Now,
-		ledger: ledger{key: make([]byte, 32)}, senders: []string{"*@news.example.com"}, env: config.Env{Log: slog.New(slog.DiscardHandler)},
+		ledger: ledger{key: make([]byte, 32)}, senders: []string{"*@news.example.com"}, env: config.Env{Log: slog.New(slog.DiscardHandler)}, passes: counts,
 	})
 	b.ReportAllocs()
 	for b.Loop() {
