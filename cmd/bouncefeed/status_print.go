@@ -91,6 +91,7 @@ func printStored(b *strings.Builder, out *agent.OutputStatus) {
 		text string
 	}{
 		{out.NotStored, "not stored: the receiver was told twice; it knows no such subscriber, blocklists him, or his count is reached"},
+		{out.Discarded, fmt.Sprintf("discarded %d: by 'queue drop' or 'forget', before they were sent", out.Discarded)},
 		{out.NoAddress, fmt.Sprintf("no_address_for_receiver %d: they name nobody whom it could find", out.NoAddress)},
 		{out.Unknown, fmt.Sprintf("unknown %d: it knows no such contact", out.Unknown)},
 		{out.NoCampaign, fmt.Sprintf("%d of those sent since the start name no campaign: see 'Telling listmonk which campaign' in the README", out.NoCampaign)},

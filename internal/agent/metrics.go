@@ -199,7 +199,7 @@ func (a *Agent) tellOutputs(p *metrics.Page, st *Status) {
 
 	p.Counter("bouncefeed_output_events_total", "What became of events at the output.", "output", "result")
 	for _, o := range st.Outputs {
-		for _, word := range []queue.Word{queue.CountSent, queue.CountNotSent, queue.CountUnfit, queue.CountUnknown, queue.CountDead, queue.CountLost} {
+		for _, word := range []queue.Word{queue.CountSent, queue.CountNotSent, queue.CountUnfit, queue.CountUnknown, queue.CountDiscarded, queue.CountDead, queue.CountLost} {
 			p.Add(st.Queue.Counters.Output(o.Name, word), o.Name, string(word))
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // Status is the answer of `bouncefeed status`. Its counters are stored with the events they count and add up over the
 // life of the queue file: for an input read = queued + held + all ignored + all refused; for an output what all inputs
-// queued (and what was released or retried) = sent + not_sent + no_address_for_receiver + unknown + dead + dropped +
+// queued (and what was released or retried) = sent + not_sent + no_address_for_receiver + unknown + discarded + dead + lost +
 // pending, and of what was sent since the receiver is asked: stored + not_stored + unverified.
 type Status struct {
 	Version string         `json:"version"`
@@ -62,6 +62,7 @@ type OutputStatus struct {
 	Unverified uint64 `json:"unverified"`
 	// What could not be sent to anybody: NoAddress names nobody whom the receiver could find, of Unknown it said so itself.
 	NoAddress uint64 `json:"no_address_for_receiver"`
+	Discarded uint64 `json:"discarded"` // by somebody, before it was sent
 	Unknown   uint64 `json:"unknown"`
 	// NoCampaign is of what listmonk has answered for since the start what names no campaign.
 	NoCampaign uint64     `json:"no_campaign"`
@@ -183,6 +184,7 @@ func (out *runningOutput) status(stats queue.Stats) OutputStatus {
 	}
 	n := func(w queue.Word) uint64 { return stats.Counters.Output(out.name, w) }
 	st.Stored, st.NotStored, st.NoAddress, st.Unknown = n(queue.CountStored), n(queue.CountNotStored), n(queue.CountUnfit), n(queue.CountUnknown)
+	st.Discarded = n(queue.CountDiscarded)
 	st.Verified, st.Unverified = out.delivery.verifying.verifies(), out.delivery.verifying.unverified()
 	if out.kind == "listmonk" {
 		st.NoCampaign = out.delivery.noCampaign.Load()
