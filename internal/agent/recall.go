@@ -33,13 +33,22 @@ func (d *delivery) recall(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	if !v.on {
-		return d.recallKept()
-	}
-	if err := d.recallAccepted(); err != nil {
+	before, err := d.queue.Checkpoint(d.stateName())
+	if err != nil {
 		return err
 	}
-	return d.recallInFlight(ctx)
+	if !v.on {
+		if before[stateKey] != "" { // what is trusted from now on is not verified later
+			if err := d.noteState(""); err != nil {
+				return err
+			}
+		}
+		return d.recallKept()
+	}
+	if err := d.recallAccepted(before[stateKey] == ""); err != nil {
+		return err
+	}
+	return d.recallInFlight(ctx, before[stateKey] == stateRunning)
 }
 
 // eachAccepted gives what was answered for and not confirmed, in order.
@@ -73,15 +82,15 @@ func (d *delivery) recallKept() error {
 }
 
 // recallAccepted takes up what was answered for and not verified. Where it was trusted before, that may be much: the last
-// of it is verified.
-func (d *delivery) recallAccepted() error {
+// of it is verified. Where it was not, all of it is: who was killed again and again has not verified what he took up.
+func (d *delivery) recallAccepted(trusted bool) error {
 	v, now := d.verifying, time.Now()
 	var seqs []uint64
 	if err := d.eachAccepted(0, func(item queue.Item) { seqs = append(seqs, item.Seq) }); err != nil {
 		return err
 	}
 	after := uint64(0)
-	if n := len(seqs) - v.rules.most; n > 0 {
+	if n := len(seqs) - v.rules.most; n > 0 && trusted {
 		after = seqs[n-1]
 		if err := d.queue.Confirm(d.name, after, nil); err != nil {
 			return err
@@ -124,12 +133,10 @@ func (d *delivery) stateName() string { return "output " + d.name }
 
 // recallInFlight takes up the first events that are not answered for, if the daemon was killed: it may have posted them
 // and not noted it. They are asked for as if it had.
-func (d *delivery) recallInFlight(ctx context.Context) error {
-	before, err := d.queue.Checkpoint(d.stateName())
-	if err == nil {
-		err = d.noteState(stateRunning)
-	}
-	if err != nil || before[stateKey] != stateRunning {
+func (d *delivery) recallInFlight(ctx context.Context, killed bool) error {
+	// Posting ends where too much is unverified: then nothing was in flight.
+	full := len(d.verifying.verification.posted) >= 2*d.verifying.rules.most
+	if err := d.noteState(stateRunning); err != nil || !killed || full {
 		d.verifying.tell()
 		return err
 	}

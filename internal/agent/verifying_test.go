@@ -2,12 +2,14 @@ package agent
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
 	"bouncefeed/internal/e2e/e2etest"
 	"bouncefeed/internal/event"
 	"bouncefeed/internal/queue"
+	"bouncefeed/outputs"
 )
 
 // startVerifying is startDelivery to the double of listmonk, in a hurry.
@@ -79,6 +81,32 @@ func TestDeliveryVerifies(t *testing.T) {
 	if n := st.Counters.Output("out", queue.CountNotStored); n > 0 {
 		t.Errorf("%d not stored", n)
 	}
+}
+
+// Who is killed again and again before he has verified anything takes up what may have been posted, and it stays to be
+// verified: none of it is taken for stored, however much it becomes, and it does not become ever more.
+func TestRecallAfterManyKills(t *testing.T) {
+	s := newShipper(t, "")
+	q := openTestQueue(t, t.TempDir())
+	s.store(t, q, 0, 1500)
+	for life := range 8 {
+		d := &delivery{name: "out", out: s.out, queue: q, log: slog.New(slog.DiscardHandler), verifying: newVerifying(s.out, slog.New(slog.DiscardHandler)),
+			settings: &outputs.Settings{Send: outputs.DefaultSend, Batch: 1}}
+		d.verifying.rules = impatient
+		d.verifying.rules.most = 200
+		if err := d.recall(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := q.Accepted("out", 0, 10000)
+		if err != nil || life > 0 && (len(kept) == 0 || kept[0].Seq != 1) || len(kept) > 2*200+settleMost+1 {
+			t.Fatalf("life %d: %d are kept, %v", life, len(kept), err)
+		}
+	}
+	d, stop := startVerifying(t, q, s)
+	s.settled(t, q, d)
+	stop()
+	s.queued = 1500
+	s.require(1500)
 }
 
 // Without the permission, or once it is gone, listmonk's answer is trusted; once it is there, it is not.
