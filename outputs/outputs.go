@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bouncefeed/internal/config"
 	"bouncefeed/internal/event"
+	"bouncefeed/internal/text"
 )
 
 // Output is one receiver. The agent calls it from one goroutine.
@@ -57,6 +59,14 @@ type Answered struct {
 type Settings struct {
 	// Send: which events go out: hard, soft, complaint; sender_fault adds the soft ones whose fault is ours.
 	Send []string `yaml:"send"`
+	// Reasons narrows that down to bounces with these reasons; complaints have none, of them send alone decides.
+	Reasons []string `yaml:"reasons"`
+	// Inputs are those whose events go out; none: all.
+	Inputs []string `yaml:"inputs"`
+	// Recipients are to whom the failed mail went, * being any text; none: to anybody. What names no address goes to none of them.
+	Recipients []string `yaml:"recipients"`
+	// Start is where an output begins that is new: now, or with the oldest event that is kept for another.
+	Start string `yaml:"start"`
 	// MaxRate is how many events go out per second at most; 0: as many as the receiver takes.
 	MaxRate float64 `yaml:"max_rate"`
 	// Batch is how many events one Send may carry; a module that posts one at a time says 1 and does not offer it.
@@ -71,6 +81,16 @@ var DefaultSend = []string{"hard", "soft", "complaint"}
 
 // Wants says whether e goes out under s.
 func (s *Settings) Wants(e *event.Event) bool {
+	return s.Sends(e) && (len(s.Reasons) == 0 || e.Type == event.Complaint || slices.Contains(s.Reasons, string(e.Reason))) &&
+		(len(s.Inputs) == 0 || e.Input == "" || slices.Contains(s.Inputs, e.Input)) &&
+		(len(s.Recipients) == 0 || slices.ContainsFunc(s.Recipients, func(pattern string) bool { return text.Match(pattern, e.Recipient) }))
+}
+
+// FromOldest says whether a new output begins with the oldest event.
+func (s *Settings) FromOldest() bool { return s.Start == "oldest" }
+
+// Sends says whether e's type goes out under s.
+func (s *Settings) Sends(e *event.Event) bool {
 	if e.Type == event.Soft && e.Fault == event.FaultSender {
 		return slices.Contains(s.Send, "sender_fault")
 	}
@@ -104,6 +124,19 @@ func (s *Settings) check(section config.Section) error {
 		if w != "sender_fault" && !event.Type(w).Reported() {
 			errs = append(errs, section.Errorf(fmt.Sprintf("send[%d]", i), "%q is none of hard, soft, complaint, sender_fault", w))
 		}
+	}
+	for i, w := range s.Reasons {
+		if _, _, known := event.Reason(w).Outcome(); !known {
+			errs = append(errs, section.Errorf(fmt.Sprintf("reasons[%d]", i), "%q is no reason: the README has all of them", w))
+		}
+	}
+	for i, pattern := range s.Recipients {
+		if !strings.ContainsAny(pattern, "@*") {
+			errs = append(errs, section.Errorf(fmt.Sprintf("recipients[%d]", i), "%q is no address: write jo@example.org, or *@%s for all of a domain", pattern, pattern))
+		}
+	}
+	if s.Start != "" && s.Start != "now" && s.Start != "oldest" {
+		errs = append(errs, section.Errorf("start", "%q is none of now, oldest", s.Start))
 	}
 	if s.MaxRate < 0 {
 		errs = append(errs, section.Errorf("max_rate", "must not be negative"))

@@ -129,7 +129,7 @@ func newPlan(cfg *config.Config, file, version string, log *slog.Logger) (*plan,
 		errs = append(errs, err)
 		if err == nil {
 			p.outputs = append(p.outputs, plannedOutput{out.Name, out.Value.Type, e.Log, built})
-			errs = append(errs, checkTarget(out.Value, placeOf(built.Output), p.inputs))
+			errs = append(errs, checkNamedInputs(cfg, out.Value, built.Settings.Inputs), checkTarget(out.Value, placeOf(built.Output), p.inputs))
 		}
 	}
 	if len(cfg.Inputs) == 0 {
@@ -223,15 +223,7 @@ func openQueue(cfg *config.Config, log *slog.Logger, c *counting) (*queue.Queue,
 }
 
 func queueOptions(cfg *config.Config, log *slog.Logger, c *counting) queue.Options {
-	return queue.Options{Skip: cfg.Queue.OnDamage == "skip", MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), History: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Guard: newGuard(ruleOf(&cfg.Guard), log), Log: log, Counted: c.failure}
-}
-
-func outputNames(cfg *config.Config) []string {
-	names := make([]string, len(cfg.Outputs))
-	for i, out := range cfg.Outputs {
-		names[i] = out.Name
-	}
-	return names
+	return queue.Options{Skip: cfg.Queue.OnDamage == "skip", MaxSize: int64(cfg.Queue.MaxSize), Retain: cfg.Queue.Retain.Std(), History: cfg.Queue.Retain.Std(), Outputs: outputNames(cfg), Oldest: fromOldest(cfg), Guard: newGuard(ruleOf(&cfg.Guard), log), Log: log, Counted: c.failure}
 }
 
 // assemble makes a sink for every input and a delivery for every output.

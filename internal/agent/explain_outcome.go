@@ -72,15 +72,21 @@ func (x *explaining) sent(e *event.Event, d *draft) Outcome {
 		return o
 	}
 	o := Outcome{Outcome: outcomeQueued}
+	one, sends := *e, false
+	one.Input = "" // it is read from no input
 	for _, out := range names {
-		if out.built.Settings.Wants(e) {
+		sends = sends || out.built.Settings.Sends(e)
+		if out.built.Settings.Wants(&one) {
 			o.Outputs = append(o.Outputs, out.name)
 		}
 	}
-	if o.Outputs == nil {
-		return Outcome{Outcome: outcomeNotSent, Why: whyNotSent(e)}
+	switch {
+	case o.Outputs != nil:
+		return o
+	case sends:
+		return Outcome{Outcome: outcomeNotSent, Why: "it is none of the reasons: or recipients: of the outputs"}
 	}
-	return o
+	return Outcome{Outcome: outcomeNotSent, Why: whyNotSent(e)}
 }
 
 func whyNotSent(e *event.Event) string {

@@ -31,7 +31,7 @@ var allowed = map[string]string{
 	"parsers/provider":     "parsers parsers/item " + leaves + "internal/stdwebhook internal/config internal/event",
 	"parsers/parsertest":   "parsers internal/config internal/event",
 	"internal/jetstream":   "internal/config internal/event",
-	"outputs":              "internal/jetstream internal/listmonk internal/stdwebhook internal/config internal/event",
+	"outputs":              "internal/jetstream internal/listmonk internal/stdwebhook internal/text internal/config internal/event",
 	"internal/config":      "internal/event",
 	"internal/queue":       "internal/guard internal/event",
 	"internal/guard":       "",

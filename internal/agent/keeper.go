@@ -43,6 +43,7 @@ type keeping struct {
 	Outputs []string      `json:"outputs"`
 	Host    string        `json:"host"`
 	Guard   *guard.Rule   `json:"guard,omitempty"`
+	Oldest  []string      `json:"oldest,omitempty"`
 }
 
 // startKeeper starts a keeper; nil if none is needed, because the queue is this user's own business.
@@ -59,7 +60,7 @@ func startKeeper(cfg *config.Config) (*keeper, error) {
 		return nil, nil
 	}
 	k := &keeper{command: exec.Command("/proc/self/exe", KeeperCommand)}
-	what := keeping{path, int64(cfg.Queue.MaxSize), cfg.Queue.Retain.Std(), cfg.Queue.OnDamage == "skip", outputNames(cfg), cfg.Host, ruleOf(&cfg.Guard)}
+	what := keeping{path, int64(cfg.Queue.MaxSize), cfg.Queue.Retain.Std(), cfg.Queue.OnDamage == "skip", outputNames(cfg), cfg.Host, ruleOf(&cfg.Guard), fromOldest(cfg)}
 	if err := k.start(uid, gid, what); err != nil {
 		return nil, fmt.Errorf("open queue %s as user %d: %w", path, uid, err)
 	}
@@ -159,7 +160,7 @@ func Keep(ctx context.Context, in io.Reader, file *os.File, log *slog.Logger) er
 		return fmt.Errorf("%s is for bouncefeed itself: %w", KeeperCommand, err)
 	}
 	file.Close()
-	q, err := queue.Open(what.Path, queue.Options{MaxSize: what.MaxSize, Retain: what.Retain, History: what.Retain, Skip: what.Skip, Outputs: what.Outputs, Guard: newGuard(what.Guard, log), Log: log, Counted: newCounting(nil, time.Now).failure})
+	q, err := queue.Open(what.Path, queue.Options{MaxSize: what.MaxSize, Retain: what.Retain, History: what.Retain, Skip: what.Skip, Outputs: what.Outputs, Oldest: what.Oldest, Guard: newGuard(what.Guard, log), Log: log, Counted: newCounting(nil, time.Now).failure})
 	if err != nil {
 		l.Close()
 		return err

@@ -6,8 +6,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// setUpOutputs makes the file's outputs those of the options. A new one starts at the end, the first ever at the
-// beginning. Where as many vanished as are new, it was a rename.
+// setUpOutputs makes the file's outputs those of the options. A new one starts at the end, or with the oldest event if the
+// options say so; the first ever at the beginning. Where as many vanished as are new, it was a rename.
 func (q *Queue) setUpOutputs(tx *bbolt.Tx) error {
 	positions := tx.Bucket(bucketOutputs)
 	var known []string
@@ -40,8 +40,12 @@ func (q *Queue) setUpOutputs(tx *bbolt.Tx) error {
 		}
 	default:
 		for _, name := range added {
-			q.log.Info("a new output starts with what happens from now on", "output", name)
-			if err := t.addOutput(name, tx.Bucket(bucketGroups).Sequence()); err != nil {
+			after, begins := tx.Bucket(bucketGroups).Sequence(), "what happens from now on"
+			if slices.Contains(q.o.Oldest, name) {
+				after, begins = 0, "the oldest event that is kept"
+			}
+			q.log.Info("a new output", "output", name, "starts_with", begins)
+			if err := t.addOutput(name, after); err != nil {
 				return err
 			}
 		}

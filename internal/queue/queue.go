@@ -45,6 +45,7 @@ type Options struct {
 	History time.Duration    // events stay so long after they were stored (see history.go); 0: until every output is done with them
 	Skip    bool             // a damaged file: sources go on where they are known to stand, instead of telling again what may be lost
 	Outputs []string         // configured outputs by name; none: those the file knows
+	Oldest  []string         // of these, those that are new begin with the oldest event that is there
 	Guard   *Guard           // nil: whatever is proven is sent
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
