@@ -115,6 +115,7 @@ Try 'bouncefeed demo' first: it needs no configuration and no rights.
 		newRefused(a),
 		newQueue(a),
 		newForget(a),
+		newOutput(a),
 		newResend(a),
 		newTail(a),
 		newFind(a),

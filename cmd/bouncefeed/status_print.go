@@ -66,7 +66,7 @@ func printOutput(b *strings.Builder, out *agent.OutputStatus, problems []agent.P
 	printStored(b, out)
 	printProblem(b, out.Problem, out.Since, now)
 	for _, p := range problems {
-		if p.What == "dead" && strings.HasPrefix(p.Text, "output "+out.Name+":") {
+		if (p.What == "dead" || p.What == "paused") && strings.HasPrefix(p.Text, "output "+out.Name+":") {
 			printProblem(b, strings.TrimPrefix(p.Text, "output "+out.Name+": "), p.Since, now)
 		}
 	}

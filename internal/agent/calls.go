@@ -109,6 +109,9 @@ var Calls = struct {
 	Flush        control.Call[FlushArgs, Count]
 	Forget       control.Call[string, Forgotten] // an address
 
+	OutputPause    control.Call[string, control.None] // the output's name
+	OutputContinue control.Call[string, control.None]
+
 	LogLevel control.Call[string, string] // sets it, "" only asks; answers with what it is then
 
 	Backfill           control.Call[control.None, queue.Result] // the body is a queue.Batch
@@ -143,6 +146,9 @@ var Calls = struct {
 	Flush:        control.Call[FlushArgs, Count]{Name: "flush"},
 	Forget:       control.Call[string, Forgotten]{Name: "forget"},
 
+	OutputPause:    control.Call[string, control.None]{Name: "output-pause"},
+	OutputContinue: control.Call[string, control.None]{Name: "output-continue"},
+
 	LogLevel: control.Call[string, string]{Name: "log-level"},
 
 	Backfill:           control.Call[control.None, queue.Result]{Name: "backfill", Body: maxBatch},
@@ -173,6 +179,8 @@ func (a *Agent) answers() []control.Answer {
 		}),
 		Calls.Resend.Answer(one(func(args ResendArgs) (Count, error) { n, err := a.resend(args); return Count{n}, err })),
 		Calls.Flush.Answer(one(func(args FlushArgs) (Count, error) { n, err := a.flush(args); return Count{n}, err })),
+		Calls.OutputPause.Answer(a.answerPause("paused by command, until 'bouncefeed output continue'", a.queue.Pause)),
+		Calls.OutputContinue.Answer(a.answerPause("told to go on", a.queue.Continue)),
 		Calls.LogLevel.Answer(one(a.setLevel)),
 		Calls.Tail.Answer(a.answerTail))
 }

@@ -1,13 +1,27 @@
 package agent
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 
 	"bouncefeed/internal/config"
+	"bouncefeed/internal/control"
 	"bouncefeed/outputs"
 )
+
+// answerPause has an output wait, or go on.
+func (a *Agent) answerPause(said string, do func(output string) error) func(context.Context, string, io.Reader, func(control.None) error) error {
+	return func(_ context.Context, name string, _ io.Reader, _ func(control.None) error) error {
+		if err := do(name); err != nil {
+			return err
+		}
+		a.log.Info(said, "output", name)
+		return nil
+	}
+}
 
 // checkNamedInputs tells of inputs that an output names and that are not there.
 func checkNamedInputs(cfg *config.Config, out config.Section, names []string) error {

@@ -21,7 +21,7 @@ const (
 
 // Problem is something that does not work now, or that waits for an admin.
 type Problem struct {
-	What  string     `json:"what"` // "input NAME", "output NAME", "dead", "held", "queue", "web", "configuration"
+	What  string     `json:"what"` // "input NAME", "output NAME", "dead", "held", "paused", "guard", "sender", "queue", "web", "configuration"
 	Since *time.Time `json:"since,omitempty"`
 	Text  string     `json:"text"` // what it is, and the remedy
 }
@@ -52,6 +52,11 @@ func (st *Status) problems(set aside) []Problem {
 		}
 	}
 	for _, out := range st.Outputs {
+		if out.Paused != nil {
+			all = append(all, Problem{"paused", out.Paused, fmt.Sprintf("output %s: %s'bouncefeed output continue %s'", out.Name, pausedText, out.Name)})
+		}
+	}
+	for _, out := range st.Outputs {
 		if out.Dead > 0 {
 			all = append(all, Problem{"dead", set.dead[out.Name], fmt.Sprintf("output %s: %s, which its receiver refused for good: 'bouncefeed dead list', then retry or drop", out.Name, several(out.Dead, "dead letter"))})
 		}
@@ -70,6 +75,8 @@ func (st *Status) problems(set aside) []Problem {
 	}
 	return all
 }
+
+const pausedText = "paused by command, it sends nothing: "
 
 func several(n uint64, noun string) string {
 	if n == 1 {

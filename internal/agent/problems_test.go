@@ -57,6 +57,9 @@ func TestWorstState(t *testing.T) {
 		"the output":    {func(st *Status, _ *aside) { st.Outputs[0].Problem = "x" }, StateCritical, "x"},
 		"a full queue":  {func(st *Status, _ *aside) { st.Queue.Full = true }, StateCritical, "it is full"},
 		"a dead letter": {func(st *Status, set *aside) { st.Outputs[0].Dead, set.dead = 1, map[string]*time.Time{"o": &now} }, StateWarning, "output o: 1 dead letter, which"},
+		"a pause":       {func(st *Status, _ *aside) { st.Outputs[0].Paused = &now }, StateWarning, "output o: paused by command"},
+		"an excess":     {func(_ *Status, set *aside) { set.excess.n, set.excess.since = 3, now }, StateWarning, "3 hard bounces held"},
+		"our own fault": {func(_ *Status, set *aside) { set.sender = &now }, StateWarning, "about this server"},
 		"held events":   {func(_ *Status, set *aside) { set.held = 2 }, StateWarning, "2 events held"},
 		"damage": {func(st *Status, _ *aside) {
 			st.Queue.Damage = []queue.Damage{{Time: now, Aside: "/q.db.damaged-1", Lost: map[queue.Word]uint64{queue.CountLost: 7}}}

@@ -70,6 +70,8 @@ type OutputStatus struct {
 	Problem    string     `json:"problem,omitempty"`
 	Since      *time.Time `json:"problem_since,omitempty"`
 	LastSent   *time.Time `json:"last_sent,omitempty"`
+	// Paused is since when it is by command.
+	Paused *time.Time `json:"paused,omitempty"`
 	// NextTry is when it tries again what did not work; Oldest is when the failure happened that waits longest.
 	NextTry *time.Time `json:"next_try,omitempty"`
 	Oldest  *time.Time `json:"oldest,omitempty"`
@@ -106,7 +108,11 @@ func (a *Agent) Status() (Status, error) {
 		st.Inputs = append(st.Inputs, in.status(stats.Counters))
 	}
 	for _, out := range a.outputs {
-		st.Outputs = append(st.Outputs, out.status(stats))
+		one := out.status(stats)
+		if since, paused := a.queue.Paused()[out.name]; paused {
+			one.Paused = &since
+		}
+		st.Outputs = append(st.Outputs, one)
 	}
 	st.Reasons = a.tail.reasons.copy()
 	st.Findings = a.findings.status()

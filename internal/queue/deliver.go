@@ -50,16 +50,24 @@ type Mark struct{ again, seq uint64 }
 // Next gives up to max events that output's receiver has not answered for, oldest first, those retried before all others;
 // the same ones again until they are settled. It blocks until there is one, or ctx ends.
 func (q *Queue) Next(ctx context.Context, output string, max int) ([]Item, error) {
-	items, _, err := q.NextAfter(ctx, output, Mark{}, max)
+	items, _, err := q.next(ctx, output, Mark{}, max, func() bool { return false })
 	return items, err
 }
 
 // NextAfter is Next for who has not yet settled what it was given before: it gives what comes behind after, and the mark
-// behind that.
+// behind that. While the output is paused there is none.
 func (q *Queue) NextAfter(ctx context.Context, output string, after Mark, max int) ([]Item, Mark, error) {
+	return q.next(ctx, output, after, max, func() bool { return q.isPaused(output) })
+}
+
+func (q *Queue) next(ctx context.Context, output string, after Mark, max int, paused func() bool) ([]Item, Mark, error) {
 	for {
 		changed := q.waker()
-		items, err := q.pending(output, after, max)
+		var items []Item
+		var err error
+		if !paused() {
+			items, err = q.pending(output, after, max)
+		}
 		if err != nil || len(items) > 0 {
 			for _, i := range items {
 				if i.again {

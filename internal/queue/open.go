@@ -309,7 +309,10 @@ func (q *Queue) setUp(tx *bbolt.Tx) error {
 	}
 	q.secret = slices.Clone(tx.Bucket(bucketMeta).Get(keySecret))
 	q.scopes = tx.Bucket(bucketGuard).Stats().KeyN
-	return q.setUpOutputs(tx)
+	if err := q.setUpOutputs(tx); err != nil {
+		return err
+	}
+	return q.setUpPaused(tx.Bucket(bucketMeta))
 }
 
 // mendSequence keeps a bucket header that bbolt cannot check from numbering new events like old ones.

@@ -139,6 +139,9 @@ func (t *txn) renameOutputs(gone, added []string) error {
 		if err := t.setPosition(to, lowest); err != nil {
 			return err
 		}
+		if err := movePaused(t.Bucket(bucketMeta), from, to); err != nil {
+			return err
+		}
 	}
 	return nil
 }

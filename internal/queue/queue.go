@@ -95,7 +95,8 @@ type Queue struct {
 	changed  chan struct{} // closed and replaced when there is something to send, or room again
 	used     int64         // bytes in use, of the file's pages
 	full     bool
-	overfull bool // warned that used is above MaxSize with nothing pending
+	paused   map[string]time.Time // outputs, since when; replaced, never changed
+	overfull bool                 // warned that used is above MaxSize with nothing pending
 }
 
 // Top-level buckets. Nested: state/INPUT, stats/TABLE, again/OUTPUT, accepted/OUTPUT, outcomes/OUTPUT, dead/OUTPUT,
