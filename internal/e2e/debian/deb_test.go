@@ -193,7 +193,7 @@ func weeklyMail(d *debian, _ *receiver) {
 		_, code := d.try("grep -q 'what became of the mail of the week' /var/mail/root && grep -q '^bouncefeed report: ' /var/mail/root")
 		return code == 0
 	})
-	d.run("systemctl disable --now bouncefeed-report.timer && rm /etc/systemd/system/bouncefeed-report.* && systemctl daemon-reload")
+	d.run("systemctl disable --now bouncefeed-report.timer && rm -f /etc/systemd/system/bouncefeed-report.* /var/lib/systemd/timers/stamp-bouncefeed-report.timer && systemctl daemon-reload")
 }
 
 // dropIn follows what the unit says of drop-ins: a secret as a credential, an output file outside /var/lib, which the
