@@ -158,7 +158,7 @@ func covers(b *bbolt.Bucket, seq uint64) bool {
 // seekStretch gives the stretch that event seq lies in, or the first one behind it; a nil key: there is none.
 func seekStretch(c *bbolt.Cursor, seq uint64) (k, v []byte) {
 	k, v = c.Seek(number(seq))
-	if k != nil && len(k) == 8 && numbered(k) == seq {
+	if len(k) == 8 && numbered(k) == seq {
 		return k, v
 	}
 	if k == nil {
