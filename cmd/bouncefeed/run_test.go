@@ -31,7 +31,7 @@ func TestRun(t *testing.T) {
 		}
 	case r := <-ended:
 		t.Fatalf("ended: %+v", r)
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("nothing was posted")
 	}
 	command(t, "", "status", "-c", cfg).expect(t, 0, "input postfix (logfile)", "")
@@ -120,7 +120,7 @@ control: {socket: %s/control.sock}
 // until polls for a state; the test fails if it does not come.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); <-time.After(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}

@@ -130,7 +130,7 @@ func TestIMAPOutlivesItsFolder(t *testing.T) {
 	}
 	go func() { done <- p.Run(ctx, sink) }()
 	until := func(n int) {
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 			if sink.Has(make([]string, n)) {
 				return
 			}

@@ -64,7 +64,7 @@ func runWebhook(t testing.TB, w *webhook, sink inputs.Sink) {
 	if path, unix := strings.CutPrefix(addr, "unix:"); unix {
 		network, addr = "unix", path
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		c, err := net.Dial(network, addr)
 		if err == nil {
 			c.Close()

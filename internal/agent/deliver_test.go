@@ -96,7 +96,7 @@ func startDelivery(t *testing.T, q *queue.Queue, out outputs.Output, change ...f
 // eventually polls until ok holds: the tests wait for a state, never for a time.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}

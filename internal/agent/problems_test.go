@@ -23,7 +23,7 @@ func TestStatusOfUnreadableInputs(t *testing.T) {
 	dir := filepath.Dir(a.config.Queue.Path)
 	var err error
 	state := func(want string, problems int) (st Status) {
-		for deadline := time.Now().Add(20 * time.Second); ; {
+		for deadline := time.Now().Add(2 * time.Minute); ; {
 			if st, err = a.Status(); err == nil && st.State == want && len(st.Problems) == problems {
 				return st
 			}
